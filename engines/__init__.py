@@ -1,0 +1,1 @@
+"""The method and everything numeric.  Read `engines.pipeline.protect` first."""

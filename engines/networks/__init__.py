@@ -1,0 +1,1 @@
+"""Plain `nn.Module`s, one file an architecture; weights come from `engines.models`."""

@@ -1,0 +1,156 @@
+"""MobileStyleGAN, 1024 px: Belousov, "MobileStyleGAN: A Lightweight Convolutional Neural Network
+for High-Fidelity Image Synthesis", 2021 (sections 3.1 to 3.3), distilled from StyleGAN2-FFHQ.
+
+The published network has its demodulation folded into the weights and its noise maps folded to
+constants; both stay as they are, the noise maps as inputs that may be replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+W_DIM = 512
+W_ROWS = 23
+IMAGE_SIZE = 1024
+#: Rows of W+ that some layer reads.  Layer i reads 3i+1 and 3i+2; row 0 is the 4-px convolution,
+#: row 21 the image head; the others belong to heads that the published network left out.
+ACTING_ROWS: tuple[int, ...] = (0, *(3 * i + k for i in range(7) for k in (1, 2)), 21)
+#: Channels out of each of the seven layers, 8 px to 512 px.
+_LAYER_CHANNELS = (512, 512, 512, 512, 256, 128, 64)
+
+
+def inverse_haar(x: Tensor) -> Tensor:
+    """One level of the inverse Haar (db1) transform: (N, 4C, H, W) -> (N, C, 2H, 2W).
+
+    The first C channels are the low band; the other 3C hold, channel by channel, the vertical,
+    horizontal and diagonal detail.
+    """
+    n, channels, h, w = x.shape
+    c = channels // 4
+    low = x[:, :c]
+    vertical, horizontal, diagonal = x[:, c:].reshape(n, c, 3, h, w).unbind(2)
+    top, bottom = low + vertical, low - vertical
+    left, right = horizontal + diagonal, horizontal - diagonal
+    corners = torch.stack((top + left, top - left, bottom + right, bottom - right), dim=2)
+    return F.pixel_shuffle(corners.reshape(n, channels, h, w) * 0.5, 2)
+
+
+class MappingNetwork(nn.Module):
+    """Z (N, 512), standard normal -> W (N, 512): eight layers after a pixel norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(W_DIM, W_DIM) for _ in range(8))
+
+    def forward(self, z: Tensor) -> Tensor:
+        x = z * torch.rsqrt(z.square().mean(dim=1, keepdim=True) + 1e-8)
+        for layer in self.layers:
+            x = F.leaky_relu(layer(x), 0.2) * 2**0.5
+        return x
+
+
+class StyledConv(nn.Module):
+    """Style-modulated convolution, noise, bias and leaky ReLU.
+
+    `separable` is the paper's depthwise 3x3 followed by pointwise 1x1 (section 3.2); without it
+    the layer is StyleGAN2's dense 3x3.
+    """
+
+    def __init__(self, inputs: int, outputs: int, size: int, *, separable: bool) -> None:
+        super().__init__()
+        self.modulation = nn.Linear(W_DIM, inputs)
+        self.depthwise = nn.Conv2d(inputs, inputs, 3, 1, 1, groups=inputs, bias=False) if separable else None
+        self.conv = nn.Conv2d(inputs, outputs, 1 if separable else 3, 1, 0 if separable else 1, bias=False)
+        self.noise = nn.Parameter(torch.zeros(1, 1, size, size))
+        self.bias = nn.Parameter(torch.zeros(1, outputs, 1, 1))
+        self.scale = (inputs * 9) ** -0.5
+
+    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None = None) -> Tensor:
+        x = x * (self.modulation(w) * self.scale)[:, :, None, None]
+        if self.depthwise is not None:
+            x = self.depthwise(x)
+        x = self.conv(x) + (self.noise if noise is None else noise) + self.bias
+        return F.leaky_relu(x, 0.2)
+
+
+class Layer(nn.Module):
+    """Doubles the resolution by an inverse wavelet transform, then two convolutions."""
+
+    def __init__(self, inputs: int, outputs: int, size: int) -> None:
+        super().__init__()
+        self.up = nn.Linear(W_DIM, inputs)
+        self.conv1 = StyledConv(inputs // 4, outputs, size, separable=True)
+        self.conv2 = StyledConv(outputs, outputs, size, separable=True)
+
+    def forward(
+        self, x: Tensor, w1: Tensor, w2: Tensor, noise1: Tensor | None, noise2: Tensor | None
+    ) -> Tensor:
+        x = inverse_haar(x * self.up(w1)[:, :, None, None])
+        return self.conv2(self.conv1(x, w1, noise1), w2, noise2)
+
+
+class ImageHead(nn.Module):
+    """Modulated 1x1 convolution to 12 wavelet channels, then the last inverse transform."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.modulation = nn.Linear(W_DIM, inputs)
+        self.conv = nn.Conv2d(inputs, 12, 1, bias=False)
+        self.bias = nn.Parameter(torch.zeros(1, 12, 1, 1))
+        self.scale = inputs**-0.5
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        x = x * (self.modulation(w) * self.scale)[:, :, None, None]
+        return inverse_haar(self.conv(x) + self.bias)
+
+
+class SynthesisNetwork(nn.Module):
+    """W+ (N, 23, 512) -> image (N, 3, 1024, 1024), RGB, about [-1, 1]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.constant = nn.Parameter(torch.zeros(1, W_DIM, 4, 4))
+        self.conv1 = StyledConv(W_DIM, W_DIM, 4, separable=False)
+        channels = (W_DIM, *_LAYER_CHANNELS)
+        self.layers = nn.ModuleList(
+            Layer(channels[i], channels[i + 1], 8 << i) for i in range(len(_LAYER_CHANNELS))
+        )
+        self.head = ImageHead(_LAYER_CHANNELS[-1])
+
+    def noise_maps(self) -> list[Tensor]:
+        """The 15 published noise maps (1, 1, R, R), coarse to fine; pass changed ones to `forward`."""
+        convs = [self.conv1, *(conv for layer in self.layers for conv in (layer.conv1, layer.conv2))]
+        return [conv.noise for conv in convs]
+
+    def forward(self, w: Tensor, noise: Sequence[Tensor] | None = None) -> Tensor:
+        if w.dim() != 3 or w.shape[1:] != (W_ROWS, W_DIM):
+            raise ValueError(f"W+ has shape (N, {W_ROWS}, {W_DIM}), not {tuple(w.shape)}")
+        maps: Sequence[Tensor | None] = [None] * (1 + 2 * len(self.layers)) if noise is None else noise
+        x = self.conv1(self.constant.expand(len(w), -1, -1, -1), w[:, 0], maps[0])
+        for i, layer in enumerate(self.layers):
+            x = layer(x, w[:, 3 * i + 1], w[:, 3 * i + 2], maps[2 * i + 1], maps[2 * i + 2])
+        return self.head(x, w[:, 21])
+
+
+class Generator(nn.Module):
+    """Mapping and synthesis together; `mean_latent` is the mean of W, the origin of truncation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mapping = MappingNetwork()
+        self.synthesis = SynthesisNetwork()
+        self.mean_latent = nn.Parameter(torch.zeros(W_DIM), requires_grad=False)
+
+    def sample_w(self, seed: int, count: int = 1, truncation: float = 0.7) -> Tensor:
+        """`count` latents (N, 23, 512) drawn with `seed`, the same on every device."""
+        z = torch.randn(count, W_DIM, generator=torch.Generator().manual_seed(seed))
+        w = self.mapping(z.to(self.mean_latent))
+        w = self.mean_latent + truncation * (w - self.mean_latent)
+        return w[:, None].expand(-1, W_ROWS, -1).contiguous()
+
+    def forward(self, w: Tensor, noise: Sequence[Tensor] | None = None) -> Tensor:
+        return self.synthesis(w, noise)
