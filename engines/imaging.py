@@ -1,0 +1,421 @@
+"""Bytes of a photo to upright sRGB pixels, and pixels back to bytes of the same format.
+
+Nothing but pixels passes through: EXIF, XMP, ICC, comments, thumbnails and text chunks are used
+to read the pixels right (orientation, colour space) and are never written again.
+"""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from io import BytesIO
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageCms
+
+from engines.errors import ImageError, OutputError
+
+Pixels = NDArray[np.uint8]
+Format = Literal["JPEG", "PNG", "WEBP"]
+Tables = tuple[tuple[int, ...], ...]
+Conversion = Callable[[Image.Image], Image.Image]
+Rung = TypeVar("Rung")
+
+# Larger than any phone or camera photo (the largest sensors give 100 to 150), and 300 MB as RGB.
+# Checked on the header, before a pixel is decoded.  One limit: Pillow's own warning takes it too.
+MAX_PIXELS = 100_000_000
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+# A lossless PNG of 50 megapixels takes 150 MB at worst; past this no photo is expected.
+MAX_BYTES = 200 * 1024**2
+# A result may be this many times as large as its source: people notice a folder that doubles.
+MAX_GROWTH = 1.5
+# Colours are converted in bands of this many pixels, so that no second copy of a photo exists.
+BAND_PIXELS = 4_000_000
+
+JPEG_CAP = 95  # IJG quality; above it a JPEG grows fast and gains nothing that one can see
+JPEG_STEP = 1.25  # from one rung of the ladder of quantisation tables to the next
+JPEG_COARSER = 4  # rungs below the source's tables, for when those do not fit
+WEBP_QUALITIES = (20, 30, 40, 50, 60, 65, 70, 75, 80, 85, 90, 95)
+
+_READ = "give a JPEG, PNG or WebP photo"
+_TOO_LARGE = f"the photo has more than {MAX_PIXELS // 10**6} megapixels; make it smaller first"
+_STARTS: dict[Format, bytes] = {
+    "JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n", "WEBP": b"RIFF"
+}
+_OTHER_STARTS = {b"GIF8": "GIF", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"BM": "BMP", b"%PDF": "PDF"}
+_CMS_SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
+_ONE_CHANNEL = ("1", "L", "LA", "I", "I;16")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Photo:
+    """A decoded photo, and what is needed to write another one like it.
+
+    pixels: HWC uint8, sRGB, RGB order, upright.  alpha: HW uint8, 255 is opaque, or None.
+    gray: the source has one channel, or its three are equal everywhere (to one step of 255).
+    source_bytes: size of the source file.  tables: JPEG quantisation tables (64 numbers each:
+    luma, then chroma if there is colour), empty if unknown.  subsampling: Pillow's number for
+    the chroma of a JPEG: 0 is 4:4:4, 1 is 4:2:2, 2 is 4:2:0.  lossless: the source is a
+    lossless WebP.  palette: the source is a PNG with a palette.
+    """
+
+    pixels: Pixels
+    alpha: Pixels | None = None
+    format: Format
+    gray: bool = False
+    source_bytes: int
+    tables: Tables = ()
+    subsampling: int = 0
+    lossless: bool = False
+    palette: bool = False
+
+
+def load(path: str | PathLike[str]) -> Photo:
+    """Read and decode one file; ImageError names the path as it was given, in one line."""
+    name = "".join(c if c.isprintable() else "?" for c in str(path))
+    try:
+        with Path(path).open("rb") as file:
+            return decode(file.read(MAX_BYTES + 1))
+    except FileNotFoundError:
+        raise ImageError(f"{name}: no such file") from None
+    except IsADirectoryError:
+        raise ImageError(f"{name}: this is a folder, give a file") from None
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{name}: the file cannot be read") from error
+    except ImageError as error:
+        raise ImageError(f"{name}: {error}") from error.__cause__
+
+
+def decode(data: bytes) -> Photo:
+    """Decode a whole JPEG (of an MPO: its first picture), PNG or WebP.
+
+    EXIF orientation is applied; ICC colours, CMYK, palettes and 16-bit grey become 8-bit sRGB.
+    A profile that is broken, or of another colour space than the pixels, is taken for sRGB.
+    Raises ImageError: another format, too large, animated, damaged or cut short.
+    """
+    kind = _kind(data)
+    try:
+        # Not thread-safe, and need not be: the worst race leaves the bomb warning an error.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(BytesIO(data), formats=[kind]) as image:
+                _check(image)
+                image.load()
+                return _photo(image, kind, data)
+    except ImageError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(_TOO_LARGE) from error
+    except MemoryError as error:
+        raise ImageError("the photo does not fit in memory") from error
+    except Exception as error:  # hostile bytes make Pillow raise nearly every built-in error
+        raise ImageError(f"the {kind} file is damaged or cut short") from error
+
+
+def encode(photo: Photo, pixels: Pixels) -> bytes:
+    """Write `pixels` (HWC uint8 sRGB RGB, the shape of `photo.pixels`) in the photo's format.
+
+    No metadata; `photo.alpha` bit-exact; a gray photo is written from the luma (JPEG and PNG:
+    one channel).  The same input gives the same bytes.  The result is at most MAX_GROWTH times
+    the source, as far as its format allows:
+
+    JPEG: the source's subsampling and the finest tables that fit, from the source's own up to
+    quality 95 (a source above that keeps its tables), coarser than the source's only if those do
+    not fit.  WebP: lossless stays lossless at any size, else the best quality that fits.  For
+    both, where nothing fits (a source of a few hundred bytes), the coarsest rung: 2.4 times the
+    source's quantisation steps, or WebP quality 20.  PNG: lossless at any size, but see `_png`.
+
+    Raises ValueError: pixels of another shape or dtype; OutputError: the encoder fails.
+    """
+    if pixels.shape != photo.pixels.shape or pixels.dtype != np.uint8:
+        raise ValueError(f"pixels must be uint8 {photo.pixels.shape}, not {pixels.dtype} "
+                         f"{pixels.shape}")
+    try:
+        image = Image.fromarray(pixels)
+        if photo.gray:
+            image = image.convert("L")
+        if photo.alpha is not None:
+            image.putalpha(Image.fromarray(photo.alpha))
+        return {"JPEG": _jpeg, "PNG": _png, "WEBP": _webp}[photo.format](photo, image)
+    except (OSError, MemoryError) as error:
+        raise OutputError(f"the {photo.format} cannot be encoded") from error
+
+
+def _kind(data: bytes) -> Format:
+    """The format by its first bytes, never by a name; ImageError for any other."""
+    if not data:
+        raise ImageError(f"the file is empty; {_READ}")
+    if len(data) > MAX_BYTES:
+        raise ImageError(f"the file is larger than {MAX_BYTES // 1024**2} MiB")
+    for kind, start in _STARTS.items():
+        if data.startswith(start) and (kind != "WEBP" or data[8:12] == b"WEBP"):
+            return kind
+    raise ImageError(f"{_other_kind(data)}; {_READ}")
+
+
+def _other_kind(data: bytes) -> str:
+    """Name what people most often have in place of a photo that is read."""
+    names = [name for start, name in _OTHER_STARTS.items() if data.startswith(start)]
+    if data[4:8] == b"ftyp":
+        names.append("AVIF" if data[8:12] == b"avif" else "HEIC and video")
+    if b"<svg" in data[:1024].lower():
+        names.append("SVG")
+    return f"{names[0]} files are not read" if names else "this is no image that is read here"
+
+
+def _check(image: Image.Image) -> None:
+    """Refuse by the header alone: too many pixels, or more frames than the one we protect."""
+    if image.width * image.height > MAX_PIXELS:
+        raise ImageError(_TOO_LARGE)
+    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+        raise ImageError("the picture is animated, and its other frames would stay unprotected")
+
+
+def _photo(image: Image.Image, kind: Format, data: bytes) -> Photo:
+    """Convert a loaded image; `data` holds what Pillow does not tell."""
+    # Pillow reads a PNG that lacks its end; half an upload should not pass for a photo.
+    if kind == "PNG" and b"IEND\xaeB`\x82" not in data:
+        raise ImageError("the PNG file is cut short")
+    turn = _orientation(image.info.get("exif"))
+    pixels, alpha, gray = _pixels(image, _transparent(image, data))
+    jpeg = kind == "JPEG"
+    return Photo(
+        pixels=_upright(pixels, turn),
+        alpha=None if alpha is None else _upright(alpha, turn),
+        format=kind,
+        gray=gray,
+        source_bytes=len(data),
+        tables=_tables(image) if jpeg else (),
+        subsampling=_subsampling(image, turn) if jpeg else 0,
+        lossless=kind == "WEBP" and _webp_lossless(data),
+        palette=image.mode == "P",
+    )
+
+
+def _pixels(image: Image.Image, key: tuple[int, ...] | None) -> tuple[Pixels, Pixels | None, bool]:
+    """sRGB HWC uint8, alpha HW uint8 or None, and whether all of it is gray."""
+    width, height = image.size
+    rows = max(1, BAND_PIXELS // width)
+    gray, one_channel = True, image.mode in _ONE_CHANNEL
+    to_srgb = _to_srgb(image)
+    rgb = np.empty((height, width, 3), np.uint8)
+    alpha = None
+    for top in range(0, height, rows):
+        part = slice(top, min(top + rows, height))
+        band, band_alpha = _split(image.crop((0, part.start, width, part.stop)), key)
+        rgb[part] = np.asarray(to_srgb(band))
+        if one_channel:  # a gray profile may leave the channels one step apart
+            rgb[part] = rgb[part, :, 1:2]
+        gray = gray and _is_gray(rgb[part])
+        if band_alpha is not None:
+            alpha = np.empty((height, width), np.uint8) if alpha is None else alpha
+            alpha[part] = band_alpha
+    return rgb, alpha, gray
+
+
+def _is_gray(rgb: Pixels) -> bool:
+    """Equal channels, to the step by which lossy WebP and ICC rounding part them."""
+    red, green, blue = np.moveaxis(rgb.astype(np.int16), -1, 0)
+    return bool(max(np.abs(red - green).max(), np.abs(green - blue).max()) <= 1)
+
+
+def _split(band: Image.Image, key: tuple[int, ...] | None) -> tuple[Image.Image, Pixels | None]:
+    """Part of an image as 8-bit L, RGB or CMYK, and its alpha; `key` is the transparent colour."""
+    if band.mode in ("P", "PA"):
+        band = band.convert("RGBA" if band.has_transparency_data else "RGB")
+    band.info.pop("transparency", None)
+    if band.mode in ("LA", "RGBA"):
+        return band.convert(band.mode[:-1]), np.asarray(band.getchannel("A"))
+    if band.mode == "1":
+        band = band.convert("L")
+    values = np.asarray(band)
+    alpha = None if key is None else _unlike(values, key)
+    if band.mode.startswith("I"):  # Pillow's own conversion clips 16 bits at 255
+        scaled = (np.clip(values, 0, 65535).astype(np.uint32) * 255 + 32767) // 65535
+        band = Image.fromarray(scaled.astype(np.uint8))
+    return band, alpha
+
+
+def _unlike(values: NDArray[Any], key: tuple[int, ...]) -> Pixels:
+    """HW uint8: 0 where a pixel of `values` (HW or HWC) has the colour `key`, else 255."""
+    same = (values.reshape(*values.shape[:2], -1) == key).all(axis=-1)
+    return np.where(same, 0, 255).astype(np.uint8)
+
+
+def _transparent(image: Image.Image, data: bytes) -> tuple[int, ...] | None:
+    """The one transparent colour that a PNG without alpha may name, in the image's range."""
+    key = image.info.get("transparency")
+    if image.format != "PNG" or key is None or image.mode not in ("1", "L", "I", "I;16", "RGB"):
+        return None
+    depth = data[24]  # of IHDR; tRNS counts in it, Pillow's pixels in 8 bits
+    if image.mode == "RGB":
+        return tuple(value >> 8 if depth == 16 else value for value in key)
+    return (key * 255 // (2**depth - 1),) if image.mode == "L" else (key,)
+
+
+def _to_srgb(image: Image.Image) -> Conversion:
+    """A function from an 8-bit band (L, RGB or CMYK) of this image to sRGB of mode RGB."""
+    mode = "L" if image.mode in _ONE_CHANNEL else "CMYK" if image.mode == "CMYK" else "RGB"
+    try:
+        profile = ImageCms.ImageCmsProfile(BytesIO(image.info["icc_profile"]))
+        if profile.profile.xcolor_space.strip() == _CMS_SPACES[mode]:
+            return _transform(profile, mode)
+    except (KeyError, OSError, TypeError, ValueError, ImageCms.PyCMSError):
+        pass  # no profile, or a broken one: what is not tagged is sRGB
+    return partial(Image.Image.convert, mode="RGB")
+
+
+def _transform(profile: ImageCms.ImageCmsProfile, mode: str) -> Conversion:
+    """The ICC transform to sRGB, or a plain conversion where it would change nothing."""
+    transform = ImageCms.ImageCmsTransform(
+        profile, ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")), mode, "RGB",
+        ImageCms.Intent.RELATIVE_COLORIMETRIC, flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+    )
+    if mode == "RGB":  # most profiles in photos are sRGB: spare those the rounding and the time
+        steps = np.arange(0, 256, 15, dtype=np.uint8)
+        cube = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(18, -1, 3)
+        after = np.asarray(transform.apply(Image.fromarray(cube)))
+        if np.abs(after.astype(int) - cube).max() <= 1:
+            return partial(Image.Image.convert, mode="RGB")
+    return transform.apply
+
+
+def _orientation(exif: object) -> int:
+    """EXIF orientation, 1 to 8; 1 if there is none or the EXIF cannot be read."""
+    tags = Image.Exif()
+    try:
+        tags.load(exif if isinstance(exif, bytes) else b"")
+        value = tags.get(ExifTags.Base.Orientation)
+    except (ArithmeticError, EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError,
+            struct.error):
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _upright(array: Pixels, orientation: int) -> Pixels:
+    """Undo an EXIF orientation on an HW or HWC array; contiguous."""
+    if orientation >= 5:
+        array = array.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    return np.ascontiguousarray(array)
+
+
+def _tables(image: Any) -> Tables:
+    """Quantisation tables of a JPEG: luma, and chroma if it has colour."""
+    used = [image.quantization[component[3]] for component in image.layer]
+    luma = tuple(used[0])
+    return (luma,) if len(used) == 1 else (luma, tuple(used[1]))
+
+
+def _subsampling(image: Any, orientation: int) -> int:
+    """Pillow's number of the chroma subsampling to write; 0 (4:4:4) where no other is right.
+
+    Never coarser than the source's, and 4:2:2 lying on its side would halve the other axis too.
+    """
+    if len(image.layer) != 3:
+        return 0
+    sizes = [component[1:3] for component in image.layer]
+    if sizes == [(2, 2), (1, 1), (1, 1)]:
+        return 2
+    return 1 if sizes == [(2, 1), (1, 1), (1, 1)] and orientation < 5 else 0
+
+
+def _webp_lossless(data: bytes) -> bool:
+    """Whether the picture is in a VP8L chunk; it comes early, so few chunks are looked at."""
+    position = 12
+    for _ in range(32):
+        tag = data[position : position + 4]
+        if tag in (b"VP8L", b"VP8 "):
+            return tag == b"VP8L"
+        size = int.from_bytes(data[position + 4 : position + 8], "little")
+        position += 8 + (16 if tag == b"ANMF" else size + size % 2)
+    return False
+
+
+def _jpeg(photo: Photo, image: Image.Image) -> bytes:
+    # No optimised Huffman tables: they save 2 %, take every coefficient in memory, and Pillow
+    # fails on noise with them ("Suspension not allowed here").
+    def save(tables: Tables) -> bytes:
+        return _saved(image, "JPEG", qtables=tables, subsampling=photo.subsampling)
+
+    return _best(_ladder(photo.tables or _cap_tables()), save, photo)
+
+
+def _ladder(source: Tables) -> list[Tables]:
+    """Quantisation tables, coarse to fine: the source's, scaled, up to quality JPEG_CAP."""
+    own = np.array(source)
+    finest = np.minimum(own, _cap_tables()[: len(own)]).clip(1, 255)
+    rungs: list[Tables] = []
+    for step in range(JPEG_COARSER, -256, -1):
+        scaled = np.maximum(np.rint(own * JPEG_STEP**step), finest).clip(1, 255).astype(int)
+        rungs.append(tuple(map(tuple, scaled.tolist())))
+        if (scaled <= finest).all():
+            break
+    return rungs
+
+
+@lru_cache
+def _cap_tables() -> Tables:
+    """The IJG tables (luma, chroma) of quality JPEG_CAP, as libjpeg writes them."""
+    with Image.open(BytesIO(_saved(Image.new("RGB", (8, 8)), "JPEG", quality=JPEG_CAP))) as image:
+        return _tables(image)
+
+
+def _webp(photo: Photo, image: Image.Image) -> bytes:
+    if photo.lossless:
+        return _saved(image, "WEBP", lossless=True, exact=True)
+    # Method 2 takes half the time of Pillow's 4, for files 3 % larger, and there are 4 trials.
+    return _best(WEBP_QUALITIES, lambda q: _saved(image, "WEBP", quality=q, method=2), photo)
+
+
+def _png(photo: Photo, image: Image.Image) -> bytes:
+    """Lossless, except where the source had a palette and that makes it grow past the limit.
+
+    Such a picture gets an adaptive palette without dithering: the file stays small, but the
+    rounding to 255 colours eats part of a faint change.  With partial transparency a palette
+    could not keep alpha exact, so that picture stays lossless at any size.
+    """
+    whole = _saved(image, "PNG", optimize=True)
+    if len(whole) <= photo.source_bytes * MAX_GROWTH or not photo.palette or photo.gray:
+        return whole
+    if photo.alpha is None:
+        return _saved(image.convert("RGB").quantize(256), "PNG", optimize=True)
+    if not np.isin(photo.alpha, (0, 255)).all():
+        return whole
+    few = image.convert("RGB").quantize(255)
+    colours = few.getpalette() or []
+    clear = len(colours) // 3  # one more entry, for what is transparent
+    few.putpalette([*colours, 0, 0, 0])
+    few.paste(clear, mask=Image.fromarray(255 - photo.alpha))
+    return _saved(few, "PNG", optimize=True, transparency=clear)
+
+
+def _best(rungs: Sequence[Rung], save: Callable[[Rung], bytes], photo: Photo) -> bytes:
+    """The highest rung whose file fits the growth limit, by bisection; the lowest if none does."""
+    limit = photo.source_bytes * MAX_GROWTH
+    best, low, high = b"", 0, len(rungs) - 1
+    while low <= high:
+        middle = (low + high + 1) // 2
+        data = save(rungs[middle])
+        if len(data) <= limit:
+            best, low = data, middle + 1
+        else:
+            high = middle - 1
+    return best or data  # where none fits, the last one tried is the lowest
+
+
+def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:
+    buffer = BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()

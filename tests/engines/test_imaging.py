@@ -1,0 +1,589 @@
+"""Photos in and out: what is read, what is refused, and that nothing but pixels gets through."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+import sys
+import textwrap
+import time
+import zlib
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms, PngImagePlugin
+from skimage import data as pictures
+
+from engines import imaging
+from engines.errors import ImageError
+from engines.imaging import MAX_GROWTH, Photo, decode, encode, load
+
+ROOT = Path(__file__).parents[2]
+FACE = np.ascontiguousarray(pictures.astronaut()[:200, 140:300])  # 200 x 160, not square
+RNG = np.random.default_rng(7)
+ALPHA = RNG.integers(0, 256, FACE.shape[:2], dtype=np.uint8)
+KINDS = ("JPEG", "PNG", "WEBP")
+CANARY = b"CANARY-7f3a"
+# White point and primaries (columns) in XYZ, for ICC profiles
+D50 = (0.9642, 1.0, 0.8249)
+SRGB = np.array([[0.4361, 0.3851, 0.1431], [0.2225, 0.7169, 0.0606], [0.0139, 0.0971, 0.7141]])
+P3 = np.array([[0.5151, 0.2920, 0.1571], [0.2412, 0.6922, 0.0666], [-0.0011, 0.0419, 0.7841]])
+
+
+def saved(pixels: np.ndarray | Image.Image, kind: str, **options: Any) -> bytes:
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    buffer = BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def reopened(data: bytes) -> Image.Image:
+    image = Image.open(BytesIO(data))
+    image.load()
+    return image
+
+
+def changed(pixels: np.ndarray, strength: int = 8) -> np.ndarray:
+    """What a protection does to a photo: a small change everywhere."""
+    noise = np.random.default_rng(1).integers(-strength, strength + 1, pixels.shape)
+    return (pixels.astype(int) + noise).clip(0, 255).astype(np.uint8)
+
+
+def chunk(tag: bytes, body: bytes) -> bytes:
+    crc = struct.pack(">I", zlib.crc32(tag + body))
+    return struct.pack(">I", len(body)) + tag + body + crc
+
+
+def png_with(*chunks: bytes, pixels: np.ndarray = FACE) -> bytes:
+    """A PNG with more chunks between its header and its pixels."""
+    data = saved(pixels, "PNG")
+    return data[:33] + b"".join(chunks) + data[33:]
+
+
+def png16(values: np.ndarray, colour: int) -> bytes:
+    """A 16-bit PNG (colour type 0 or 2), which Pillow cannot write in colour."""
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, colour, 0, 0, 0)
+    parts = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def fixed(values: Any) -> bytes:
+    return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
+
+
+def profile(space: bytes, connection: bytes, tags: dict[bytes, bytes]) -> bytes:
+    """An ICC v2 profile with these tags and the ones that every profile must have."""
+    tags = tags | {
+        b"desc": b"desc\0\0\0\0" + struct.pack(">I", 5) + b"test\0" + bytes(79),
+        b"cprt": b"text\0\0\0\0" + CANARY + b"\0", b"wtpt": b"XYZ \0\0\0\0" + fixed(D50),
+    }
+    table, bodies, offset = b"", b"", 132 + 12 * len(tags)
+    for name, body in tags.items():
+        table += name + struct.pack(">II", offset + len(bodies), len(body))
+        bodies += body + bytes(-len(body) % 4)
+    header = struct.pack(">I4sI", offset + len(bodies), b"lcms", 0x02100000)
+    header += (b"prtr" if space == b"CMYK" else b"mntr") + space + connection
+    header += bytes(12) + b"acsp" + bytes(28) + fixed(D50) + bytes(48)
+    return header + struct.pack(">I", len(tags)) + table + bodies
+
+
+def curve(gamma: float) -> bytes:
+    return b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + b"\0\0"
+
+
+def matrix_profile(primaries: np.ndarray) -> bytes:
+    """A display's profile; the columns of `primaries` are XYZ (D50) of red, green, blue."""
+    tags = {}
+    for name, column in zip((b"r", b"g", b"b"), primaries.T, strict=True):
+        tags |= {name + b"XYZ": b"XYZ \0\0\0\0" + fixed(column), name + b"TRC": curve(2.2)}
+    return profile(b"RGB ", b"XYZ ", tags)
+
+
+def ink_profile(paper: tuple[int, ...], cyan: tuple[int, ...]) -> bytes:
+    """A printer's profile: 8-bit Lab of bare paper and of cyan ink, black for all other ink."""
+    ramp = bytes(range(256))
+    nodes = [(0, 128, 128)] * 16
+    nodes[0], nodes[8] = paper, cyan  # the first ink varies slowest
+    lut = b"mft1\0\0\0\0" + bytes([4, 3, 2, 0]) + fixed([1, 0, 0, 0, 1, 0, 0, 0, 1])
+    lut += ramp * 4 + bytes(value for node in nodes for value in node) + ramp * 3
+    return profile(b"CMYK", b"Lab ", {b"A2B0": lut, b"A2B1": lut})
+
+
+
+
+# --- what is read -------------------------------------------------------------------------------
+
+STORED = {  # how an upright picture is stored so that the orientation brings it back
+    1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud,
+    5: lambda a: a.swapaxes(0, 1), 6: np.rot90,
+    7: lambda a: np.rot90(a, 2).swapaxes(0, 1), 8: lambda a: np.rot90(a, -1),
+}
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_orientation_is_undone_for_pixels_and_alpha(kind: str, orientation: int) -> None:
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    stored = STORED[orientation](np.dstack([FACE, ALPHA]))
+    options = {"lossless": True, "exact": True} if kind == "WEBP" else {}
+    photo = decode(saved(np.ascontiguousarray(stored), kind, exif=tags.tobytes(), **options))
+    np.testing.assert_array_equal(photo.pixels, FACE)
+    np.testing.assert_array_equal(photo.alpha, ALPHA)
+    again = decode(encode(photo, photo.pixels))
+    np.testing.assert_array_equal(again.pixels, FACE)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_jpeg_orientation_is_undone(orientation: int) -> None:
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    stored = np.ascontiguousarray(STORED[orientation](FACE))
+    photo = decode(saved(stored, "JPEG", quality=95, subsampling=0, exif=tags.tobytes()))
+    assert photo.pixels.shape == FACE.shape
+    assert np.abs(photo.pixels.astype(int) - FACE).mean() < 3
+
+
+@pytest.mark.parametrize("exif", [
+    b"Exif\0\0", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", b"Exif\0\0" + b"A" * 99,
+])
+def test_broken_exif_leaves_the_picture_as_stored(exif: bytes) -> None:
+    plain = decode(saved(FACE, "JPEG")).pixels
+    np.testing.assert_array_equal(decode(saved(FACE, "JPEG", exif=exif)).pixels, plain)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_swapped_profile_swaps_colours(kind: str) -> None:
+    flat = np.full((32, 32, 3), (220, 40, 30), np.uint8)
+    icc = matrix_profile(SRGB[:, ::-1])
+    options = {"lossless": True} if kind == "WEBP" else {}
+    pixel = decode(saved(flat, kind, icc_profile=icc, **options)).pixels[16, 16].astype(int)
+    assert np.abs(pixel - (30, 40, 220)).max() <= 6
+
+
+def test_wide_gamut_becomes_srgb() -> None:
+    flat = np.full((8, 8, 3), (180, 120, 100), np.uint8)
+    linear = (np.array([180, 120, 100]) / 255) ** 2.2
+    want = 255 * (np.linalg.inv(SRGB) @ P3 @ linear).clip(0, 1) ** (1 / 2.2)
+    pixel = decode(saved(flat, "PNG", icc_profile=matrix_profile(P3))).pixels[0, 0]
+    assert np.abs(pixel - want).max() <= 2.5
+    assert pixel[0] > 185  # the same number is a redder red in P3
+
+
+def test_srgb_profile_changes_nothing() -> None:
+    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    np.testing.assert_array_equal(decode(saved(FACE, "PNG", icc_profile=icc)).pixels, FACE)
+
+
+@pytest.mark.parametrize("icc", [b"", b"nonsense" * 40, matrix_profile(P3)[:200]])
+def test_broken_profile_is_taken_for_srgb(icc: bytes) -> None:
+    data = png_with(chunk(b"iCCP", b"x\0\0" + zlib.compress(icc)))
+    np.testing.assert_array_equal(decode(data).pixels, FACE)
+
+
+def test_profile_of_another_colour_space_is_taken_for_srgb() -> None:
+    gray = FACE[..., 1]
+    photo = decode(saved(gray, "PNG", icc_profile=matrix_profile(SRGB[:, ::-1])))
+    np.testing.assert_array_equal(photo.pixels[..., 0], gray)
+
+
+def test_gray_profile_keeps_a_gray_photo_gray() -> None:
+    linear = profile(b"GRAY", b"XYZ ", {b"kTRC": curve(1.0)})
+    photo = decode(saved(FACE[..., 1], "PNG", icc_profile=linear))
+    assert photo.gray
+    assert photo.pixels.mean() > FACE[..., 1].mean() + 20  # linear light is brighter as sRGB
+
+
+def test_cmyk_profile_is_used() -> None:
+    cyan = Image.new("CMYK", (32, 32), (255, 0, 0, 0))
+    icc = ink_profile(paper=(255, 128, 128), cyan=(136, 208, 195))  # an odd printer: Lab of red
+    pixel = decode(saved(cyan, "JPEG", quality=95, icc_profile=icc)).pixels[9, 9].astype(int)
+    assert np.abs(pixel - (255, 0, 0)).max() <= 12
+
+
+def test_cmyk_jpeg_is_not_inverted() -> None:
+    cmyk = np.zeros((64, 64, 4), np.uint8)
+    cmyk[:32] = (0, 255, 255, 0)  # red ink on top, bare paper below
+    photo = decode(saved(Image.fromarray(cmyk, "CMYK"), "JPEG", quality=95))
+    assert np.abs(photo.pixels[8, 8].astype(int) - (255, 0, 0)).max() <= 4
+    assert photo.pixels[56, 56].min() >= 251
+    again = decode(encode(photo, photo.pixels))
+    assert np.abs(again.pixels.astype(int) - photo.pixels)[:24].max() <= 12
+
+
+def test_16_bit_gray_is_scaled_not_clipped() -> None:
+    values = np.linspace(0, 65535, 64 * 64).reshape(64, 64).astype(np.uint16)
+    photo = decode(png16(values, colour=0))
+    assert photo.gray
+    assert np.abs(photo.pixels - values[..., None] / 257).max() <= 0.51
+
+
+def test_16_bit_colour_keeps_its_high_byte() -> None:
+    values = RNG.integers(0, 65536, (20, 30, 3), dtype=np.uint16)
+    np.testing.assert_array_equal(decode(png16(values, colour=2)).pixels, values >> 8)
+
+
+def test_one_bit_and_gray_with_alpha() -> None:
+    bits = FACE[..., 0] > 128
+    np.testing.assert_array_equal(decode(saved(bits, "PNG")).pixels[..., 2], bits * 255)
+    photo = decode(saved(np.dstack([FACE[..., 0], ALPHA]), "PNG"))
+    assert photo.gray
+    np.testing.assert_array_equal(photo.pixels, FACE[..., :1].repeat(3, axis=2))
+    np.testing.assert_array_equal(photo.alpha, ALPHA)
+    assert reopened(encode(photo, photo.pixels)).mode == "LA"
+
+
+def test_palette_with_transparency() -> None:
+    few = Image.fromarray(FACE).quantize(64)
+    levels = bytes(range(0, 256, 4))
+    photo = decode(saved(few, "PNG", transparency=levels))
+    index = np.asarray(few)
+    np.testing.assert_array_equal(photo.pixels, np.asarray(few.convert("RGB")))
+    np.testing.assert_array_equal(photo.alpha, np.frombuffer(levels, np.uint8)[index])
+    assert photo.palette
+
+
+@pytest.mark.parametrize(("pixels", "key", "sample"), [
+    (FACE, (10, 20, 30), np.array([10, 20, 30], np.uint8)),
+    (FACE[..., 0], (77,), np.uint8(77)),
+])
+def test_transparent_colour_becomes_alpha(pixels: Any, key: Any, sample: Any) -> None:
+    pixels = pixels.copy()
+    pixels[5:9, 5:9] = sample
+    data = png_with(chunk(b"tRNS", struct.pack(f">{len(key)}H", *key)), pixels=pixels)
+    alpha = decode(data).alpha
+    assert alpha is not None
+    same = (pixels.reshape(*pixels.shape[:2], -1) == sample).all(axis=-1)
+    np.testing.assert_array_equal(alpha, np.where(same, 0, 255))
+
+
+def test_progressive_jpeg_reads_as_baseline() -> None:
+    baseline = decode(saved(FACE, "JPEG", quality=90))
+    progressive = decode(saved(FACE, "JPEG", quality=90, progressive=True))
+    np.testing.assert_array_equal(progressive.pixels, baseline.pixels)
+
+
+def test_mpo_gives_its_first_picture() -> None:
+    other = Image.fromarray(255 - FACE)
+    data = saved(FACE, "MPO", save_all=True, append_images=[other], quality=90)
+    assert reopened(data).format == "MPO"
+    photo = decode(data)
+    np.testing.assert_array_equal(photo.pixels, decode(saved(FACE, "JPEG", quality=90)).pixels)
+    assert reopened(encode(photo, photo.pixels)).format == "JPEG"
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 20000, 3), (20000, 1, 3)])
+def test_extreme_shapes_pass_through(shape: tuple[int, ...]) -> None:
+    pixels = RNG.integers(0, 256, shape, dtype=np.uint8)
+    photo = decode(saved(pixels, "PNG"))
+    np.testing.assert_array_equal(decode(encode(photo, changed(pixels))).pixels, changed(pixels))
+    assert decode(saved(pixels, "JPEG")).pixels.shape == shape
+
+
+def test_bands_join_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = saved(np.dstack([FACE, ALPHA]), "PNG", icc_profile=matrix_profile(P3))
+    whole = decode(data)
+    monkeypatch.setattr(imaging, "BAND_PIXELS", 7 * FACE.shape[1])
+    banded = decode(data)
+    np.testing.assert_array_equal(banded.pixels, whole.pixels)
+    np.testing.assert_array_equal(banded.alpha, ALPHA)
+
+
+# --- what is refused ----------------------------------------------------------------------------
+
+@pytest.mark.parametrize(("kind", "options"), [
+    ("JPEG", {}), ("JPEG", {"progressive": True}), ("PNG", {}), ("WEBP", {}),
+    ("WEBP", {"lossless": True}), ("WEBP", {"exif": b"Exif\0\0" + bytes(50)}),
+])
+def test_no_cut_file_is_read(kind: str, options: dict[str, Any]) -> None:
+    data = saved(FACE, kind, **options)
+    assert decode(data).pixels.shape == FACE.shape
+    inside = range(0, len(data), max(1, len(data) // 60))
+    for length in {*range(40), *inside, *(len(data) - 1 - n for n in range(24))}:
+        with pytest.raises(ImageError, match="cut short|empty|no image"):
+            decode(data[:length])
+
+
+def huge(kind: str) -> bytes:
+    """A valid small file whose header claims more pixels than any limit allows."""
+    if kind == "PNG":
+        return png_huge(50000, 50000)
+    if kind == "JPEG":
+        data = bytearray(saved(FACE, "JPEG"))
+        at = data.index(b"\xff\xc0")
+        data[at + 5 : at + 9] = struct.pack(">HH", 60000, 60000)
+        return bytes(data)
+    data = bytearray(saved(np.dstack([FACE, ALPHA]), "WEBP"))
+    data[24:30] = (16382).to_bytes(3, "little") * 2
+    return bytes(data)
+
+
+def png_huge(width: int, height: int) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    body = chunk(b"IDAT", zlib.compress(bytes(999))) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + body
+
+
+@pytest.mark.parametrize("data", [huge("JPEG"), huge("PNG"), huge("WEBP"), png_huge(10001, 10000),
+                                  png_huge(2**31 - 1, 2**31 - 1)])
+def test_decompression_bomb_is_refused_on_its_header(data: bytes) -> None:
+    start = time.perf_counter()
+    with pytest.raises(ImageError, match="megapixels"):
+        decode(data)
+    assert time.perf_counter() - start < 0.5
+
+
+def test_the_pixel_limit_itself_is_allowed() -> None:
+    with pytest.raises(ImageError, match="cut short"):  # past the limit check, then out of data
+        decode(png_huge(10000, 10000))
+
+
+@pytest.mark.parametrize("tag", [b"zTXt", b"iTXt", b"iCCP"])
+def test_compressed_chunk_bomb_is_refused(tag: bytes) -> None:
+    packed = zlib.compress(bytes(64 * 2**20))
+    body = {b"zTXt": b"k\0\0", b"iTXt": b"k\0\1\0\0\0", b"iCCP": b"k\0\0"}[tag] + packed
+    start = time.perf_counter()
+    with pytest.raises(ImageError):
+        decode(png_with(chunk(tag, body)))
+    assert time.perf_counter() - start < 0.5
+
+
+@pytest.mark.parametrize(("data", "words"), [
+    (b"", "empty"),
+    (b"hello world, this is text", "JPEG, PNG or WebP"),
+    (b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
+    (saved(FACE, "GIF"), "GIF"),
+    (saved(FACE, "TIFF"), "TIFF"),
+    (saved(FACE, "BMP"), "BMP"),
+    (b"\0\0\0\x18ftypheic" + bytes(90), "HEIC"),
+    (b"\0\0\0\x18ftypavif" + bytes(90), "AVIF"),
+    (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "JPEG, PNG or WebP"),
+    (b"\xff\xd8\xff" + bytes(500), "JPEG"),
+    (b"RIFF\x24\0\0\0WEBPVP8 " + bytes(500), "WEBP"),
+])
+def test_what_is_no_photo_is_named_and_refused(tmp_path: Path, data: bytes, words: str) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(data)
+    with pytest.raises(ImageError, match=words) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_animation_is_refused(kind: str) -> None:
+    frames = [Image.fromarray(255 - FACE)]
+    with pytest.raises(ImageError, match="animated"):
+        decode(saved(FACE, kind, save_all=True, append_images=frames, duration=50))
+
+
+def test_load_says_what_is_wrong_with_a_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.png").write_bytes(saved(FACE, "PNG"))
+    np.testing.assert_array_equal(load("a.png").pixels, FACE)
+    for path, words in {"no.png": "no such file", ".": "folder", "a\0b": "cannot be read"}.items():
+        with pytest.raises(ImageError, match=words) as caught:
+            load(path)
+        assert str(tmp_path) not in str(caught.value)
+    monkeypatch.setattr(imaging, "MAX_BYTES", 1000)
+    with pytest.raises(ImageError, match="larger"):
+        load("a.png")
+
+
+# --- what is written ----------------------------------------------------------------------------
+
+def exif_with_canary() -> bytes:
+    tags = Image.Exif()
+    tags[0x010E] = CANARY.decode()
+    tags.get_ifd(0x8825)[29] = CANARY.decode()
+    thumbnail = saved(FACE[:32, :32], "JPEG", comment=CANARY)
+    return tags.tobytes() + thumbnail
+
+
+def tagged(kind: str) -> bytes:
+    options: dict[str, Any] = {"icc_profile": matrix_profile(P3), "exif": exif_with_canary()}
+    if kind == "PNG":
+        text = PngImagePlugin.PngInfo()
+        text.add_text("Comment", CANARY.decode())
+        text.add_itxt("XML:com.adobe.xmp", f"<x>{CANARY.decode()}</x>")
+        return saved(FACE, kind, pnginfo=text, dpi=(300, 300), **options)
+    options["xmp"] = b"<x:xmpmeta>" + CANARY + b"</x:xmpmeta>"
+    return saved(FACE, kind, **options, **({"comment": CANARY} if kind == "JPEG" else {}))
+
+
+def png_chunks(data: bytes) -> list[bytes]:
+    tags, at = [], 8
+    while at < len(data):
+        tags.append(data[at + 4 : at + 8])
+        at += 12 + int.from_bytes(data[at : at + 4], "big")
+    return tags
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_metadata_is_written(kind: str) -> None:
+    source = tagged(kind)
+    assert source.count(CANARY) >= 4 - (kind == "PNG") and reopened(source).info["icc_profile"]
+    photo = decode(source + CANARY)  # and what follows the picture goes too
+    result = encode(photo, changed(photo.pixels))
+    assert CANARY not in result
+    for word in (b"Exif", b"EXIF", b"ICC", b"xmp", b"XMP", b"Photoshop", b"CREATOR"):
+        assert word not in result
+    allowed = {"jfif", "jfif_version", "jfif_unit", "jfif_density", "loop", "background",
+               "timestamp", "duration"}
+    assert set(reopened(result).info) <= allowed
+    if kind == "PNG":
+        assert set(png_chunks(result)) == {b"IHDR", b"IDAT", b"IEND"}
+
+
+def test_compressed_text_is_not_written() -> None:
+    packed = chunk(b"zTXt", b"k\0\0" + zlib.compress(CANARY))
+    packed += chunk(b"iTXt", b"k\0\1\0\0\0" + zlib.compress(CANARY)) + chunk(b"prVt", CANARY)
+    photo = decode(png_with(packed))
+    assert png_chunks(encode(photo, photo.pixels)) == [b"IHDR", b"IDAT", b"IEND"]
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("quality", [20, 50, 75, 85, 92, 98])
+def test_jpeg_growth_and_quality(quality: int, subsampling: int) -> None:
+    source = saved(FACE, "JPEG", quality=quality, subsampling=subsampling)
+    photo = decode(source)
+    result = encode(photo, changed(photo.pixels, 4))
+    assert len(result) <= MAX_GROWTH * len(source)
+    assert decode(result).subsampling == photo.subsampling == subsampling
+    plain = encode(photo, photo.pixels)
+    assert len(plain) <= MAX_GROWTH * len(source)
+    for ours, own, cap in zip(decode(plain).tables, photo.tables, tables(95), strict=True):
+        assert (np.array(ours) <= own).all()  # never worse than the source
+        assert (np.array(ours) >= np.minimum(own, cap)).all()
+    if quality <= 75:
+        assert sum(decode(plain).tables[0]) < sum(photo.tables[0])  # room was used
+
+
+def tables(quality: int) -> tuple[tuple[int, ...], ...]:
+    return decode(saved(FACE, "JPEG", quality=quality)).tables
+
+
+def test_jpeg_falls_below_its_tables_only_when_it_must() -> None:
+    flat = decode(saved(np.full((256, 256, 3), 128, np.uint8), "JPEG", quality=90))
+    noisy = RNG.integers(0, 256, (256, 256, 3), dtype=np.uint8)
+    result = encode(flat, noisy)  # cannot fit: the coarsest rung, not an error and not a ruin
+    steps = np.array(decode(result).tables[0]) / flat.tables[0]
+    assert 2 < np.median(steps) < 3
+
+
+def test_turned_422_is_not_halved_twice() -> None:
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    assert decode(saved(FACE, "JPEG", subsampling=1, exif=tags.tobytes())).subsampling == 0
+
+
+@pytest.mark.parametrize("quality", [30, 60, 80, 90])
+def test_webp_growth(quality: int) -> None:
+    source = saved(FACE, "WEBP", quality=quality)
+    photo = decode(source)
+    result = encode(photo, changed(photo.pixels, 3))
+    assert result[:4] == b"RIFF" and len(result) <= MAX_GROWTH * len(source)
+    assert len(encode(photo, photo.pixels)) > 0.8 * len(source)  # no needless loss
+
+
+def test_lossless_webp_stays_lossless() -> None:
+    photo = decode(saved(np.dstack([FACE, ALPHA]), "WEBP", lossless=True, exact=True))
+    assert photo.lossless
+    again = decode(encode(photo, changed(photo.pixels)))
+    assert again.lossless
+    np.testing.assert_array_equal(again.pixels, changed(photo.pixels))
+    assert not decode(saved(np.dstack([FACE, ALPHA]), "WEBP")).lossless
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+@pytest.mark.parametrize("gray", [False, True])
+def test_alpha_is_exact(kind: str, gray: bool) -> None:
+    colour = FACE[..., :1].repeat(3, axis=2) if gray else FACE
+    photo = decode(saved(np.dstack([colour, ALPHA]), kind))
+    np.testing.assert_array_equal(photo.alpha, ALPHA)
+    again = decode(encode(photo, changed(photo.pixels)))
+    np.testing.assert_array_equal(again.alpha, ALPHA)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_gray_stays_gray(kind: str, channels: int) -> None:
+    gray = FACE[..., 0] if channels == 1 else FACE[..., :1].repeat(3, axis=2)
+    photo = decode(saved(np.ascontiguousarray(gray), kind))
+    assert photo.gray
+    result = encode(photo, changed(photo.pixels))  # the change itself has colour
+    again = decode(result)
+    assert again.gray
+    assert np.ptp(again.pixels.astype(int), axis=-1).max() <= (kind == "WEBP")
+    assert kind == "WEBP" or reopened(result).mode == "L"
+    assert not decode(saved(FACE, kind)).gray
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_same_input_gives_the_same_bytes(kind: str) -> None:
+    data = saved(FACE, kind)
+    first, second = (encode(decode(data), changed(FACE)) for _ in range(2))
+    assert first == second
+
+
+def test_palette_source_keeps_a_palette_only_if_colour_grows_too_much() -> None:
+    index = np.add.outer(np.arange(200) // 20, np.arange(160) // 20).astype(np.uint8)
+    few = Image.fromarray(index, "P")
+    few.putpalette([value for k in range(20) for value in (k * 12, 250 - k * 9, k * 7)])
+    photo = decode(saved(few, "PNG"))
+    same = encode(photo, photo.pixels)
+    assert len(same) > MAX_GROWTH * photo.source_bytes or reopened(same).mode == "RGB"
+    noisy = encode(photo, changed(photo.pixels))
+    assert reopened(noisy).mode == "P"
+    assert np.abs(decode(noisy).pixels.astype(int) - changed(photo.pixels)).mean() < 8
+    roomy = replace(photo, source_bytes=10**6)
+    np.testing.assert_array_equal(decode(encode(roomy, changed(photo.pixels))).pixels,
+                                  changed(photo.pixels))
+
+
+@pytest.mark.parametrize(("levels", "mode"), [((0, 255), "P"), ((0, 90, 255), "RGBA")])
+def test_palette_source_keeps_its_alpha_exact(levels: tuple[int, ...], mode: str) -> None:
+    few = Image.fromarray(FACE).quantize(200)
+    trns = bytes(levels[k % len(levels)] for k in range(200))
+    photo = replace(decode(saved(few, "PNG", transparency=trns)), source_bytes=9000)
+    result = encode(photo, changed(photo.pixels))
+    assert reopened(result).mode == mode
+    np.testing.assert_array_equal(decode(result).alpha, photo.alpha)
+
+
+@pytest.mark.parametrize("pixels", [FACE[:-1], FACE.astype(np.float32)])
+def test_encode_refuses_other_shapes_and_types(pixels: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="must be uint8"):
+        encode(Photo(pixels=FACE, format="PNG", source_bytes=1), pixels)
+
+
+def test_50_megapixels_in_bounded_memory(tmp_path: Path) -> None:
+    tile = np.tile(pictures.astronaut(), (12, 16, 1))
+    path = tmp_path / "large.jpg"
+    path.write_bytes(saved(tile, "JPEG", quality=90))
+    script = textwrap.dedent("""
+        import resource, sys
+        from engines.imaging import encode, load
+        def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        start = peak()
+        photo = load(sys.argv[1])
+        decoded = peak()
+        pixels = photo.pixels.copy()
+        pixels[::2] ^= 1
+        print(photo.pixels.nbytes, start, decoded, len(encode(photo, pixels)), peak())
+    """)
+    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True,
+                          text=True, cwd=ROOT, timeout=60, check=True)
+    size, start, decoded, result, encoded = map(int, done.stdout.split())
+    megabytes = size / 1024**2
+    assert megabytes == 144
+    assert decoded - start < 3 * megabytes
+    assert encoded - start < 5 * megabytes
+    assert result <= MAX_GROWTH * path.stat().st_size
