@@ -50,7 +50,6 @@ _STARTS: dict[Format, bytes] = {
     "JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n", "WEBP": b"RIFF"
 }
 _OTHER_STARTS = {b"GIF8": "GIF", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"BM": "BMP", b"%PDF": "PDF"}
-_CMS_SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 _ONE_CHANNEL = ("1", "L", "LA", "I", "I;16")
 
 
@@ -102,7 +101,8 @@ def decode(data: bytes) -> Photo:
     """
     kind = _kind(data)
     try:
-        # Not thread-safe, and need not be: the worst race leaves the bomb warning an error.
+        # Filters are shared by threads: a race may leave these on, which costs other warnings,
+        # or drop the error early, and then _check refuses the same pictures.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -204,16 +204,13 @@ def _pixels(image: Image.Image, key: tuple[int, ...] | None) -> tuple[Pixels, Pi
     """sRGB HWC uint8, alpha HW uint8 or None, and whether all of it is gray."""
     width, height = image.size
     rows = max(1, BAND_PIXELS // width)
-    gray, one_channel = True, image.mode in _ONE_CHANNEL
     to_srgb = _to_srgb(image)
     rgb = np.empty((height, width, 3), np.uint8)
-    alpha = None
+    alpha, gray = None, True
     for top in range(0, height, rows):
         part = slice(top, min(top + rows, height))
         band, band_alpha = _split(image.crop((0, part.start, width, part.stop)), key)
         rgb[part] = np.asarray(to_srgb(band))
-        if one_channel:  # a gray profile may leave the channels one step apart
-            rgb[part] = rgb[part, :, 1:2]
         gray = gray and _is_gray(rgb[part])
         if band_alpha is not None:
             alpha = np.empty((height, width), np.uint8) if alpha is None else alpha
@@ -231,7 +228,6 @@ def _split(band: Image.Image, key: tuple[int, ...] | None) -> tuple[Image.Image,
     """Part of an image as 8-bit L, RGB or CMYK, and its alpha; `key` is the transparent colour."""
     if band.mode in ("P", "PA"):
         band = band.convert("RGBA" if band.has_transparency_data else "RGB")
-    band.info.pop("transparency", None)
     if band.mode in ("LA", "RGBA"):
         return band.convert(band.mode[:-1]), np.asarray(band.getchannel("A"))
     if band.mode == "1":
@@ -266,26 +262,14 @@ def _to_srgb(image: Image.Image) -> Conversion:
     mode = "L" if image.mode in _ONE_CHANNEL else "CMYK" if image.mode == "CMYK" else "RGB"
     try:
         profile = ImageCms.ImageCmsProfile(BytesIO(image.info["icc_profile"]))
-        if profile.profile.xcolor_space.strip() == _CMS_SPACES[mode]:
-            return _transform(profile, mode)
-    except (KeyError, OSError, TypeError, ValueError, ImageCms.PyCMSError):
-        pass  # no profile, or a broken one: what is not tagged is sRGB
-    return partial(Image.Image.convert, mode="RGB")
-
-
-def _transform(profile: ImageCms.ImageCmsProfile, mode: str) -> Conversion:
-    """The ICC transform to sRGB, or a plain conversion where it would change nothing."""
-    transform = ImageCms.ImageCmsTransform(
-        profile, ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")), mode, "RGB",
-        ImageCms.Intent.RELATIVE_COLORIMETRIC, flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
-    )
-    if mode == "RGB":  # most profiles in photos are sRGB: spare those the rounding and the time
-        steps = np.arange(0, 256, 15, dtype=np.uint8)
-        cube = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(18, -1, 3)
-        after = np.asarray(transform.apply(Image.fromarray(cube)))
-        if np.abs(after.astype(int) - cube).max() <= 1:
-            return partial(Image.Image.convert, mode="RGB")
-    return transform.apply
+        srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+        return ImageCms.ImageCmsTransform(
+            profile, srgb, mode, "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        ).apply
+    except (KeyError, OSError, TypeError, ValueError):
+        # No profile, or one that is broken or of other colours: what is not tagged is sRGB.
+        return partial(Image.Image.convert, mode="RGB")
 
 
 def _orientation(exif: object) -> int:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from engines.errors import ConfigError
 
-Role = Literal["generator", "recogniser", "detector", "landmarks", "text"]
+Role = Literal["generator", "recogniser", "detector"]
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Preprocessing:
     size: tuple[int, int]
     mean: tuple[float, ...]
     scale: float
-    colour: Literal["RGB", "grey"] = "RGB"
+    colour: Literal["RGB"] = "RGB"
     layout: Literal["NCHW", "NHWC"] = "NCHW"
     alignment: Literal["arcface", "dlib"] | None = None
 
@@ -98,11 +98,13 @@ class Threshold:
     """When two embeddings count as one person.
 
     cosine: similarity above the value; euclidean: distance below it.  `far_1pct` lets 1 % of the
-    pairs of different people through on `calibrated_on`; `recommended` is the authors' own value.
+    pairs of different people through on `calibrated_on`; `same` is the median of pairs of one
+    person there; `recommended` is the authors' own threshold.
     """
 
     metric: Literal["cosine", "euclidean"]
     far_1pct: float
+    same: float
     calibrated_on: str
     recommended: float | None = None
 
@@ -127,7 +129,7 @@ def _members(folder: str, hashes: dict[str, str]) -> tuple[Member, ...]:
 
 
 _NOT_STATED = "not stated by the carrier"
-_PAIRS = "300 pairs of real photos"
+_PAIRS = "258 pairs of different people and 18 of one person, real photos, MTCNN alignment"
 _ARCFACE_112 = Preprocessing((112, 112), (127.5, 127.5, 127.5), 128.0, alignment="arcface")
 _FACEPLUGIN = Npm(
     "faceplugin-face-recognition-js",
@@ -170,7 +172,7 @@ _MOBILEFACENET_512 = ModelSpec(
     trained_on=_NOT_STATED,
     description="MobileFaceNet, 512-d embedding, ONNX",
     preprocessing=_ARCFACE_112,
-    threshold=Threshold("cosine", 0.20, _PAIRS),
+    threshold=Threshold("cosine", 0.21, 0.73, _PAIRS),
 )
 
 _MOBILEFACENET_192 = ModelSpec(
@@ -191,7 +193,7 @@ _MOBILEFACENET_192 = ModelSpec(
     trained_on=_NOT_STATED,
     description="MobileFaceNet, 192-d embedding, TFLite",
     preprocessing=_ARCFACE_112,
-    threshold=Threshold("cosine", 0.35, _PAIRS),
+    threshold=Threshold("cosine", 0.30, 0.81, _PAIRS),
 )
 
 _DLIB = ModelSpec(
@@ -216,7 +218,7 @@ _DLIB = ModelSpec(
     description="dlib's ResNet-29, 128-d embedding",
     # The means and the divisor are those of dlib's input_rgb_image layer.
     preprocessing=Preprocessing((150, 150), (122.782, 117.001, 104.298), 256.0, alignment="dlib"),
-    threshold=Threshold("euclidean", 0.67, _PAIRS, recommended=0.60),
+    threshold=Threshold("euclidean", 0.69, 0.38, _PAIRS, recommended=0.60),
 )
 
 _MTCNN_STAGES = {
@@ -241,38 +243,6 @@ _MTCNN = ModelSpec(
     " NHWC with rows and columns swapped",
 )
 
-_RFB320 = ModelSpec(
-    name="rfb320",
-    role="detector",
-    source=_FACEPLUGIN,
-    members=(
-        Member(
-            "package/model/fr_detect.onnx",
-            "6c0256ccd3164f844736a401faf936ec2930764a87ae39442180887d0c5c8854",
-        ),
-    ),
-    licence="MIT",
-    trained_on=_NOT_STATED,
-    description="RFB-320 face boxes, ONNX",
-    preprocessing=Preprocessing((240, 320), (127.0, 127.0, 127.0), 128.0),
-)
-
-_LANDMARKS68 = ModelSpec(
-    name="landmarks68",
-    role="landmarks",
-    source=_FACEPLUGIN,
-    members=(
-        Member(
-            "package/model/fr_landmark.onnx",
-            "f10b0ba1d2a8a099adefede1ebf3733e44fe370715e7303dbeb7f59c02142258",
-        ),
-    ),
-    licence="MIT",
-    trained_on=_NOT_STATED,
-    description="68 face landmarks in a grey 64-px crop of the box, ONNX",
-    preprocessing=Preprocessing((64, 64), (0.0,), 256.0, colour="grey"),
-)
-
 SPECS: dict[str, ModelSpec] = {
     spec.name: spec
     for spec in (
@@ -281,8 +251,6 @@ SPECS: dict[str, ModelSpec] = {
         _MOBILEFACENET_192,
         _DLIB,
         _MTCNN,
-        _RFB320,
-        _LANDMARKS68,
     )
 }
 

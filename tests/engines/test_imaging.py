@@ -64,12 +64,18 @@ def png_with(*chunks: bytes, pixels: np.ndarray = FACE) -> bytes:
     return data[:33] + b"".join(chunks) + data[33:]
 
 
-def png16(values: np.ndarray, colour: int) -> bytes:
-    """A 16-bit PNG (colour type 0 or 2), which Pillow cannot write in colour."""
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
-    header = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, colour, 0, 0, 0)
-    parts = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")
+def raw_png(rows: np.ndarray, width: int, depth: int, colour: int, *chunks: bytes) -> bytes:
+    """A PNG of packed rows (HB uint8), with a depth and colour type that Pillow cannot write."""
+    packed = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+    header = struct.pack(">IIBBBBB", width, len(rows), depth, colour, 0, 0, 0)
+    parts = chunk(b"IHDR", header), *chunks, chunk(b"IDAT", packed), chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def png16(values: np.ndarray, *chunks: bytes) -> bytes:
+    """A 16-bit PNG of HW (gray) or HWC (RGB) values."""
+    rows = values.astype(">u2").reshape(len(values), -1)
+    return raw_png(rows, values.shape[1], 16, 2 if values.ndim == 3 else 0, *chunks)
 
 
 def fixed(values: Any) -> bytes:
@@ -180,6 +186,16 @@ def test_srgb_profile_changes_nothing() -> None:
     np.testing.assert_array_equal(decode(saved(FACE, "PNG", icc_profile=icc)).pixels, FACE)
 
 
+def test_near_srgb_profile_changes_nothing() -> None:
+    """The sRGB profiles in the wild differ in their last digits."""
+    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    at = icc.index(b"XYZ \0\0\0\0", icc.index(b"XYZ \0\0\0\0") + 8) + 8
+    red = int.from_bytes(icc[at : at + 4], "big")
+    icc = icc[:at] + (red + 80).to_bytes(4, "big") + icc[at + 4 :]
+    vivid = RNG.choice(np.array([0, 128, 255], np.uint8), (20, 20, 3))  # here it would show
+    np.testing.assert_array_equal(decode(saved(vivid, "PNG", icc_profile=icc)).pixels, vivid)
+
+
 @pytest.mark.parametrize("icc", [b"", b"nonsense" * 40, matrix_profile(P3)[:200]])
 def test_broken_profile_is_taken_for_srgb(icc: bytes) -> None:
     data = png_with(chunk(b"iCCP", b"x\0\0" + zlib.compress(icc)))
@@ -218,14 +234,14 @@ def test_cmyk_jpeg_is_not_inverted() -> None:
 
 def test_16_bit_gray_is_scaled_not_clipped() -> None:
     values = np.linspace(0, 65535, 64 * 64).reshape(64, 64).astype(np.uint16)
-    photo = decode(png16(values, colour=0))
+    photo = decode(png16(values))
     assert photo.gray
     assert np.abs(photo.pixels - values[..., None] / 257).max() <= 0.51
 
 
 def test_16_bit_colour_keeps_its_high_byte() -> None:
     values = RNG.integers(0, 65536, (20, 30, 3), dtype=np.uint16)
-    np.testing.assert_array_equal(decode(png16(values, colour=2)).pixels, values >> 8)
+    np.testing.assert_array_equal(decode(png16(values)).pixels, values >> 8)
 
 
 def test_one_bit_and_gray_with_alpha() -> None:
@@ -260,6 +276,19 @@ def test_transparent_colour_becomes_alpha(pixels: Any, key: Any, sample: Any) ->
     assert alpha is not None
     same = (pixels.reshape(*pixels.shape[:2], -1) == sample).all(axis=-1)
     np.testing.assert_array_equal(alpha, np.where(same, 0, 255))
+
+
+def test_transparent_colour_at_other_depths() -> None:
+    gray4 = raw_png(np.array([[0x37, 0x73]], np.uint8), 4, 4, 0, chunk(b"tRNS", b"\0\7"))
+    np.testing.assert_array_equal(decode(gray4).alpha, [[255, 0, 0, 255]])
+    assert decode(gray4).pixels[0, 1, 0] == 7 * 17
+    bits = raw_png(np.array([[0b1010_0000]], np.uint8), 4, 1, 0, chunk(b"tRNS", b"\0\1"))
+    np.testing.assert_array_equal(decode(bits).alpha, [[0, 255, 0, 255]])
+    gray16 = png16(np.array([[700, 701]]), chunk(b"tRNS", struct.pack(">H", 701)))
+    np.testing.assert_array_equal(decode(gray16).alpha, [[255, 0]])
+    key = chunk(b"tRNS", struct.pack(">3H", 900, 2, 9))
+    rgb16 = png16(np.array([[[700, 2, 9], [900, 2, 9]]]), key)
+    np.testing.assert_array_equal(decode(rgb16).alpha, [[255, 0]])
 
 
 def test_progressive_jpeg_reads_as_baseline() -> None:
@@ -336,6 +365,12 @@ def test_decompression_bomb_is_refused_on_its_header(data: bytes) -> None:
     with pytest.raises(ImageError, match="megapixels"):
         decode(data)
     assert time.perf_counter() - start < 0.5
+
+
+def test_our_limit_holds_where_pillow_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    with pytest.raises(ImageError, match="megapixels"):
+        decode(png_huge(10001, 10000))
 
 
 def test_the_pixel_limit_itself_is_allowed() -> None:

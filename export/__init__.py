@@ -1,0 +1,1 @@
+"""Networks turned into ONNX and TensorRT files."""

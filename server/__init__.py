@@ -1,0 +1,1 @@
+"""What people and pages talk to: the command line."""

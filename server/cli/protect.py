@@ -1,0 +1,227 @@
+"""`clip2protect protect`: photos in, protected photos out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from engines import config
+from engines.config import Settings
+from engines.errors import ConfigError, ImageError, ModelError
+from engines.files import explained, write_atomic
+from engines.models.registry import SPECS
+from server.cli.console import Bar, complain, printable, reason, say
+from server.cli.plan import FORMATS, Job, Plan, check_writable, make_plan
+from server.cli.session import Session
+
+if TYPE_CHECKING:
+    from engines.imaging import Photo
+    from engines.pipeline import Protected
+
+Report = dict[str, Any]
+RECOGNISERS = tuple(name for name, spec in SPECS.items() if spec.role == "recogniser")
+_DEFAULTS = Settings()
+
+
+def add(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Register the command."""
+    parser = commands.add_parser(
+        "protect",
+        parents=[common],
+        help="protect photos, or folders of them",
+        description="Change every face so that face recognition no longer matches it.  The result is"
+        " NAME-protected.EXT beside the photo, or FOLDER-protected beside a folder, without the photo's metadata."
+        "  The input is never overwritten.",
+    )
+    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="JPEG, PNG or WebP, or a folder of them")
+    parser.add_argument(
+        "-o", dest="output", metavar="OUT", help="file or folder of the result; a folder for several photos"
+    )
+    _add_method(parser)
+    parser.add_argument("--report", metavar="FILE.json", help="write all that was measured; a list for several photos")
+    parser.add_argument(
+        "--compare", metavar="FILE.png", help="write a picture of before and after; a folder for several photos"
+    )
+    parser.set_defaults(run=run)
+
+
+def _add_method(parser: argparse.ArgumentParser) -> None:
+    def choice(name: str, values: Any, explanation: str) -> None:
+        default = getattr(_DEFAULTS, name)
+        parser.add_argument(
+            f"--{name}", choices=get_args(values), default=default, help=f"{explanation} (default: {default})"
+        )
+
+    choice("mode", config.Mode, "dodge: look like nobody in particular; impersonate: look like the target")
+    parser.add_argument(
+        "--target",
+        metavar="PHOTO|synthetic[:SEED]",
+        help="whom to look like: a generated face (default: synthetic:0) or the largest face of a photo",
+    )
+    choice("level", config.Level, "how much may be seen: more protects better")
+    choice("faces", config.Faces, "which faces of a photo to protect")
+    parser.add_argument(
+        "--surrogates",
+        metavar="NAMES",
+        default=",".join(_DEFAULTS.surrogates),
+        help="recognisers that the search works against, with commas between, of "
+        f"{', '.join(RECOGNISERS)} (default: %(default)s); the others only judge",
+    )
+    choice("render", config.Render, "residual: the photo's own pixels plus a change; generator: the paper's way")
+    parser.add_argument("--steps", type=int, metavar="N", help="search steps a face (default: by level)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="same seed, same result (default: 0)")
+    add_device(parser)
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """The option --device, alike in every command that has it."""
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute (default: auto)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Protect every photo; a failed one is reported and the next begun."""
+    settings = _settings(args)
+    plan = make_plan(args.photos, output=args.output, compare=args.compare, report=args.report)
+    if args.report:
+        check_writable(Path(args.report))
+    session = Session(args.device)
+    reports = [_failed(path, cause) for path, cause in plan.failures]
+    for job in plan.jobs:
+        reports.append(_attempt(job, settings, session, debug=args.debug))
+        if args.report:  # after every photo: what is done stays reported if a later one is interrupted
+            _write_json(Path(args.report), reports if plan.many else reports[0])
+    failures = sum("error" in report for report in reports)
+    if plan.many:
+        say(_summary(plan, len(reports) - failures, failures))
+    return 1 if failures else 0
+
+
+def protect_one(job: Job, photo: Photo, settings: Settings, session: Session) -> Protected:
+    """Protect a decoded photo and write the result and its comparison, each whole or not at all.
+
+    Raises:
+        OutputError: before the search, if the result cannot be written.
+        NoFaceError, ConfigError, ModelError: as `engines.pipeline.protect`.
+    """
+    for path in filter(None, (job.output, job.comparison)):
+        check_writable(path, 2 * photo.source_bytes)
+    stack = session.stack
+    from engines.pipeline import protect
+
+    with Bar(job.source.name) as bar:
+        protected = protect(photo, stack, settings, progress=bar.searching)
+    write_atomic(job.output, protected.data)
+    if job.comparison is not None:
+        from server.cli.compare import comparison
+
+        write_atomic(job.comparison, comparison(protected))
+    return protected
+
+
+def _settings(args: argparse.Namespace) -> Settings:
+    surrogates = tuple(name.strip() for name in args.surrogates.split(",") if name.strip())
+    for name in surrogates:
+        if name not in RECOGNISERS:
+            raise ConfigError(f"unknown recogniser {name!r}: choose from {', '.join(RECOGNISERS)}")
+    if args.target is not None and args.mode != "impersonate":
+        raise ConfigError("--target needs --mode impersonate")
+    return Settings(
+        mode=args.mode,
+        level=args.level,
+        faces=args.faces,
+        render=args.render,
+        surrogates=surrogates,
+        target=_target(args.target or "synthetic"),
+        steps=args.steps,
+        seed=args.seed,
+    )
+
+
+def _target(text: str) -> int | bytes:
+    """`synthetic`, `synthetic:SEED` or the name of a photo."""
+    kind, _, seed = text.partition(":")
+    if kind == "synthetic":
+        if seed.isdecimal() or text == kind:
+            return int(seed or 0)
+        raise ConfigError(f"--target {text}: the seed must be a whole number, as in synthetic:7")
+    from engines import imaging
+
+    try:
+        imaging.load(text)
+        return Path(text).read_bytes()
+    except (ImageError, OSError) as error:
+        raise ConfigError(f"--target: {error}") from error
+
+
+def _attempt(job: Job, settings: Settings, session: Session, *, debug: bool) -> Report:
+    """The report of one photo, with `error` in it if that photo failed.
+
+    ConfigError and ModelError pass: they would befall every other photo too.
+    """
+    try:
+        from engines import imaging
+
+        photo = imaging.load(job.source)
+        _check_suffix(job, photo.format)
+        for path in filter(None, (job.output, job.comparison)):
+            _make_folder(path)
+        protected = protect_one(job, photo, settings, session)
+    except (ConfigError, ModelError):
+        raise
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        return _failed(job.source, reason(error))
+    say(_closing_line(job, protected.report))
+    return {"input": str(job.source), "output": str(job.output), **protected.report}
+
+
+def _failed(path: Path, cause: str) -> Report:
+    name = printable(path)
+    cause = cause.removeprefix(f"{name}: ")
+    complain(f"{name}: {cause}")
+    return {"input": str(path), "error": cause}
+
+
+def _check_suffix(job: Job, kind: str) -> None:
+    """Refuse a name that says another format than the one that will be written, the input's."""
+    suffix = job.output.suffix.lower()
+    if suffix != job.source.suffix.lower() and FORMATS.get(suffix, kind) != kind:
+        raise ConfigError(f"-o {job.output}: a {kind} photo stays a {kind}, give the result such a name")
+
+
+def _make_folder(path: Path) -> None:
+    if not path.parent.exists():
+        with explained(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _write_json(path: Path, content: object) -> None:
+    write_atomic(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "replace"))
+
+
+def _closing_line(job: Job, report: Report) -> str:
+    """What became of a photo, in one line that also says what still matches."""
+    faces = report["faces"]
+    still = dict.fromkeys(
+        name if result["surrogate"] else f"{name} (held out)"
+        for face in faces
+        for name, result in face["recognisers"].items()
+        if result["matched_after"]
+    )
+    parts = [
+        f"{len(faces)} {'face' if len(faces) == 1 else 'faces'} in {report['seconds']:.0f} s",
+        f"face PSNR {min(face['psnr'] for face in faces):.1f} dB",
+        f"still matched by {', '.join(still)}" if still else "matched by no recogniser here",
+    ]
+    return f"{printable(job.source)} -> {printable(job.output)}: {', '.join(parts)}"
+
+
+def _summary(plan: Plan, done: int, failed: int) -> str:
+    skipped = ", ".join(f"{count} {kind}" for kind, count in sorted(plan.skipped.items()))
+    return f"{done} protected, {failed} failed" + (f", skipped: {skipped}" if skipped else "")
