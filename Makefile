@@ -36,10 +36,10 @@ clean:
 	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
 	find engines export server tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# A venv is made anew if an interrupted attempt left half of one: the stamp comes last.
+# The stamp comes last: what an interrupted attempt left half done is done again.
 $(VENV)/.made:
 	@test -n "$(PYTHON)" || { echo "no Python >= 3.11 was found: install one, or name it with make PYTHON=..." >&2; exit 1; }
-	$(PYTHON) -m venv --clear $(VENV)
+	$(PYTHON) -m venv $(VENV)
 	touch $@
 
 $(VENV)/.installed: pyproject.toml $(VENV)/.made

@@ -14,7 +14,6 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
     """Register the command and its four actions."""
     parser = commands.add_parser(
         "models",
-        parents=[common],
         help="list, fetch and check the networks",
         description="The networks are fetched by themselves when they are first needed; this is for doing it"
         " beforehand and for looking after them.  CLIP2PROTECT_HOME moves the cache, CLIP2PROTECT_MODELS names"
