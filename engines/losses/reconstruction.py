@@ -1,0 +1,18 @@
+"""The inversion's term: how far a generated face is from the photographed one."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def reconstruction(generated: Tensor, photographed: Tensor, weight: Tensor) -> Tensor:
+    """Weighted absolute and squared error at full and quarter size of images (1, 3, H, W).
+
+    `weight` (1, 1, H, W) says where it matters.  The paper uses LPIPS, whose weights no package
+    registry carries; the coarse error stands in for its tolerance of fine texture.
+    """
+    error = generated - photographed
+    fine = (weight * (2 * error.square() + error.abs())).mean()
+    coarse = (F.avg_pool2d(weight, 4) * F.avg_pool2d(error, 4).square()).mean()
+    return fine + 4 * coarse
