@@ -51,9 +51,9 @@ class Budget:
 
 
 BUDGETS: dict[Level, Budget] = {
-    "subtle": Budget(psnr=35.0, ssim=0.98),
-    "balanced": Budget(psnr=32.0, ssim=0.96),
-    "strong": Budget(psnr=29.0, ssim=0.93),
+    "subtle": Budget(psnr=35.5, ssim=0.98),
+    "balanced": Budget(psnr=32.5, ssim=0.965),
+    "strong": Budget(psnr=29.5, ssim=0.935),
 }
 
 

@@ -8,6 +8,8 @@ from torch import Tensor
 
 _WINDOW_SIGMA, _WINDOW_RADIUS = 1.5, 5  # Wang et al. 2004, section III B
 _C1, _C2 = 0.01**2, 0.03**2
+#: Decibels, and the side of the squares in which a change of colour is one blotch, in px.
+_COLOUR_STRICTER, _BLOTCH = 9.0, 8
 
 
 def structural_dissimilarity(a: Tensor, b: Tensor) -> Tensor:
@@ -33,11 +35,17 @@ def structural_dissimilarity(a: Tensor, b: Tensor) -> Tensor:
 
 
 def visible_change(before: Tensor, after: Tensor, area: float, psnr: float, ssim: float) -> Tensor:
-    """Squared error and lost SSIM (2,), each in units of what a PSNR (dB) and an SSIM allow.
+    """Squared error, lost SSIM and change of colour (3,), each in units of what a budget allows.
 
-    Both are summed over images (1, C, H, W) in [0, 1] and spread over `area` pixels, the face's.
+    All are summed over images (1, 3, H, W) in [0, 1] and spread over `area` pixels, the face's.
+    `psnr` is in dB; colour, the part of the change that is not common to the three channels, must
+    stay `_COLOUR_STRICTER` below it: it protects little, and people see it first.  Its local means
+    are averaged in square, so that one red nose weighs more than a faint tint of the whole face.
     """
-    channels = before.shape[1]
-    error = (after - before).square().sum() / (channels * area)
-    lost = structural_dissimilarity(before, after).sum() / (channels * area)
-    return torch.stack((error / 10 ** (-psnr / 10), lost / (1 - ssim)))
+    change = after - before
+    colour = change - change.mean(dim=1, keepdim=True)
+    error = change.square().sum() / (3 * area) / 10 ** (-psnr / 10)
+    local = F.avg_pool2d(colour.square().mean(dim=1, keepdim=True), _BLOTCH, ceil_mode=True)
+    blotch = (local.square().sum() * _BLOTCH**2 / area + 1e-12).sqrt() / 10 ** (-(psnr + _COLOUR_STRICTER) / 10)
+    lost = structural_dissimilarity(before, after).sum() / (3 * area) / (1 - ssim)
+    return torch.stack((error, lost, blotch))
