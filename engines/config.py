@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import get_args
-from typing import Literal
+from typing import Literal, get_args
 
 from engines.errors import ConfigError
 

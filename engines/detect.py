@@ -112,9 +112,7 @@ def _tensor(image: Image.Image) -> Tensor:
 def _crops(image: Image.Image, boxes: np.ndarray, size: int) -> list[Tensor]:
     """Batches (N, 3, size, size) of what the boxes show, black outside the photo."""
     corners = np.round(boxes[:, :4]).astype(int).tolist()
-    tensors = [
-        _tensor(image.crop(tuple(c)).resize((size, size), Image.Resampling.BILINEAR)) for c in corners
-    ]
+    tensors = [_tensor(image.crop(tuple(c)).resize((size, size), Image.Resampling.BILINEAR)) for c in corners]
     return [torch.stack(tensors[i : i + BATCH]) for i in range(0, len(tensors), BATCH)]
 
 

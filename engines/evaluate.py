@@ -14,6 +14,7 @@ from engines.detect import Face, detect
 from engines.errors import NoFaceError
 from engines.face import cut
 from engines.imaging import Photo
+from engines.models.registry import Metric
 from engines.recognise import Recogniser
 from engines.stack import Stack
 
@@ -28,7 +29,7 @@ class Comparison:
     """What one recogniser says of two faces; `similarity` is a cosine or a distance, by `metric`."""
 
     recogniser: str
-    metric: str
+    metric: Metric
     similarity: float
     threshold: float
     same: bool

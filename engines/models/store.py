@@ -112,9 +112,7 @@ def load(name: str) -> dict[str, Tensor]:
         raise IntegrityError(_damaged(name, str(error))) from error
 
 
-def pull(
-    names: Iterable[str], *, force: bool = False, progress: Progress | None = None
-) -> list[Path]:
+def pull(names: Iterable[str], *, force: bool = False, progress: Progress | None = None) -> list[Path]:
     """Fetch, verify and convert the networks that are not cached yet (`force`: all of them).
 
     Of several processes that pull at once one works, the others wait and find the result.
@@ -247,7 +245,4 @@ def _locked(report: Progress) -> Iterator[None]:
 
 
 def _damaged(name: str, cause: str) -> str:
-    return (
-        f"{path(name)} is damaged: {cause}; run `clip2protect models pull --force {name}` to fetch"
-        " it again"
-    )
+    return f"{path(name)} is damaged: {cause}; run `clip2protect models pull --force {name}` to fetch it again"

@@ -142,19 +142,17 @@ class SynthesisNetwork(nn.Module):
         self.constant = nn.Parameter(torch.zeros(1, W_DIM, 4, 4))
         self.conv1 = StyledConv(W_DIM, W_DIM, 4, separable=False)
         channels = (W_DIM, *_LAYER_CHANNELS)
-        self.layers = nn.ModuleList(
-            Layer(channels[i], channels[i + 1], 8 << i) for i in range(len(_LAYER_CHANNELS))
-        )
+        self.layers = nn.ModuleList(Layer(channels[i], channels[i + 1], 8 << i) for i in range(len(_LAYER_CHANNELS)))
         self.head = ImageHead(_LAYER_CHANNELS[-1])
 
     def noise_maps(self) -> list[Tensor]:
         """The 15 published noise maps (1, 1, R, R), coarse to fine; pass changed ones to `forward`."""
-        convs = [self.conv1, *(conv for layer in self.layers for conv in (layer.conv1, layer.conv2))]
+        convs = [self.conv1]
+        for layer in self.layers:
+            convs += [layer.conv1, layer.conv2]
         return [conv.noise for conv in convs]
 
-    def forward(
-        self, w: Tensor, noise: Sequence[Tensor] | None = None, window: Window | None = None
-    ) -> Tensor:
+    def forward(self, w: Tensor, noise: Sequence[Tensor] | None = None, window: Window | None = None) -> Tensor:
         if w.dim() != 3 or w.shape[1:] != (W_ROWS, W_DIM):
             raise ValueError(f"W+ has shape (N, {W_ROWS}, {W_DIM}), not {tuple(w.shape)}")
         maps = self.noise_maps() if noise is None else list(noise)
@@ -197,7 +195,5 @@ class Generator(nn.Module):
         w = self.mean_latent + truncation * (w - self.mean_latent)
         return w[:, None].expand(-1, W_ROWS, -1).contiguous()
 
-    def forward(
-        self, w: Tensor, noise: Sequence[Tensor] | None = None, window: Window | None = None
-    ) -> Tensor:
+    def forward(self, w: Tensor, noise: Sequence[Tensor] | None = None, window: Window | None = None) -> Tensor:
         return self.synthesis(w, noise, window)

@@ -41,9 +41,7 @@ def test_follows_a_link(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
-def test_an_interruption_leaves_the_old_file_alone(
-    tmp_path: Path, error: type[BaseException]
-) -> None:
+def test_an_interruption_leaves_the_old_file_alone(tmp_path: Path, error: type[BaseException]) -> None:
     def chunks() -> Iterator[bytes]:
         yield b"new"
         raise error

@@ -86,7 +86,8 @@ def profile(space: bytes, connection: bytes, tags: dict[bytes, bytes]) -> bytes:
     """An ICC v2 profile with these tags and the ones that every profile must have."""
     tags = tags | {
         b"desc": b"desc\0\0\0\0" + struct.pack(">I", 5) + b"test\0" + bytes(79),
-        b"cprt": b"text\0\0\0\0" + CANARY + b"\0", b"wtpt": b"XYZ \0\0\0\0" + fixed(D50),
+        b"cprt": b"text\0\0\0\0" + CANARY + b"\0",
+        b"wtpt": b"XYZ \0\0\0\0" + fixed(D50),
     }
     table, bodies, offset = b"", b"", 132 + 12 * len(tags)
     for name, body in tags.items():
@@ -120,14 +121,17 @@ def ink_profile(paper: tuple[int, ...], cyan: tuple[int, ...]) -> bytes:
     return profile(b"CMYK", b"Lab ", {b"A2B0": lut, b"A2B1": lut})
 
 
-
-
 # --- what is read -------------------------------------------------------------------------------
 
 STORED = {  # how an upright picture is stored so that the orientation brings it back
-    1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud,
-    5: lambda a: a.swapaxes(0, 1), 6: np.rot90,
-    7: lambda a: np.rot90(a, 2).swapaxes(0, 1), 8: lambda a: np.rot90(a, -1),
+    1: lambda a: a,
+    2: np.fliplr,
+    3: lambda a: np.rot90(a, 2),
+    4: np.flipud,
+    5: lambda a: a.swapaxes(0, 1),
+    6: np.rot90,
+    7: lambda a: np.rot90(a, 2).swapaxes(0, 1),
+    8: lambda a: np.rot90(a, -1),
 }
 
 
@@ -155,9 +159,14 @@ def test_jpeg_orientation_is_undone(orientation: int) -> None:
     assert np.abs(photo.pixels.astype(int) - FACE).mean() < 3
 
 
-@pytest.mark.parametrize("exif", [
-    b"Exif\0\0", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", b"Exif\0\0" + b"A" * 99,
-])
+@pytest.mark.parametrize(
+    "exif",
+    [
+        b"Exif\0\0",
+        b"Exif\0\0MM\0*\0\0\0\x08\xff\xff",
+        b"Exif\0\0" + b"A" * 99,
+    ],
+)
 def test_broken_exif_leaves_the_picture_as_stored(exif: bytes) -> None:
     plain = decode(saved(FACE, "JPEG")).pixels
     np.testing.assert_array_equal(decode(saved(FACE, "JPEG", exif=exif)).pixels, plain)
@@ -264,10 +273,13 @@ def test_palette_with_transparency() -> None:
     assert photo.palette
 
 
-@pytest.mark.parametrize(("pixels", "key", "sample"), [
-    (FACE, (10, 20, 30), np.array([10, 20, 30], np.uint8)),
-    (FACE[..., 0], (77,), np.uint8(77)),
-])
+@pytest.mark.parametrize(
+    ("pixels", "key", "sample"),
+    [
+        (FACE, (10, 20, 30), np.array([10, 20, 30], np.uint8)),
+        (FACE[..., 0], (77,), np.uint8(77)),
+    ],
+)
 def test_transparent_colour_becomes_alpha(pixels: Any, key: Any, sample: Any) -> None:
     pixels = pixels.copy()
     pixels[5:9, 5:9] = sample
@@ -325,10 +337,18 @@ def test_bands_join_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # --- what is refused ----------------------------------------------------------------------------
 
-@pytest.mark.parametrize(("kind", "options"), [
-    ("JPEG", {}), ("JPEG", {"progressive": True}), ("PNG", {}), ("WEBP", {}),
-    ("WEBP", {"lossless": True}), ("WEBP", {"exif": b"Exif\0\0" + bytes(50)}),
-])
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("JPEG", {}),
+        ("JPEG", {"progressive": True}),
+        ("PNG", {}),
+        ("WEBP", {}),
+        ("WEBP", {"lossless": True}),
+        ("WEBP", {"exif": b"Exif\0\0" + bytes(50)}),
+    ],
+)
 def test_no_cut_file_is_read(kind: str, options: dict[str, Any]) -> None:
     data = saved(FACE, kind, **options)
     assert decode(data).pixels.shape == FACE.shape
@@ -358,8 +378,9 @@ def png_huge(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + body
 
 
-@pytest.mark.parametrize("data", [huge("JPEG"), huge("PNG"), huge("WEBP"), png_huge(10001, 10000),
-                                  png_huge(2**31 - 1, 2**31 - 1)])
+@pytest.mark.parametrize(
+    "data", [huge("JPEG"), huge("PNG"), huge("WEBP"), png_huge(10001, 10000), png_huge(2**31 - 1, 2**31 - 1)]
+)
 def test_decompression_bomb_is_refused_on_its_header(data: bytes) -> None:
     start = time.perf_counter()
     with pytest.raises(ImageError, match="megapixels"):
@@ -388,19 +409,22 @@ def test_compressed_chunk_bomb_is_refused(tag: bytes) -> None:
     assert time.perf_counter() - start < 0.5
 
 
-@pytest.mark.parametrize(("data", "words"), [
-    (b"", "empty"),
-    (b"hello world, this is text", "JPEG, PNG or WebP"),
-    (b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
-    (saved(FACE, "GIF"), "GIF"),
-    (saved(FACE, "TIFF"), "TIFF"),
-    (saved(FACE, "BMP"), "BMP"),
-    (b"\0\0\0\x18ftypheic" + bytes(90), "HEIC"),
-    (b"\0\0\0\x18ftypavif" + bytes(90), "AVIF"),
-    (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "JPEG, PNG or WebP"),
-    (b"\xff\xd8\xff" + bytes(500), "JPEG"),
-    (b"RIFF\x24\0\0\0WEBPVP8 " + bytes(500), "WEBP"),
-])
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "empty"),
+        (b"hello world, this is text", "JPEG, PNG or WebP"),
+        (b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
+        (saved(FACE, "GIF"), "GIF"),
+        (saved(FACE, "TIFF"), "TIFF"),
+        (saved(FACE, "BMP"), "BMP"),
+        (b"\0\0\0\x18ftypheic" + bytes(90), "HEIC"),
+        (b"\0\0\0\x18ftypavif" + bytes(90), "AVIF"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "JPEG, PNG or WebP"),
+        (b"\xff\xd8\xff" + bytes(500), "JPEG"),
+        (b"RIFF\x24\0\0\0WEBPVP8 " + bytes(500), "WEBP"),
+    ],
+)
 def test_what_is_no_photo_is_named_and_refused(tmp_path: Path, data: bytes, words: str) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(data)
@@ -417,9 +441,7 @@ def test_animation_is_refused(kind: str) -> None:
         decode(saved(FACE, kind, save_all=True, append_images=frames, duration=50))
 
 
-def test_load_says_what_is_wrong_with_a_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_load_says_what_is_wrong_with_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("a.png").write_bytes(saved(FACE, "PNG"))
     np.testing.assert_array_equal(load("a.png").pixels, FACE)
@@ -433,6 +455,7 @@ def test_load_says_what_is_wrong_with_a_path(
 
 
 # --- what is written ----------------------------------------------------------------------------
+
 
 def exif_with_canary() -> bytes:
     tags = Image.Exif()
@@ -470,8 +493,7 @@ def test_no_metadata_is_written(kind: str) -> None:
     assert CANARY not in result
     for word in (b"Exif", b"EXIF", b"ICC", b"xmp", b"XMP", b"Photoshop", b"CREATOR"):
         assert word not in result
-    allowed = {"jfif", "jfif_version", "jfif_unit", "jfif_density", "loop", "background",
-               "timestamp", "duration"}
+    allowed = {"jfif", "jfif_version", "jfif_unit", "jfif_density", "loop", "background", "timestamp", "duration"}
     assert set(reopened(result).info) <= allowed
     if kind == "PNG":
         assert set(png_chunks(result)) == {b"IHDR", b"IDAT", b"IEND"}
@@ -579,8 +601,7 @@ def test_palette_source_keeps_a_palette_only_if_colour_grows_too_much() -> None:
     assert reopened(noisy).mode == "P"
     assert np.abs(decode(noisy).pixels.astype(int) - changed(photo.pixels)).mean() < 8
     roomy = replace(photo, source_bytes=10**6)
-    np.testing.assert_array_equal(decode(encode(roomy, changed(photo.pixels))).pixels,
-                                  changed(photo.pixels))
+    np.testing.assert_array_equal(decode(encode(roomy, changed(photo.pixels))).pixels, changed(photo.pixels))
 
 
 @pytest.mark.parametrize(("levels", "mode"), [((0, 255), "P"), ((0, 90, 255), "RGBA")])
@@ -614,8 +635,9 @@ def test_50_megapixels_in_bounded_memory(tmp_path: Path) -> None:
         pixels[::2] ^= 1
         print(photo.pixels.nbytes, start, decoded, len(encode(photo, pixels)), peak())
     """)
-    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True,
-                          text=True, cwd=ROOT, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, cwd=ROOT, timeout=60, check=True
+    )
     size, start, decoded, result, encoded = map(int, done.stdout.split())
     megabytes = size / 1024**2
     assert megabytes == 144

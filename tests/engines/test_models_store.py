@@ -201,9 +201,7 @@ def pull_in_child(carriers: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="fork")
-def test_of_two_processes_one_works(
-    carriers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_two_processes_one_works(carriers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TINY_CALLS", str(tmp_path / "calls"))
     context = multiprocessing.get_context("fork")
     children = [context.Process(target=pull_in_child, args=(carriers,)) for _ in range(2)]
@@ -258,9 +256,7 @@ def test_what_a_killed_process_left_is_swept(carriers: Path, tmp_path: Path) -> 
     assert not any(name.startswith(".fetch") for name in leftovers(tmp_path))
 
 
-def test_an_unusable_cache_folder(
-    carriers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unusable_cache_folder(carriers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("CLIP2PROTECT_HOME", str(tmp_path / "file" / "home"))
     with pytest.raises((ModelError, OutputError), match="file"):
