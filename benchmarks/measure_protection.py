@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from engines import evaluate, imaging
+from engines import encoding, evaluate, imaging
 from engines.composite import composite
 from engines.config import Level
 from engines.detect import Face, detect
@@ -115,7 +115,7 @@ def _one_photo(
         scene = Scene(aligned, pivot, "residual", photo.gray)
         code = search(stack.generator, scene, surrogates, level=level)
         pixels = composite(photo.pixels, aligned, final_rendering(stack.generator, scene, code))
-        data = imaging.encode(photo, pixels)
+        data = encoding.encode(photo, pixels)
         seconds = inversion + time.perf_counter() - start
         after = imaging.decode(data).pixels
         if pictures is not None:

@@ -1,4 +1,4 @@
-"""Bytes of a photo to upright sRGB pixels, and pixels back to bytes of the same format.
+"""Bytes of a photo to upright sRGB pixels; `engines.encoding` is the way back.
 
 Nothing but pixels passes through: EXIF, XMP, ICC, comments, thumbnails and text chunks are used
 to read the pixels right (orientation, colour space) and are never written again.
@@ -8,25 +8,24 @@ from __future__ import annotations
 
 import struct
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms
 
-from engines.errors import ImageError, OutputError
+from engines.errors import ImageError
 
 Pixels = NDArray[np.uint8]
 Format = Literal["JPEG", "PNG", "WEBP"]
 Tables = tuple[tuple[int, ...], ...]
 Conversion = Callable[[Image.Image], Image.Image]
-Rung = TypeVar("Rung")
 
 # Larger than any phone or camera photo (the largest sensors give 100 to 150), and 300 MB as RGB.
 # Checked on the header, before a pixel is decoded.  One limit: Pillow's own warning takes it too.
@@ -34,15 +33,8 @@ MAX_PIXELS = 100_000_000
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 # A lossless PNG of 50 megapixels takes 150 MB at worst; past this no photo is expected.
 MAX_BYTES = 200 * 1024**2
-# A result may be this many times as large as its source: people notice a folder that doubles.
-MAX_GROWTH = 1.5
 # Colours are converted in bands of this many pixels, so that no second copy of a photo exists.
 BAND_PIXELS = 4_000_000
-
-JPEG_CAP = 95  # IJG quality; above it a JPEG grows fast and gains nothing that one can see
-JPEG_STEP = 1.25  # from one rung of the ladder of quantisation tables to the next
-JPEG_COARSER = 4  # rungs below the source's tables, for when those do not fit
-WEBP_QUALITIES = (20, 30, 40, 50, 60, 65, 70, 75, 80, 85, 90, 95)
 
 _READ = "give a JPEG, PNG or WebP photo"
 _TOO_LARGE = f"the photo has more than {MAX_PIXELS // 10**6} megapixels; make it smaller first"
@@ -118,34 +110,6 @@ def decode(data: bytes) -> Photo:
         raise ImageError(f"the {kind} file is damaged or cut short") from error
 
 
-def encode(photo: Photo, pixels: Pixels) -> bytes:
-    """Write `pixels` (HWC uint8 sRGB RGB, the shape of `photo.pixels`) in the photo's format.
-
-    No metadata; `photo.alpha` bit-exact; a gray photo is written from the luma (JPEG and PNG:
-    one channel).  The same input gives the same bytes.  The result is at most MAX_GROWTH times
-    the source, as far as its format allows:
-
-    JPEG: the source's subsampling and the finest tables that fit, from the source's own up to
-    quality 95 (a source above that keeps its tables), coarser than the source's only if those do
-    not fit.  WebP: lossless stays lossless at any size, else the best quality that fits.  For
-    both, where nothing fits (a source of a few hundred bytes), the coarsest rung: 2.4 times the
-    source's quantisation steps, or WebP quality 20.  PNG: lossless at any size, but see `_png`.
-
-    Raises ValueError: pixels of another shape or dtype; OutputError: the encoder fails.
-    """
-    if pixels.shape != photo.pixels.shape or pixels.dtype != np.uint8:
-        raise ValueError(f"pixels must be uint8 {photo.pixels.shape}, not {pixels.dtype} {pixels.shape}")
-    try:
-        image = Image.fromarray(pixels)
-        if photo.gray:
-            image = image.convert("L")
-        if photo.alpha is not None:
-            image.putalpha(Image.fromarray(photo.alpha))
-        return {"JPEG": _jpeg, "PNG": _png, "WEBP": _webp}[photo.format](photo, image)
-    except (OSError, MemoryError) as error:
-        raise OutputError(f"the {photo.format} cannot be encoded") from error
-
-
 def _kind(data: bytes) -> Format:
     """The format by its first bytes, never by a name; ImageError for any other."""
     if not data:
@@ -190,7 +154,7 @@ def _photo(image: Image.Image, kind: Format, data: bytes) -> Photo:
         format=kind,
         gray=gray,
         source_bytes=len(data),
-        tables=_tables(image) if jpeg else (),
+        tables=quantisation_tables(image) if jpeg else (),
         subsampling=_subsampling(image, turn) if jpeg else 0,
         lossless=kind == "WEBP" and _webp_lossless(data),
         palette=image.mode == "P",
@@ -295,7 +259,7 @@ def _upright(array: Pixels, orientation: int) -> Pixels:
     return np.ascontiguousarray(array)
 
 
-def _tables(image: Any) -> Tables:
+def quantisation_tables(image: Any) -> Tables:
     """Quantisation tables of a JPEG: luma, and chroma if it has colour."""
     used = [image.quantization[component[3]] for component in image.layer]
     luma = tuple(used[0])
@@ -325,81 +289,3 @@ def _webp_lossless(data: bytes) -> bool:
         size = int.from_bytes(data[position + 4 : position + 8], "little")
         position += 8 + (16 if tag == b"ANMF" else size + size % 2)
     return False
-
-
-def _jpeg(photo: Photo, image: Image.Image) -> bytes:
-    # No optimised Huffman tables: they save 2 %, take every coefficient in memory, and Pillow
-    # fails on noise with them ("Suspension not allowed here").
-    def save(tables: Tables) -> bytes:
-        return _saved(image, "JPEG", qtables=tables, subsampling=photo.subsampling)
-
-    return _best(_ladder(photo.tables or _cap_tables()), save, photo)
-
-
-def _ladder(source: Tables) -> list[Tables]:
-    """Quantisation tables, coarse to fine: the source's, scaled, up to quality JPEG_CAP."""
-    own = np.array(source)
-    finest = np.minimum(own, _cap_tables()[: len(own)]).clip(1, 255)
-    rungs: list[Tables] = []
-    for step in range(JPEG_COARSER, -256, -1):
-        scaled = np.maximum(np.rint(own * JPEG_STEP**step), finest).clip(1, 255).astype(int)
-        rungs.append(tuple(map(tuple, scaled.tolist())))
-        if (scaled <= finest).all():
-            break
-    return rungs
-
-
-@lru_cache
-def _cap_tables() -> Tables:
-    """The IJG tables (luma, chroma) of quality JPEG_CAP, as libjpeg writes them."""
-    with Image.open(BytesIO(_saved(Image.new("RGB", (8, 8)), "JPEG", quality=JPEG_CAP))) as image:
-        return _tables(image)
-
-
-def _webp(photo: Photo, image: Image.Image) -> bytes:
-    if photo.lossless:
-        return _saved(image, "WEBP", lossless=True, exact=True)
-    # Method 2 takes half the time of Pillow's 4, for files 3 % larger, and there are 4 trials.
-    return _best(WEBP_QUALITIES, lambda q: _saved(image, "WEBP", quality=q, method=2), photo)
-
-
-def _png(photo: Photo, image: Image.Image) -> bytes:
-    """Lossless, except where the source had a palette and that makes it grow past the limit.
-
-    Such a picture gets an adaptive palette without dithering: the file stays small, but the
-    rounding to 255 colours eats part of a faint change.  With partial transparency a palette
-    could not keep alpha exact, so that picture stays lossless at any size.
-    """
-    whole = _saved(image, "PNG", optimize=True)
-    if len(whole) <= photo.source_bytes * MAX_GROWTH or not photo.palette or photo.gray:
-        return whole
-    if photo.alpha is None:
-        return _saved(image.convert("RGB").quantize(256), "PNG", optimize=True)
-    if not np.isin(photo.alpha, (0, 255)).all():
-        return whole
-    few = image.convert("RGB").quantize(255)
-    colours = few.getpalette() or []
-    clear = len(colours) // 3  # one more entry, for what is transparent
-    few.putpalette([*colours, 0, 0, 0])
-    few.paste(clear, mask=Image.fromarray(255 - photo.alpha))
-    return _saved(few, "PNG", optimize=True, transparency=clear)
-
-
-def _best(rungs: Sequence[Rung], save: Callable[[Rung], bytes], photo: Photo) -> bytes:
-    """The highest rung whose file fits the growth limit, by bisection; the lowest if none does."""
-    limit = photo.source_bytes * MAX_GROWTH
-    best, low, high = b"", 0, len(rungs) - 1
-    while low <= high:
-        middle = (low + high + 1) // 2
-        data = save(rungs[middle])
-        if len(data) <= limit:
-            best, low = data, middle + 1
-        else:
-            high = middle - 1
-    return best or data  # where none fits, the last one tried is the lowest
-
-
-def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()

@@ -7,8 +7,9 @@ constants; both stay as they are, the noise maps as inputs that may be replaced.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -148,7 +149,7 @@ class SynthesisNetwork(nn.Module):
     def noise_maps(self) -> list[Tensor]:
         """The 15 published noise maps (1, 1, R, R), coarse to fine; pass changed ones to `forward`."""
         convs = [self.conv1]
-        for layer in self.layers:
+        for layer in cast(Iterable[Layer], self.layers):
             convs += [layer.conv1, layer.conv2]
         return [conv.noise for conv in convs]
 

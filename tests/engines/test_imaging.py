@@ -19,8 +19,9 @@ from PIL import Image, ImageCms, PngImagePlugin
 from skimage import data as pictures
 
 from engines import imaging
+from engines.encoding import MAX_GROWTH, encode
 from engines.errors import ImageError
-from engines.imaging import MAX_GROWTH, Photo, decode, encode, load
+from engines.imaging import Photo, decode, load
 
 ROOT = Path(__file__).parents[2]
 FACE = np.ascontiguousarray(pictures.astronaut()[:200, 140:300])  # 200 x 160, not square
@@ -626,7 +627,8 @@ def test_50_megapixels_in_bounded_memory(tmp_path: Path) -> None:
     path.write_bytes(saved(tile, "JPEG", quality=90))
     script = textwrap.dedent("""
         import resource, sys
-        from engines.imaging import encode, load
+        from engines.encoding import encode
+        from engines.imaging import load
         def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         start = peak()
         photo = load(sys.argv[1])

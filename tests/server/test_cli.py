@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines import imaging
+from engines import encoding, imaging
 from engines.errors import ConfigError, DownloadError, NoFaceError
 from engines.models.registry import SPECS
 from server.cli import console, doctor, plan
@@ -70,7 +70,7 @@ class Method:
         self.on_call(len(self.calls))
         pixels = photo.pixels.copy()
         pixels[10:50, 20:60] //= 2
-        data = imaging.encode(photo, pixels)
+        data = encoding.encode(photo, pixels)
         return SimpleNamespace(data=data, photo=photo, pixels=imaging.decode(data).pixels, report=self.report(settings))
 
     def report(self, settings: Any) -> dict[str, Any]:
