@@ -6,29 +6,15 @@ import sys
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any
 
 from engines.errors import Clip2ProtectError
+from engines.models.registry import Metric
 
-Metric = Literal["cosine", "euclidean"]
+if TYPE_CHECKING:  # it brings torch, and the command line must start at once
+    from engines.pipeline import Event
+
 _REFRESH = 0.1  # seconds between two repaints of a bar
-
-
-class SearchEvent(Protocol):
-    """The part of `engines.pipeline.Event` that is shown."""
-
-    @property
-    def stage(self) -> str: ...
-    @property
-    def face(self) -> int: ...
-    @property
-    def faces(self) -> int: ...
-    @property
-    def done(self) -> int: ...
-    @property
-    def total(self) -> int: ...
-    @property
-    def similarity(self) -> float | None: ...
 
 
 def say(text: str) -> None:
@@ -101,7 +87,7 @@ class Bar:
         size = "" if done is None else f" {done / 1e6:.1f} MB"
         self._show(message, message + size, done or 0, total)
 
-    def searching(self, event: SearchEvent) -> None:
+    def searching(self, event: Event) -> None:
         """A step of `engines.pipeline.protect`."""
         face = f", face {event.face} of {event.faces}" if event.faces > 1 else ""
         similarity = "" if event.similarity is None else f"similarity {event.similarity:.3f}"
