@@ -30,7 +30,7 @@ def _tables(quality: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]
     rows = torch.cos((2 * k[None] + 1) * k[:, None] * math.pi / 16) * 0.5
     rows[0] *= 0.5**0.5
     basis = torch.einsum("ux,vy->uvxy", rows, rows).reshape(64, 1, 8, 8)
-    factor = 5000 / quality if quality < 50 else 200 - 2 * quality
+    factor = 5000 // quality if quality < 50 else 200 - 2 * quality
     tables = torch.tensor((_LUMINANCE, _CHROMINANCE, _CHROMINANCE), dtype=torch.float64)
     steps = ((tables * factor + 50) / 100).floor().clamp(1, 255).reshape(3, 64, 1, 1)
     return basis.float().to(device), steps.float().to(device), torch.tensor(_YCBCR, device=device)

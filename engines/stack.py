@@ -63,5 +63,6 @@ def load_network(name: str) -> nn.Module:
     try:
         network.load_state_dict(store.load(name), strict=True)
     except RuntimeError as error:
-        raise FormatError(f"{name}: the cached weights do not fit the network: {error}") from error
+        cause = " ".join(str(error).split())
+        raise FormatError(f"{name}: the cached weights do not fit the network: {cause}") from error
     return network.eval().requires_grad_(False)

@@ -162,7 +162,7 @@ def test_sampling_looks_where_the_transform_says(scale: float, degrees: float) -
 def test_fine_detail_is_averaged_not_aliased(scale: float) -> None:
     y, x = torch.meshgrid(torch.arange(256), torch.arange(256), indexing="ij")
     checks = ((x + y) % 2)[None, None].double()
-    crop = sample(checks, np.array([[scale, 0, 8.0], [0, scale, 8.0]]), 24)
+    crop = sample(checks, np.array([[scale, 0, 8.5], [0, scale, 8.5]]), 24)  # from a pixel's centre
     # An odd window holds one check more of one colour: 5 of 9.
     assert float((crop - 0.5).abs().max()) <= 0.5 / int(scale) ** 2 + 1e-9
     assert float(crop.mean()) == pytest.approx(0.5, abs=0.02)
