@@ -555,7 +555,8 @@ def test_ctrl_c_in_the_search(method: Method, capsys: pytest.CaptureFixture[str]
 @pytest.mark.skipif(os.name != "posix", reason="signals and named pipes")
 def test_ctrl_c_in_a_process_of_its_own() -> None:
     os.mkfifo("slow.jpg")
-    process = in_a_process("protect", "slow.jpg")
+    # A shell's background job ignores Ctrl-C, and a child inherits that: the terminal's own is meant here.
+    process = in_a_process("protect", "slow.jpg", preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     writer = os.open("slow.jpg", os.O_WRONLY)  # returns once the program waits for the photo
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
