@@ -92,8 +92,8 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 def ssim(a: np.ndarray, b: np.ndarray) -> float:
     """Structural similarity of two uint8 pictures (H, W, 3): 7-px windows, mean over channels.
 
-    Larger ones than `SSIM_PIXELS` are averaged down first.  Pictures under 7 px have none: nan-free 1.0
-    if they are equal, else 0.0.
+    Larger ones than `SSIM_PIXELS` are averaged down first.  Pictures under 7 px hold no window: 1 if
+    they are equal, else 0.
     """
     if min(a.shape[:2]) < 7:
         return float(np.array_equal(a, b))
