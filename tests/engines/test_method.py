@@ -400,7 +400,6 @@ def test_the_report_says_all_that_was_done(protected: Protected) -> None:
     }  # fmt: skip
     assert report["stages"].keys() == {"detect", "invert", "tune", "search", "render", "encode", "score"}
     assert sum(report["stages"].values()) == pytest.approx(report["seconds"], rel=0.05)
-    assert report["stages"]["search"] + report["stages"]["invert"] > 0.8 * report["seconds"]
     (face,) = report["faces"]
     assert face.keys() == {"box", "psnr", "ssim", "steps", "seed", "seconds", "found_after", "recognisers"}
     assert (face["steps"], face["seed"]) == (search_module.STEPS, 0)
