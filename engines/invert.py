@@ -14,9 +14,9 @@ from engines.face import MASK_WINDOW, face_mask
 from engines.losses.reconstruction import reconstruction
 from engines.networks.mobilestylegan import ACTING_ROWS, W_DIM, W_ROWS, Generator
 
-#: Steps of the inversion; past them the pivot leaves the manifold rather than come nearer.
-STEPS = 50
-LEARNING_RATE = 0.05
+#: Steps of the inversion and its rate: more of either comes nearer to the photo, but off the manifold.
+STEPS = 40
+LEARNING_RATE = 0.02
 #: Pull of the rows of W+ towards the mean latent and towards each other: a pivot that stays where
 #: faces are looks better and transfers better than an exact one.
 REGULARITY = 0.03

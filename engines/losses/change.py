@@ -8,8 +8,12 @@ from torch import Tensor
 
 _WINDOW_SIGMA, _WINDOW_RADIUS = 1.5, 5  # Wang et al. 2004, section III B
 _C1, _C2 = 0.01**2, 0.03**2
-#: Decibels, and the side of the squares in which a change of colour is one blotch, in px.
-_COLOUR_STRICTER, _BLOTCH = 9.0, 8
+#: Against the PSNR that a budget allows, in dB: how much stricter colour is held, how much looser
+#: light, both in squares of so many px: a change that fills one is a blotch.
+_COLOUR_STRICTER, _LIGHT_LOOSER, _BLOTCH = 11.0, 7.0, 8
+#: Where the surroundings, so many px wide, are darker than mid-gray, a change is seen as a ratio of
+#: them; this much stray light keeps black from counting without end.
+_SURROUNDINGS, _MID_GRAY, _STRAY_LIGHT = 13, 0.5, 0.2
 
 
 def structural_dissimilarity(a: Tensor, b: Tensor) -> Tensor:
@@ -34,18 +38,37 @@ def structural_dissimilarity(a: Tensor, b: Tensor) -> Tensor:
     return 1 - likeness / ((mean_a.square() + mean_b.square() + _C1) * (var_a + var_b + _C2))
 
 
-def visible_change(before: Tensor, after: Tensor, area: float, psnr: float, ssim: float) -> Tensor:
-    """Squared error, lost SSIM and change of colour (3,), each in units of what a budget allows.
+def visibility(image: Tensor) -> Tensor:
+    """How much stronger a change is seen (N, 1, H, W), 1 or more, in the dark parts of an image.
 
-    All are summed over images (1, 3, H, W) in [0, 1] and spread over `area` pixels, the face's.
-    `psnr` is in dB; colour, the part of the change that is not common to the three channels, must
-    stay `_COLOUR_STRICTER` below it: it protects little, and people see it first.  Its local means
-    are averaged in square, so that one red nose weighs more than a faint tint of the whole face.
+    Weber's law: (mid-gray + stray) / (surroundings + stray), for images (N, 3, H, W) in [0, 1].
     """
-    change = after - before
-    colour = change - change.mean(dim=1, keepdim=True)
-    error = change.square().sum() / (3 * area) / 10 ** (-psnr / 10)
-    local = F.avg_pool2d(colour.square().mean(dim=1, keepdim=True), _BLOTCH, ceil_mode=True)
-    blotch = (local.square().sum() * _BLOTCH**2 / area + 1e-12).sqrt() / 10 ** (-(psnr + _COLOUR_STRICTER) / 10)
+    light = image.mean(dim=1, keepdim=True)
+    around = F.avg_pool2d(light, _SURROUNDINGS, 1, _SURROUNDINGS // 2, count_include_pad=False)
+    return ((_MID_GRAY + _STRAY_LIGHT) / (around + _STRAY_LIGHT)).clamp(min=1)
+
+
+def visible_change(before: Tensor, after: Tensor, area: float, psnr: float, ssim: float) -> Tensor:
+    """Squared error, lost SSIM, blotches of colour and of light (4,), in units of what a budget allows.
+
+    All are summed over images (1, 3, H, W) in [0, 1] and spread over `area` pixels, the face's;
+    `psnr` is in dB.  All but SSIM weigh a change by its `visibility`, so that a face's true PSNR
+    is no lower.  Colour, the part of a change that is not common to the three channels, protects
+    little and is what people see first.  Blotches are averaged in square: one red nose weighs more
+    than a faint tint of the whole face.
+    """
+    change = (after - before) * visibility(before)
+    light = change.mean(dim=1, keepdim=True)
+    colour = (change - light).square().mean(dim=1, keepdim=True)
+    error = change.square().sum() / (3 * area)
+    # Any change of colour counts, but of light only what is common to a square: finer ones are features.
+    stains = _blotches(F.avg_pool2d(colour, _BLOTCH, ceil_mode=True), area) * 10 ** (_COLOUR_STRICTER / 10)
+    patches = _blotches(F.avg_pool2d(light, _BLOTCH, ceil_mode=True).square(), area) / 10 ** (_LIGHT_LOOSER / 10)
     lost = structural_dissimilarity(before, after).sum() / (3 * area) / (1 - ssim)
-    return torch.stack((error, lost, blotch))
+    allowed = 10 ** (-psnr / 10)
+    return torch.stack((error / allowed, lost, stains / allowed, patches / allowed))
+
+
+def _blotches(energy: Tensor, area: float) -> Tensor:
+    """Root mean square over a face of the energy in its squares (1, 1, H, W)."""
+    return (energy.square().sum() * _BLOTCH**2 / area + 1e-12).sqrt()

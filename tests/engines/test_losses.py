@@ -19,7 +19,7 @@ from torch.autograd import gradcheck
 from engines import degrade, evaluate
 from engines.detect import Face
 from engines.losses.adversarial import Identity, adversarial, similarity
-from engines.losses.change import structural_dissimilarity, visible_change
+from engines.losses.change import structural_dissimilarity, visibility, visible_change
 from engines.losses.reconstruction import reconstruction
 from engines.models.registry import SPECS
 from engines.recognise import Recogniser
@@ -206,10 +206,11 @@ def test_ssim_is_that_of_scikit_image() -> None:
 def test_equal_images_are_not_dissimilar() -> None:
     x = random(1, 3, 20, 16)
     assert float(structural_dissimilarity(x, x).abs().max()) < 1e-12
-    error, lost, blotch = visible_change(x, x, 320, PSNR, SSIM).tolist()
+    error, lost, stains, patches = visible_change(x, x, 320, PSNR, SSIM).tolist()
     assert error == 0
     assert abs(lost) < 1e-9
-    assert blotch == pytest.approx(1e-6 / 10 ** (-(PSNR + 9) / 10))  # the root's own floor
+    assert stains == pytest.approx(1e-6 / 10 ** (-(PSNR + 11) / 10))  # the root's own floor
+    assert patches == pytest.approx(1e-6 / 10 ** (-(PSNR - 7) / 10))
 
 
 def test_change_has_the_right_gradient() -> None:
@@ -230,13 +231,14 @@ def test_the_gradient_is_finite_where_nothing_has_changed() -> None:
 def test_change_is_in_units_of_the_budget() -> None:
     before = 0.5 * torch.ones(1, 3, 32, 32, dtype=torch.float64)
     allowed = 10 ** (-PSNR / 20)  # a root mean square
-    error, _, blotch = visible_change(before, before + allowed, 1024, PSNR, SSIM).tolist()
+    error, _, stains, patches = visible_change(before, before + allowed, 1024, PSNR, SSIM).tolist()
     assert error == pytest.approx(1)
-    assert blotch < 0.05  # no change of colour
+    assert stains < 0.05  # no change of colour
+    assert patches == pytest.approx(10**-0.7, rel=1e-3)  # all of one sign, but spread evenly
     # Half of the picture is the face: the same change weighs twice as much there.
     assert visible_change(before, before + allowed, 512, PSNR, SSIM)[0].item() == pytest.approx(2)
 
-    tint = 10 ** (-(PSNR + 9) / 20) * torch.tensor([1.5**0.5, -(1.5**0.5), 0], dtype=torch.float64)
+    tint = 10 ** (-(PSNR + 11) / 20) * torch.tensor([1.5**0.5, -(1.5**0.5), 0], dtype=torch.float64)
     tinted = before + tint[:, None, None]
     assert visible_change(before, tinted, 1024, PSNR, SSIM)[2].item() == pytest.approx(1, rel=1e-3)
 
@@ -253,6 +255,25 @@ def test_one_blotch_weighs_more_than_a_tint_of_the_same_energy() -> None:
     spread, local = (visible_change(before, before + c, 4096, PSNR, SSIM) for c in (tint, blotch))
     assert local[0].item() == pytest.approx(spread[0].item())
     assert local[2].item() == pytest.approx(4 * spread[2].item(), rel=1e-3)
+
+
+def test_a_patch_of_light_weighs_more_than_fine_lines_of_the_same_energy() -> None:
+    before = 0.5 * torch.ones(1, 3, 64, 64, dtype=torch.float64)
+    patch, lines = torch.zeros_like(before), torch.zeros_like(before)
+    patch[:, :, 16:32, 16:32] = 0.04
+    lines[:, :, 16:32, 16:32:2], lines[:, :, 16:32, 17:32:2] = 0.04, -0.04
+    of_patch, of_lines = (visible_change(before, before + c, 4096, PSNR, SSIM) for c in (patch, lines))
+    assert of_patch[0].item() == pytest.approx(of_lines[0].item())
+    assert of_patch[3].item() > 20 * of_lines[3].item()
+
+
+def test_a_change_is_seen_most_where_it_is_dark() -> None:
+    change = 0.01
+    for light, times in ((0.9, 1.0), (0.5, 1.0), (0.15, 2.0), (0.0, 3.5)):
+        before = torch.full((1, 3, 32, 32), light, dtype=torch.float64)
+        assert visibility(before).flatten().tolist() == pytest.approx([times] * 1024)
+        seen = visible_change(before, before + change, 1024, PSNR, SSIM)
+        assert seen[0].item() == pytest.approx((times * change) ** 2 / 10 ** (-PSNR / 10))
 
 
 # --- reconstruction -----------------------------------------------------------------------------------
