@@ -440,6 +440,22 @@ def test_a_loaded_network_is_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not any(p.requires_grad for p in network.parameters())
 
 
+@pytest.mark.models
+@torch.no_grad()
+def test_weights_that_only_slow_a_cpu_are_gone_and_nobody_sees_it() -> None:
+    published = build("mobilefacenet-512")
+    published.load_state_dict(store.load("mobilefacenet-512"))
+    loaded = load_network("mobilefacenet-512")
+
+    def negligible(network: nn.Module) -> int:
+        return sum(int(((p != 0) & (p.abs() < 1e-20)).sum()) for p in network.parameters())
+
+    assert negligible(published) > 100_000
+    assert negligible(loaded) == 0
+    crops = torch.rand(2, 3, 112, 112, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    assert off(loaded(crops), published.eval()(crops)) < 1e-7
+
+
 def test_only_recognisers_recognise() -> None:
     with pytest.raises(ValueError, match="mtcnn is no recogniser"):
         Recogniser(SPECS["mtcnn"], MTCNN())
