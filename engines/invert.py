@@ -14,7 +14,7 @@ from engines.face import MASK_WINDOW, face_mask
 from engines.losses.reconstruction import reconstruction
 from engines.networks.mobilestylegan import ACTING_ROWS, W_DIM, W_ROWS, Generator
 
-#: Steps of the inversion and its rate: more of either comes nearer to the photo, but off the manifold.
+#: Steps of the inversion and its rate: at 0.05 the pivots of hard photos left the manifold.
 STEPS = 40
 LEARNING_RATE = 0.02
 #: Pull of the rows of W+ towards the mean latent and towards each other: a pivot that stays where

@@ -120,7 +120,7 @@ def search(
     """The code whose rendering the surrogates match least (CLIP2Protect, equation 4).
 
     `target` adds the pull towards another person (impersonation).  The change term's weight
-    follows the level's budget, so that a face changes as much as the level says and no more.
+    follows the level's budget, so that a face changes about as much as the level says.
     `on_step` gets the step, their number and the mean excess over the surrogates' thresholds.
     """
     chance = random.Random(seed)
