@@ -99,3 +99,20 @@ def test_nothing_is_unpickled(path: Path) -> None:
     ]
     assert unsafe == []
     assert not {"pickle", "dill", "joblib"} & set(imported(tree, path.parent.parts))
+
+
+WEIGHTS = sorted((ROOT / "engines/weights").glob("*.safetensors"))
+
+
+@pytest.mark.parametrize("path", WEIGHTS, ids=lambda path: path.stem)
+def test_shipped_weights_are_small_and_have_a_model_card(path: Path) -> None:
+    assert path.stat().st_size <= 12_000_000
+    card = path.with_suffix(".md").read_text("utf-8")
+    for part in ("Data", "Recipe", "Command", "Figures", "Limits", "Licence"):
+        assert f"**{part}.**" in card
+    assert f"python -m engines.training.{path.stem}" in card
+    assert (ROOT / f"engines/training/{path.stem}.py").exists()
+
+
+def test_there_are_shipped_weights() -> None:
+    assert [path.stem for path in WEIGHTS] == ["encoder", "preview"]

@@ -1,0 +1,74 @@
+"""The inversion encoder: one pass from an aligned face to its W+ code.
+
+After e4e (Tov et al. 2021): offsets from the mean latent, one for each row that acts.  Ours: the
+features are those of a recogniser's trunk, which has seen real faces; only a head is trained.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engines.face import MASK_WINDOW
+from engines.networks.mobilefacenet import MobileFaceNet
+from engines.networks.mobilestylegan import ACTING_ROWS, W_DIM, W_ROWS
+
+#: Rows and columns of the encoder's view: the mask's window, at about its own proportions.
+VIEW = (128, 112)
+#: Blocks of the trunk before the last that halves the size.
+_MIDDLE = 12
+#: Channels and cells of the features; 12 of the channels are the view itself, as a recogniser's
+#: features say little of light and colour.
+_FEATURES, _CELLS = 128 + 128 + 12, (VIEW[0] // 16) * (VIEW[1] // 16)
+_CHANNELS, _WIDTH = 96, 384
+
+
+class EncoderHead(nn.Module):
+    """Features (N, 268, 8, 7) -> offsets from the mean latent (N, 23, 512); rows that nothing reads stay 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reduce = nn.Sequential(nn.Conv2d(_FEATURES, _CHANNELS, 1), nn.PReLU(_CHANNELS), nn.Flatten())
+        self.mix = nn.Sequential(
+            nn.LayerNorm(_CHANNELS * _CELLS), nn.Linear(_CHANNELS * _CELLS, _WIDTH), nn.PReLU(_WIDTH)
+        )
+        self.rows = nn.Linear(_WIDTH, len(ACTING_ROWS) * W_DIM)
+        nn.init.zeros_(self.rows.weight)
+        nn.init.zeros_(self.rows.bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        rows = self.rows(self.mix(self.reduce(features))).view(-1, len(ACTING_ROWS), W_DIM)
+        index = torch.tensor(ACTING_ROWS, device=features.device)
+        return torch.zeros(len(features), W_ROWS, W_DIM).to(rows).index_add(1, index, rows)
+
+
+class Encoder:
+    """A recogniser's trunk and the head that was trained on its features; both frozen."""
+
+    def __init__(self, trunk: MobileFaceNet, head: EncoderHead) -> None:
+        self.trunk, self.head = trunk, head
+
+    @torch.no_grad()
+    def __call__(self, view: Tensor) -> Tensor:
+        """Views (N, 3, 128, 112), RGB in [-1, 1] -> offsets from the mean latent (N, 23, 512)."""
+        return self.head(features(self.trunk, view))
+
+
+def features(trunk: MobileFaceNet, view: Tensor) -> Tensor:
+    """What the head gets (N, 268, 8, 7) of views (N, 3, 128, 112) in [-1, 1]: two depths of the trunk, and colours."""
+    middle = trunk.blocks[:_MIDDLE](trunk.stem(view))
+    deep = trunk.blocks[_MIDDLE:](middle)
+    colours = F.pixel_unshuffle(F.avg_pool2d(view, 8), 2)
+    return torch.cat((F.avg_pool2d(middle, 2), deep, colours), dim=1)
+
+
+def view_of(crop: Tensor) -> Tensor:
+    """The encoder's view of aligned faces (N, 3, 1024, 1024) in [-1, 1]."""
+    rows, columns = MASK_WINDOW.pixels
+    return shrink_to_view(crop[:, :, rows, columns])
+
+
+def shrink_to_view(window: Tensor) -> Tensor:
+    """The view from the mask's window (N, 3, H, W) at any size."""
+    return F.interpolate(window, size=VIEW, mode="bilinear", antialias=True, align_corners=False)

@@ -1,0 +1,1 @@
+"""Recipes of the networks that this project trains, on faces of its own generator only."""

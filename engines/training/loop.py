@@ -1,0 +1,65 @@
+"""A training run that can be stopped at any moment and goes on where it was."""
+
+from __future__ import annotations
+
+import io
+import math
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from engines.files import write_atomic
+
+#: Steps between two checkpoints.
+_SAVE_EVERY = 200
+
+
+def train(
+    network: nn.Module, loss_of: Callable[[int], Tensor], *, steps: int, rate: float, checkpoint: Path,
+    stop: int | None = None, say: Callable[[str], object] = sys.stderr.write,
+) -> None:  # fmt: skip
+    """Adam on `loss_of(step)`, warmed up, then a cosine to zero; the network is trained in place.
+
+    `loss_of` must draw its data from the step alone, so that a run which was stopped and one which
+    was not give the same network.  `checkpoint` holds network, optimiser and step; `stop` ends a run
+    early, on the schedule of all `steps`.
+    """
+    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=1e-4)
+    first = 0
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True)
+        network.load_state_dict(state["network"])
+        optimiser.load_state_dict(state["optimiser"])
+        first = state["step"]
+    mean, start = 0.0, time.monotonic()
+    last = steps if stop is None else stop
+    for step in range(first, last):
+        decay = 0.5 + 0.5 * math.cos(math.pi * step / steps)
+        optimiser.param_groups[0]["lr"] = rate * min(1, (step + 1) / 100) * decay
+        loss = loss_of(step)
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+        mean += (float(loss.detach()) - mean) / min(step - first + 1, 50)
+        if (step + 1) % 50 == 0:
+            pace = (time.monotonic() - start) / (step + 1 - first)
+            say(f"step {step + 1} of {steps}: loss {mean:.4f}, {pace:.2f} s a step\n")
+        if (step + 1) % _SAVE_EVERY == 0 or step + 1 == last:
+            save_checkpoint(checkpoint, network, optimiser, step + 1)
+
+
+def steps_done(checkpoint: Path) -> int:
+    """The step at which a run with this checkpoint goes on."""
+    return int(torch.load(checkpoint, weights_only=True)["step"]) if checkpoint.exists() else 0
+
+
+def save_checkpoint(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, step: int) -> None:
+    """All that a run needs to go on, written whole or not at all."""
+    buffer = io.BytesIO()
+    torch.save({"network": network.state_dict(), "optimiser": optimiser.state_dict(), "step": step}, buffer)
+    write_atomic(path, buffer.getvalue())

@@ -1,0 +1,112 @@
+"""Trains the preview head: `python -m engines.training.preview [--steps N] [--checkpoint FILE] [-o FILE]`.
+
+Distillation: the head learns to paint, from the features of the 128-px block, what the published
+generator draws, averaged down.  Every step sees one face twice, the second time moved as a search
+would move it, because the search lives on the difference.  Drawing a pair costs five times as much
+as a step of the head, so each is used several times.  A run that was stopped goes on where it was;
+everything it sees follows from the number of the step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import deque
+from pathlib import Path
+from typing import cast
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from engines.face import MASK_WINDOW
+from engines.files import write_atomic
+from engines.networks.mobilestylegan import Generator, trim
+from engines.networks.preview import LAYERS, PreviewHead
+from engines.runtime import choose_device, tune_allocator
+from engines.search import FREE_NOISE, FREE_ROWS
+from engines.stack import load_network
+from engines.training.faces import sample_latents
+from engines.training.loop import steps_done, train
+
+STEPS, RATE = 6000, 3e-3
+#: Steps for every new pair, and pairs that are kept.
+REUSE, POOL = 4, 32
+#: Standard deviation, at most, by which the second look differs: of the free rows, of the noise maps.
+_LATENT_MOVE, _NOISE_MOVE = 0.25, 0.3
+
+
+def pair(generator: Generator, seed: int) -> tuple[Tensor, list[Tensor]]:
+    """One face's W+ (2, 23, 512) and noise maps (2 each): as it is, and as a search may move it."""
+    chance = torch.Generator().manual_seed(seed)
+    w = sample_latents(generator, 1, seed)
+    strength = float(torch.rand(1, generator=chance))
+    move = torch.zeros_like(w)
+    move[:, FREE_ROWS] = torch.randn(1, len(FREE_ROWS), w.shape[-1], generator=chance).to(w) * _LATENT_MOVE * strength
+    maps = []
+    for i, published in enumerate(generator.synthesis.noise_maps()):
+        free = _NOISE_MOVE * strength if i < FREE_NOISE else 0.0
+        moved = published + free * torch.randn(published.shape, generator=chance).to(published)
+        maps.append(torch.cat((published, moved)))
+    return torch.cat((w, w + move)), maps
+
+
+class Pool:
+    """The latest pairs: features (2, 256, H, W), latents and target images, all that the head needs."""
+
+    def __init__(self, generator: Generator, first_step: int) -> None:
+        self.generator = generator
+        self.pairs: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=POOL)
+        self.caught: list[Tensor] = []
+        block = generator.synthesis.layers[LAYERS - 1]
+        block.register_forward_hook(lambda _block, _inputs, output: self.caught.append(output))
+        last = -(-first_step // REUSE)
+        for number in range(max(0, last - POOL), last):
+            self._draw(number)
+
+    def pick(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The pair for a step: a new one every `REUSE` steps, in between one of the latest."""
+        if step % REUSE == 0:
+            self._draw(step // REUSE)
+            return self.pairs[-1]
+        chance = torch.Generator().manual_seed(step)
+        return self.pairs[int(torch.randint(len(self.pairs), (1,), generator=chance))]
+
+    @torch.no_grad()
+    def _draw(self, number: int) -> None:
+        self.caught.clear()
+        w, maps = pair(self.generator, number)
+        target = self.generator.small(w, maps, MASK_WINDOW)
+        self.pairs.append((self.caught.pop(), w, target))
+
+
+def distillation(head: PreviewHead, features: Tensor, w: Tensor, target: Tensor) -> Tensor:
+    """Error of the head's two images, and of the difference between them, against the generator's."""
+    error = trim(head(features, w), MASK_WINDOW) - target
+    return error.abs().mean() + 4 * (error[1] - error[0]).abs().mean()
+
+
+def main() -> int:
+    """Parse, train, write the weights in half precision."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--checkpoint", type=Path, default=Path("preview.pt"))
+    parser.add_argument("-o", dest="output", type=Path, default=Path("preview.safetensors"))
+    parser.add_argument("--device", default="auto")
+    args = parser.parse_args()
+    tune_allocator()
+    device = choose_device(args.device)
+    generator = cast(Generator, load_network("mobilestylegan").to(device))
+    torch.manual_seed(0)
+    head = PreviewHead().to(device)
+    pool = Pool(generator, steps_done(args.checkpoint))
+    train(
+        head, lambda step: distillation(head, *pool.pick(step)), steps=args.steps, rate=RATE,
+        checkpoint=args.checkpoint,
+    )  # fmt: skip
+    write_atomic(args.output, save({k: v.half().cpu().contiguous() for k, v in head.state_dict().items()}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,18 @@
+"""Networks that this project trained itself and ships; each has its model card beside it."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import TypeVar
+
+import safetensors.torch
+from torch import nn
+
+_Network = TypeVar("_Network", bound=nn.Module)
+
+
+def load_shipped(name: str, network: _Network) -> _Network:
+    """`network` with the weights of that name, in single precision, frozen, on the CPU."""
+    state = safetensors.torch.load(files(__name__).joinpath(f"{name}.safetensors").read_bytes())
+    network.load_state_dict({key: tensor.float() for key, tensor in state.items()}, strict=True)
+    return network.eval().requires_grad_(False)
