@@ -34,7 +34,7 @@ from engines.face import AlignedFace
 from engines.invert import invert
 from engines.recognise import Recogniser
 from engines.runtime import tune_allocator
-from engines.search import BUDGETS, Scene, final_rendering, search
+from engines.search import BUDGETS, LatentCode, Scene, final_rendering, search
 from engines.stack import Stack
 
 Row = dict[str, Any]
@@ -106,14 +106,16 @@ def _one_photo(
     face = detect(stack.detector, photo.pixels)[0]
     aligned = AlignedFace.cut(photo.pixels, face, stack.device)
     start = time.perf_counter()
-    pivot = invert(stack.generator, aligned.crop)
+    pivot = LatentCode.at(invert(stack.preview, aligned.crop, encoder=stack.encoder), stack.generator)
     inversion = time.perf_counter() - start
     for held_out, level in wanted:
         start = time.perf_counter()
         judge = stack.recognisers[held_out]
         surrogates = [r for r in stack.recognisers.values() if r is not judge]
-        scene = Scene(aligned, pivot, "residual", photo.gray)
-        code = search(stack.generator, scene, surrogates, level=level)
+        scene = Scene(
+            [aligned], stack.preview, pivot, kind="residual", gray=photo.gray, budget=BUDGETS[level]
+        )  # fmt: skip
+        code = search(scene, surrogates)
         pixels = composite(photo.pixels, aligned, final_rendering(stack.generator, scene, code))
         data = encoding.encode(photo, pixels)
         seconds = inversion + time.perf_counter() - start

@@ -76,8 +76,9 @@ def sample(image: Tensor, transform: np.ndarray | Tensor, size: int | tuple[int,
     colour goes on outside the picture.
     """
     matrix = torch.as_tensor(np.asarray(transform) if not isinstance(transform, Tensor) else transform)
-    matrix = matrix.to(image).reshape(-1, 2, 3)
-    shrink = int(matrix[:, :, :2].detach().det().abs().sqrt().min())
+    matrix = matrix.reshape(-1, 2, 3)
+    shrink = int(matrix[:, :, :2].detach().det().abs().sqrt().min())  # before a GPU has it: no need to wait
+    matrix = matrix.to(image)
     if shrink >= 2:
         image = F.avg_pool2d(image, shrink, ceil_mode=True, count_include_pad=False)
         matrix = matrix / shrink

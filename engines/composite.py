@@ -21,22 +21,25 @@ _BAND = 512
 class Rendering:
     """What is laid over a face: photo * (1 - cover) + light, both over `MASK_WINDOW`.
 
-    `light` is (1, 3, H, W) in units of [0, 1] colour; `cover` is (1, 1, H, W), and 0 everywhere
+    `light` is (N, 3, H, W) in units of [0, 1] colour; `cover` is (N, 1, H, W), and 0 everywhere
     for residual rendering: the photo keeps its own pixels and only a difference is added.
     """
 
     light: Tensor
     cover: Tensor
 
+    def __getitem__(self, face: int) -> Rendering:
+        return Rendering(self.light[face : face + 1], self.cover[face : face + 1])
+
 
 def render(kind: Render, image: Tensor, pivot_image: Tensor, *, gray: bool) -> Rendering:
-    """Images of the searched latent and of the pivot (1, 3, H, W) in [-1, 1] -> what is laid over.
+    """Images of the searched latent and of the pivot (N, 3, H, W) in [-1, 1] -> what is laid over.
 
     `residual` (ours): mask * (G(w') - G(w_pivot)).  `generator` (the paper's): mask * G(w').  A gray
     photo stays gray.  Differentiable, at full size or at a fraction of it.
     """
     mask = face_mask(image.device)
-    mask = F.avg_pool2d(mask, mask.shape[-1] // image.shape[-1])
+    mask = F.avg_pool2d(mask, mask.shape[-1] // image.shape[-1]).expand(len(image), -1, -1, -1)
     if kind == "residual":
         light, cover = mask * (image - pivot_image) / 2, torch.zeros_like(mask)
     else:
@@ -56,7 +59,7 @@ def enlarge(rendering: Rendering, factor: int) -> Rendering:
 
 
 def lay_over(crop: Tensor, rendering: Rendering) -> Tensor:
-    """A rendering over `MASK_WINDOW` of a crop (1, 3, S, S) in [0, 1], S = 1024 or a fraction."""
+    """A rendering over `MASK_WINDOW` of crops (N, 3, S, S) in [0, 1], S = 1024 or a fraction."""
     scale = 1024 // crop.shape[-1]
     rows, columns = (slice(s.start // scale, s.stop // scale) for s in MASK_WINDOW.pixels)
     result = crop.clone()
@@ -65,7 +68,7 @@ def lay_over(crop: Tensor, rendering: Rendering) -> Tensor:
 
 
 def composite(pixels: np.ndarray, face: AlignedFace, rendering: Rendering) -> np.ndarray:
-    """The photo (H, W, 3) uint8 with the rendering warped into it; the rest is the same bytes."""
+    """The photo (H, W, 3) uint8 with one face's rendering warped into it; the rest is the same bytes."""
     overlay = torch.cat((rendering.light, rendering.cover), dim=1).cpu()
     rows, columns = MASK_WINDOW.pixels
     to_window = np.array([[1.0, 0, -columns.start], [0, 1.0, -rows.start]])
@@ -93,6 +96,6 @@ def _bounds(transform: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, in
 
 
 def _luma(light: Tensor) -> Tensor:
-    """Colour (1, 3, H, W) to its ITU-R BT.601 luma on all three channels."""
+    """Colour (N, 3, H, W) to its ITU-R BT.601 luma on all three channels."""
     weights = torch.tensor([0.299, 0.587, 0.114], device=light.device)[:, None, None]
     return (light * weights).sum(dim=1, keepdim=True).expand(-1, 3, -1, -1)

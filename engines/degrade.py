@@ -24,8 +24,8 @@ _YCBCR = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -
 
 
 @lru_cache
-def _tables(quality: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """DCT basis (64, 1, 8, 8), quantisation steps (3, 64, 1, 1) and colour matrix, all for 0..255."""
+def _tables(quality: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """DCT basis (64, 1, 8, 8), quantisation steps (3, 64, 1, 1), colour matrix and its inverse, all for 0..255."""
     k = torch.arange(8, dtype=torch.float64)
     rows = torch.cos((2 * k[None] + 1) * k[:, None] * math.pi / 16) * 0.5
     rows[0] *= 0.5**0.5
@@ -33,7 +33,9 @@ def _tables(quality: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]
     factor = 5000 // quality if quality < 50 else 200 - 2 * quality
     tables = torch.tensor((_LUMINANCE, _CHROMINANCE, _CHROMINANCE), dtype=torch.float64)
     steps = ((tables * factor + 50) / 100).floor().clamp(1, 255).reshape(3, 64, 1, 1)
-    return basis.float().to(device), steps.float().to(device), torch.tensor(_YCBCR, device=device)
+    matrix = torch.tensor(_YCBCR)
+    inverse = torch.linalg.inv(matrix)
+    return basis.float().to(device), steps.float().to(device), matrix.to(device), inverse.to(device)
 
 
 def _soft_round(x: Tensor) -> Tensor:
@@ -44,7 +46,7 @@ def _soft_round(x: Tensor) -> Tensor:
 
 def jpeg(image: Tensor, quality: int) -> Tensor:
     """RGB (N, 3, H, W) in [0, 1] as JPEG leaves it at a quality 1..100, without chroma subsampling."""
-    basis, steps, matrix = _tables(quality, image.device)
+    basis, steps, matrix, inverse = _tables(quality, image.device)
     n, _, height, width = image.shape
     padded = F.pad(image * 255, (0, -width % 8, 0, -height % 8), mode="replicate")
     ycbcr = torch.einsum("dc,nchw->ndhw", matrix, padded)
@@ -54,7 +56,7 @@ def jpeg(image: Tensor, quality: int) -> Tensor:
     coefficients = _soft_round(coefficients / steps) * steps
     planes = F.conv_transpose2d(coefficients.flatten(0, 1), basis, stride=8)
     ycbcr = planes.reshape_as(ycbcr) + torch.tensor([128.0, 0, 0], device=image.device)[:, None, None]
-    decoded = torch.einsum("cd,ndhw->nchw", torch.linalg.inv(matrix), ycbcr)
+    decoded = torch.einsum("cd,ndhw->nchw", inverse, ycbcr)
     return (decoded[:, :, :height, :width] / 255).clamp(0, 1)
 
 

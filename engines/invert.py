@@ -12,11 +12,14 @@ from torch import Tensor
 
 from engines.face import MASK_WINDOW, face_mask
 from engines.losses.reconstruction import reconstruction
+from engines.networks.encoder import Encoder, view_of
 from engines.networks.mobilestylegan import ACTING_ROWS, W_DIM, W_ROWS, Generator
+from engines.networks.preview import Preview
 
-#: Steps of the inversion and its rate: at 0.05 the pivots of hard photos left the manifold.
-STEPS = 40
-LEARNING_RATE = 0.02
+#: Steps of refinement and their rate, in units of the latents' spread: more of either comes nearer to the
+#: photo, but off the manifold.
+STEPS = 10
+LEARNING_RATE = 0.04
 #: Pull of the rows of W+ towards the mean latent and towards each other: a pivot that stays where
 #: faces are looks better and transfers better than an exact one.
 REGULARITY = 0.03
@@ -27,28 +30,36 @@ TUNING_RATE = 5e-4
 OnStep = Callable[[int, int], None]
 
 
-def invert(generator: Generator, crop: Tensor, *, steps: int = STEPS, on_step: OnStep | None = None) -> Tensor:
-    """The latent (1, 23, 512) whose image comes near the aligned crop (1, 3, 1024, 1024) in [-1, 1].
+def invert(
+    artist: Generator | Preview, crop: Tensor, *, encoder: Encoder | None, steps: int = STEPS,
+    on_step: OnStep | None = None,
+) -> Tensor:  # fmt: skip
+    """The latents (N, 23, 512) whose images come near aligned crops (N, 3, 1024, 1024) in [-1, 1].
 
-    Adam on offsets from the mean latent, the same on every run.  Only the face counts: hair and
-    background come from the photo.
+    The encoder's code, refined by Adam on its offsets from the mean latent; without an encoder from
+    the mean latent itself.  The same on every run.  Only the face counts: hair and background come
+    from the photo.
     """
     target, weight = _target(crop)
-    offset = torch.zeros(1, W_ROWS, W_DIM, device=crop.device, requires_grad=True)
-    optimiser = torch.optim.Adam([offset], betas=(0.9, 0.99))
+    zero = torch.zeros(len(crop), W_ROWS, W_DIM).to(crop)
+    start = zero if encoder is None else encoder(view_of(crop))
+    white = zero.clone().requires_grad_()
+    optimiser = torch.optim.Adam([white], betas=(0.9, 0.99))
     for step in range(steps):
         warmup, decay = min(1.0, (step + 1) / 5), 0.5 + 0.5 * math.cos(math.pi * step / steps)
         optimiser.param_groups[0]["lr"] = LEARNING_RATE * warmup * decay + 1e-4
-        image = F.avg_pool2d(generator(generator.mean_latent + offset, window=MASK_WINDOW), 4)
+        offset = start + white @ artist.spread
+        image = artist.small(artist.mean_latent + offset, window=MASK_WINDOW)
         rows = offset[:, ACTING_ROWS]
-        spread = rows.square().mean() + (rows - rows.mean(dim=1, keepdim=True)).square().mean()
-        loss = reconstruction(image, target, weight) + REGULARITY * spread
+        spread = (rows.square() + (rows - rows.mean(dim=1, keepdim=True)).square()).mean(dim=(1, 2))
+        # A sum: what one face does is not to depend on how many others there are.
+        loss = (reconstruction(image, target, weight) + REGULARITY * spread).sum()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         if on_step is not None:
             on_step(step + 1, steps)
-    return (generator.mean_latent + offset).detach()
+    return (artist.mean_latent + start + white @ artist.spread).detach()
 
 
 @contextmanager
@@ -80,9 +91,9 @@ def _tune(
     generator.synthesis.requires_grad_(True)
     optimiser = torch.optim.Adam(parameters, lr=TUNING_RATE)
     for step in range(steps):
-        image = F.avg_pool2d(generator(pivot, window=MASK_WINDOW), 4)
+        image = generator.small(pivot, window=MASK_WINDOW)
         optimiser.zero_grad()
-        reconstruction(image, target, weight).backward()
+        reconstruction(image, target, weight).sum().backward()
         optimiser.step()
         if on_step is not None:
             on_step(step + 1, steps)
@@ -90,7 +101,7 @@ def _tune(
 
 
 def _target(crop: Tensor) -> tuple[Tensor, Tensor]:
-    """The crop within the mask's window at a quarter of its size, and the weight of its pixels."""
+    """The crops within the mask's window at a quarter of its size, and the weight of its pixels."""
     rows, columns = MASK_WINDOW.pixels
     weight = F.avg_pool2d(face_mask(crop.device), 4) + 0.1
     return F.avg_pool2d(crop[:, :, rows, columns], 4), weight

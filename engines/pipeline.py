@@ -6,7 +6,7 @@ generator, search there for a code that recognisers no longer match, render it b
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,13 +24,18 @@ from engines.imaging import Photo
 from engines.invert import TUNING_STEPS, invert, tuned
 from engines.losses.adversarial import Identity
 from engines.report import Stopwatch, face_report, photo_report
-from engines.search import STEPS, Scene, final_rendering, search
+from engines.search import BUDGETS, STEPS, LatentCode, Scene, final_rendering, search
 from engines.stack import Stack
+
+#: Faces of a photo that a GPU works on side by side.
+GROUP = 8
 
 
 @dataclass(frozen=True)
 class Event:
     """Where a protection stands: `done` of `total` steps of a stage of face `face` (from 1) of `faces`.
+
+    Of faces that are worked on side by side, `face` is the first.
 
     `similarity` is the surrogates' mean excess: 1 a typical pair of one person, 0 their thresholds.
     """
@@ -64,37 +69,43 @@ def protect(photo: Photo, stack: Stack, settings: Settings, progress: Progress |
     """
     watch = Stopwatch()
     generator, surrogates = stack.generator, stack.choose(settings.surrogates)
+    artist = stack.preview if settings.render == "residual" else generator
     faces = _choose_faces(detect(stack.detector, photo.pixels), settings)
     target = _target(stack, settings)
     watch.lap("detect")
 
-    pixels, watches = photo.pixels, []
-    for number, face in enumerate(faces, 1):
-        tell = partial(_tell, progress, number, len(faces))
-        watches.append(of_face := Stopwatch())
-        aligned = AlignedFace.cut(pixels, face, stack.device)
-        pivot = invert(generator, aligned.crop, on_step=partial(tell, "invert"))
-        of_face.lap("invert")
-        tuning_steps = _tuning_steps(settings)
-        with tuned(generator, pivot, aligned.crop, steps=tuning_steps, on_step=partial(tell, "tune")):
-            of_face.lap("tune")
-            scene = Scene(aligned, pivot, settings.render, photo.gray)
+    pixels, seconds = photo.pixels, []
+    for first, group in _groups(faces, stack, settings):
+        tell = partial(_tell, progress, first, len(faces))
+        of_group = Stopwatch()
+        aligned = [AlignedFace.cut(pixels, face, stack.device) for face in group]
+        crops = torch.cat([face.crop for face in aligned])
+        pivot = invert(artist, crops, encoder=stack.encoder, on_step=partial(tell, "invert"))
+        of_group.lap("invert")
+        with tuned(generator, pivot, crops, steps=_tuning_steps(settings), on_step=partial(tell, "tune")):
+            of_group.lap("tune")
+            scene = Scene(
+                aligned, artist, LatentCode.at(pivot, generator),
+                kind=settings.render, gray=photo.gray, budget=BUDGETS[settings.level],
+            )  # fmt: skip
             code = search(
-                generator, scene, surrogates, target=target, level=settings.level, steps=settings.steps or STEPS,
+                scene, surrogates, target=target, steps=settings.steps or STEPS,
                 seed=settings.seed, on_step=partial(tell, "search"),
             )  # fmt: skip
-            of_face.lap("search")
+            of_group.lap("search")
             rendering = final_rendering(generator, scene, code)
-        pixels = composite(pixels, aligned, rendering)
-        of_face.lap("render")
+        for number, face in enumerate(aligned):
+            pixels = composite(pixels, face, rendering[number])
+        of_group.lap("render")
+        seconds += [{stage: round(s / len(group), 3) for stage, s in of_group.seconds.items()}] * len(group)
 
     watch.skip()
     data = encoding.encode(photo, pixels)
     pixels = imaging.decode(data).pixels
     watch.lap("encode")
     reports = [
-        face_report(stack, settings, photo.pixels, pixels, face, target, of_face.seconds)
-        for face, of_face in zip(faces, watches, strict=True)
+        face_report(stack, settings, photo.pixels, pixels, face, target, of_face)
+        for face, of_face in zip(faces, seconds, strict=True)
     ]
     watch.lap("score")
     return Protected(data, photo, pixels, photo_report(photo, pixels, settings, reports, watch))
@@ -104,6 +115,17 @@ def _choose_faces(found: list[Face], settings: Settings) -> list[Face]:
     if not found:
         raise NoFaceError("no face was found: give a photo in which a face is larger and turned to the camera")
     return found[:1] if settings.faces == "largest" else found
+
+
+def _groups(faces: list[Face], stack: Stack, settings: Settings) -> Iterator[tuple[int, list[Face]]]:
+    """Faces that are worked on side by side, and the number (from 1) of the first: bounds memory.
+
+    A GPU has room for several at the time of one.  A CPU gains nothing by it, and tuning is of a single
+    face.
+    """
+    size = GROUP if stack.device.type == "cuda" and not _tuning_steps(settings) else 1
+    for start in range(0, len(faces), size):
+        yield start + 1, faces[start : start + size]
 
 
 def _tuning_steps(settings: Settings) -> int:

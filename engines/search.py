@@ -18,26 +18,30 @@ from engines.config import Level, Render
 from engines.face import MASK_WINDOW, AlignedFace
 from engines.losses.adversarial import Identity, adversarial, similarity
 from engines.losses.change import visible_change
-from engines.networks.mobilestylegan import ACTING_ROWS, IMAGE_SIZE, W_DIM, W_ROWS, Generator
+from engines.networks.mobilestylegan import ACTING_ROWS, IMAGE_SIZE, W_DIM, Generator
+from engines.networks.preview import Preview
 from engines.recognise import Recogniser
 
 #: The search looks at a quarter of the generator's size: as fine as any recogniser's crop.
 REDUCTION = 4
 #: Rows of W+ that may move.  Those below hold pose and shape (the paper freezes the layers up to
 #: 32 px for identity); those above colour all of the picture at once.
-FREE_ROWS = tuple(row for row in ACTING_ROWS if 4 <= row <= 18)
-#: Noise maps that may move, coarse to fine, up to 256 px (the paper: below 512 px).
-FREE_NOISE = 13
-STEPS = 60
-#: Learning rates of Adam for the offsets in W+ and for the noise maps.
-LATENT_RATE, NOISE_RATE = 0.05, 0.02
+FREE_ROWS = tuple(row for row in ACTING_ROWS if 4 <= row <= 14)
+#: Noise maps that may move, coarse to fine, up to 128 px (the paper: below 512 px).
+FREE_NOISE = 11
+STEPS = 30
+#: Rates for the whitened offsets in W+ and for the noise maps: root mean square of a step.
+LATENT_RATE, NOISE_RATE = 0.07, 0.04
 #: Weight of the squared distance to the pivot, in W+ (the paper: 0.01).
 LATENT_WEIGHT = 0.002
 #: Views of the face a step, and how an aligned crop may be off: radians, relative size, pixels.
 VIEWS = 2
 JITTER_ANGLE, JITTER_SIZE, JITTER_SHIFT = 0.06, 0.05, 2.0
-#: The change term's weight: where it starts, its limits, how fast it follows the budget.
-WEIGHT_START, WEIGHT_LIMIT, WEIGHT_GAIN = 0.3, 3.0, 0.3
+#: Weight of the change term.
+CHANGE_WEIGHT = 0.3
+#: Memory of the descent's two means, and how its rate warms up: from where, and its slope over the search.
+MOMENTUM, ENERGY_MEMORY = 0.8, 0.99
+WARMUP_START, WARMUP_SLOPE = 0.1, 4.0
 
 OnStep = Callable[[int, int, float], None]
 
@@ -52,31 +56,73 @@ class Budget:
 
 BUDGETS: dict[Level, Budget] = {
     "subtle": Budget(psnr=33.2, ssim=0.972),
-    "balanced": Budget(psnr=31.0, ssim=0.959),
+    "balanced": Budget(psnr=31.1, ssim=0.958),
     "strong": Budget(psnr=28.0, ssim=0.935),
 }
 
 
 @dataclass(frozen=True)
 class LatentCode:
-    """A point of the generator's latent space: W+ (1, 23, 512) and its noise maps."""
+    """Points of the generator's latent space: W+ (N, 23, 512) and the noise maps (N or 1, 1, R, R)."""
 
     w: Tensor
     noise: tuple[Tensor, ...]
 
+    @classmethod
+    def at(cls, w: Tensor, generator: Generator) -> LatentCode:
+        """The code of W+ alone, with the published noise maps."""
+        return cls(w, tuple(generator.synthesis.noise_maps()))
 
-@dataclass(frozen=True)
+
 class Scene:
-    """What the search works on: a face, how it is rendered, and the pivot that stands for it."""
+    """What the search works on: faces of a photo, who draws them, and the pivots that stand for them.
 
-    face: AlignedFace
-    pivot: Tensor
-    kind: Render
-    gray: bool
+    `budget` is what may change of each face.
+    """
+
+    def __init__(
+        self, faces: Sequence[AlignedFace], artist: Generator | Preview, pivot: LatentCode, *,
+        kind: Render, gray: bool, budget: Budget,
+    ) -> None:  # fmt: skip
+        self.faces, self.artist, self.pivot = faces, artist, pivot
+        self.kind, self.gray, self.budget = kind, gray, budget
+        #: The faces (N, 3, 256, 256) in [0, 1], their areas (N,) in its pixels, and the pivots' images.
+        self.photo = F.avg_pool2d(torch.cat([face.crop for face in faces]), REDUCTION) / 2 + 0.5
+        self.area = torch.tensor([face.area / REDUCTION**2 for face in faces]).to(self.photo)
+        with torch.no_grad():
+            self.before = self.draw(pivot)
+        self._clean = lay_over(self.photo, self._render(self.before))
+
+    def draw(self, code: LatentCode) -> Tensor:
+        """The images of codes within the mask's window, a `REDUCTION`th of the full size."""
+        return self.artist.small(code.w, code.noise, MASK_WINDOW)
+
+    def protect(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """The faces (N, 3, 256, 256) with drawn images, as far as the budget allows, and what all of it would change.
+
+        The change (N, 4) is in units of the budget.  What exceeds it is scaled down, and the scale is
+        taken as given: the gradient is that of a step along the budget's border.
+        """
+        change = self.change(image)
+        mixed = torch.lerp(self.before, image, strength(change))
+        return lay_over(self.photo, self._render(mixed)), change
+
+    def change(self, image: Tensor) -> Tensor:
+        """What drawn images change of the faces, (N, 4), in units of the budget."""
+        protected = lay_over(self.photo, self._render(image))
+        return visible_change(self._clean, protected, self.area, self.budget.psnr, self.budget.ssim)
+
+    def _render(self, image: Tensor) -> Rendering:
+        return render(self.kind, image, self.before, gray=self.gray)
+
+
+def strength(change: Tensor) -> Tensor:
+    """How much of a change (N, 4), (N, 1, 1, 1) in [0, 1], uses the budget up: energies go with its square."""
+    return change.detach().amax(dim=1).clamp(min=1).rsqrt()[:, None, None, None]
 
 
 class _View:
-    """One look at a face, (1, 3, 256, 256) in [0, 1] and its points, as a recogniser may get it."""
+    """One look at faces, (N, 3, 256, 256) in [0, 1] and their points, as a recogniser may get them."""
 
     def __init__(self, chance: random.Random) -> None:
         self.mirrored = chance.random() < 0.5
@@ -86,8 +132,8 @@ class _View:
         self.damage = chance.choice(("none", "jpeg", "shrink", "blur"))
         self.amount = chance.random()
 
-    def image(self, image: Tensor) -> Tensor:
-        """The image after what an upload does to it."""
+    def images(self, image: Tensor) -> Tensor:
+        """The images after what an upload does to them."""
         if self.damage == "jpeg":
             image = degrade.jpeg(image, round(50 + 45 * self.amount))
         elif self.damage == "shrink":
@@ -114,103 +160,125 @@ def mirrored(points: np.ndarray, width: float) -> np.ndarray:
 
 
 def search(
-    generator: Generator, scene: Scene, surrogates: Sequence[Recogniser], *, target: Identity | None = None,
-    level: Level = "balanced", steps: int = STEPS, seed: int = 0, on_step: OnStep | None = None,
+    scene: Scene, surrogates: Sequence[Recogniser], *, target: Identity | None = None,
+    steps: int = STEPS, seed: int = 0, on_step: OnStep | None = None,
 ) -> LatentCode:  # fmt: skip
-    """The code whose rendering the surrogates match least (CLIP2Protect, equation 4).
+    """The codes whose renderings the surrogates match least (CLIP2Protect, equation 4).
 
-    `target` adds the pull towards another person (impersonation).  The change term's weight
-    follows the level's budget, so that a face changes about as much as the level says.
-    `on_step` gets the step, their number and the mean excess over the surrogates' thresholds.
+    `target` adds the pull towards another person (impersonation).  Faces are searched side by side,
+    and none has a part in what another becomes.  `on_step` gets the step, their number and the mean
+    excess over the surrogates' thresholds.
     """
     chance = random.Random(seed)
-    photo = F.avg_pool2d(scene.face.crop, REDUCTION) / 2 + 0.5
-    owner = _owner(surrogates, photo, scene.face, chance)
-    before = _reduced(generator, LatentCode(scene.pivot, tuple(generator.synthesis.noise_maps())))
-    clean = lay_over(photo, render(scene.kind, before, before, gray=scene.gray))
-    code = _Unknown(generator, scene.pivot, seed)
-    weight, budget = WEIGHT_START, BUDGETS[level]
+    owner = _owner(surrogates, scene.photo, scene.faces, chance)
+    code = _Unknown(scene, seed)
     for step in range(steps):
         views = [_View(chance) for _ in range(VIEWS)]
-        image = _reduced(generator, code.value())
-        protected = lay_over(photo, render(scene.kind, image, before, gray=scene.gray))
-        seen = _embeddings(surrogates, protected, scene.face, views)
-        change = visible_change(clean, protected, scene.face.area / REDUCTION**2, budget.psnr, budget.ssim)
+        protected, change = scene.protect(scene.draw(code.value()))
+        seen = _embeddings(surrogates, protected, scene.faces, views)
         # Text guidance adds its term here.
-        loss = adversarial(surrogates, seen, owner, target) + weight * change.norm() + LATENT_WEIGHT * code.distance()
-        code.step(loss, step / steps)
-        weight = min(weight * float(change.detach().max().clamp(0.3, 3)) ** WEIGHT_GAIN, WEIGHT_LIMIT)
+        loss = adversarial(surrogates, seen, owner, target) + CHANGE_WEIGHT * wall(change)
+        code.step((loss + LATENT_WEIGHT * code.distance()).sum(), step / steps)
         if on_step is not None:
-            on_step(step + 1, steps, float(similarity(surrogates, seen, owner).detach()))
+            on_step(step + 1, steps, float(similarity(surrogates, seen, owner).detach().mean()))
     return code.value(final=True)
+
+
+def wall(change: Tensor) -> Tensor:
+    """The change term (N,): next to nothing for a small part of the budget, steep past the whole of it."""
+    used = change.norm(dim=1)
+    return F.huber_loss(used, torch.zeros_like(used), reduction="none")
 
 
 @torch.no_grad()
 def final_rendering(generator: Generator, scene: Scene, code: LatentCode) -> Rendering:
-    """What is laid over the photo, at the generator's full size."""
-    pivot = LatentCode(scene.pivot, tuple(generator.synthesis.noise_maps()))
+    """What is laid over the photo, within the budget, at the generator's full size."""
+    image = scene.draw(code)
+    part = strength(scene.change(image))
     if scene.kind == "residual":
-        image, before = _reduced(generator, code), _reduced(generator, pivot)
-        return enlarge(render(scene.kind, image, before, gray=scene.gray), REDUCTION)
-    image = generator(code.w, code.noise, MASK_WINDOW)
-    return render(scene.kind, image, image, gray=scene.gray)
+        image = torch.lerp(scene.before, image, part)
+        return enlarge(render(scene.kind, image, scene.before, gray=scene.gray), REDUCTION)
+    before, after = (generator(c.w, c.noise, MASK_WINDOW) for c in (scene.pivot, code))
+    return render(scene.kind, torch.lerp(before, after, part), before, gray=scene.gray)
 
 
 class _Unknown:
-    """The latent code that is searched for, as offsets from the pivot, and its optimiser."""
+    """The latent code that is searched for, as whitened offsets from the pivot, and its descent."""
 
-    def __init__(self, generator: Generator, pivot: Tensor, seed: int) -> None:
-        self.pivot = pivot
-        self.published = tuple(generator.synthesis.noise_maps())
+    def __init__(self, scene: Scene, seed: int) -> None:
+        self.pivot, self.spread = scene.pivot, scene.artist.spread.to(scene.pivot.w)
         # At the pivot itself residual rendering changes nothing and has no direction to leave by.
         start = torch.randn(1, len(FREE_ROWS), W_DIM, generator=torch.Generator().manual_seed(seed)) * 0.01
-        self.offset = start.to(pivot).requires_grad_()
-        self.noise = [torch.zeros_like(m, requires_grad=True) for m in self.published[:FREE_NOISE]]
-        groups = [{"params": [self.offset], "rate": LATENT_RATE}, {"params": self.noise, "rate": NOISE_RATE}]
-        self.optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99))
+        faces = len(self.pivot.w)
+        self.offset = start.to(self.pivot.w).repeat(faces, 1, 1).requires_grad_()
+        maps = self.pivot.noise[:FREE_NOISE]
+        self.noise = [torch.zeros(faces, *m.shape[1:]).to(m).requires_grad_() for m in maps]
+        self._descent = _Descent([(self.offset, LATENT_RATE, 2), *((m, NOISE_RATE, 1) for m in self.noise)])
 
     def value(self, *, final: bool = False) -> LatentCode:
         """The code at this step; `final` cuts it from the graph."""
-        index = torch.tensor(FREE_ROWS, device=self.pivot.device)
-        w = self.pivot + torch.zeros(1, W_ROWS, W_DIM).to(self.pivot).index_add(1, index, self.offset)
-        noise = [m + d for m, d in zip(self.published, self.noise, strict=False)]
-        code = LatentCode(w, (*noise, *self.published[FREE_NOISE:]))
+        index = torch.tensor(FREE_ROWS, device=self.offset.device)
+        w = self.pivot.w.index_add(1, index, self.offset @ self.spread)
+        noise = [m + d for m, d in zip(self.pivot.noise, self.noise, strict=False)]
+        code = LatentCode(w, (*noise, *self.pivot.noise[FREE_NOISE:]))
         return LatentCode(code.w.detach(), tuple(m.detach() for m in code.noise)) if final else code
 
     def distance(self) -> Tensor:
-        """Squared distance to the pivot, the mean over the free rows: equation 9."""
-        return self.offset.square().sum() / len(FREE_ROWS)
+        """Squared distance (N,) to the pivots, the mean over the free rows: equation 9."""
+        return (self.offset @ self.spread).square().sum(dim=(1, 2)) / len(FREE_ROWS)
 
     def step(self, loss: Tensor, progress: float) -> None:
-        """One step of Adam: warmed up, full rate for half of the way, then a cosine to near zero."""
+        """One step of descent: warmed up, full rate until half of the way, then a cosine to near zero."""
         decay = 0.5 + 0.5 * math.cos(math.pi * max(0.0, 2 * progress - 1))
-        for group in self.optimiser.param_groups:
-            group["lr"] = group["rate"] * (min(1.0, 0.25 + 20 * progress) * decay + 0.02)
-        self.optimiser.zero_grad()
-        loss.backward()
-        self.optimiser.step()
+        gradients = torch.autograd.grad(loss, [self.offset, *self.noise])
+        self._descent.step(gradients, min(1.0, WARMUP_START + WARMUP_SLOPE * progress) * decay + 0.02)
 
 
-def _reduced(generator: Generator, code: LatentCode) -> Tensor:
-    """The generator's image within the mask's window, averaged down to the search's size."""
-    return F.avg_pool2d(generator(code.w, code.noise, MASK_WINDOW), REDUCTION)
+class _Descent:
+    """Momentum along the gradient, at a length of its own for every row of W+ and every noise map.
+
+    Adam with one second moment for all of a row or map: the budget is an energy, which the gradient's
+    own direction uses best, where Adam's would move every coordinate alike.
+    """
+
+    def __init__(self, unknowns: Sequence[tuple[Tensor, float, int]]) -> None:
+        """Each unknown comes with its rate (root mean square of a step) and the dimensions before a row or map."""
+        self.unknowns = unknowns
+        self.momentum = [torch.zeros_like(x) for x, _, _ in unknowns]
+        self.energy = [torch.zeros((*x.shape[:keep], *(1,) * (x.dim() - keep))).to(x) for x, _, keep in unknowns]
+        self.steps = 0
+
+    @torch.no_grad()
+    def step(self, gradients: Sequence[Tensor], scale: float) -> None:
+        """Moves every unknown by its rate times `scale`, against its gradient."""
+        self.steps += 1
+        for i, ((x, rate, keep), gradient) in enumerate(zip(self.unknowns, gradients, strict=True)):
+            momentum, energy = self.momentum[i], self.energy[i]
+            momentum.lerp_(gradient, 1 - MOMENTUM)
+            energy.lerp_(gradient.square().mean(dim=tuple(range(keep, x.dim())), keepdim=True), 1 - ENERGY_MEMORY)
+            length = (energy / (1 - ENERGY_MEMORY**self.steps)).sqrt() * (1 - MOMENTUM**self.steps)
+            x -= scale * rate * momentum / (length + 1e-12)
 
 
 def _embeddings(
-    recognisers: Sequence[Recogniser], image: Tensor, face: AlignedFace, views: Sequence[_View]
+    recognisers: Sequence[Recogniser], images: Tensor, faces: Sequence[AlignedFace], views: Sequence[_View]
 ) -> dict[str, Tensor]:
-    """Embeddings (V, D) of V views of an aligned face (1, 3, 256, 256) in [0, 1]."""
-    images = torch.cat([view.image(image) for view in views])
-    points, width = face.points / REDUCTION, IMAGE_SIZE // REDUCTION
-    return {
-        r.name: r.embed(images, np.stack([view.transform(r, points, width) for view in views])) for r in recognisers
-    }
+    """Embeddings (V, N, D) of V views of N aligned faces (N, 3, 256, 256) in [0, 1]."""
+    seen = torch.cat([view.images(images) for view in views])
+    width = IMAGE_SIZE // REDUCTION
+    embeddings = {}
+    for r in recognisers:
+        crops = [view.transform(r, face.points / REDUCTION, width) for view in views for face in faces]
+        embeddings[r.name] = r.embed(seen, np.stack(crops)).unflatten(0, (len(views), len(faces)))
+    return embeddings
 
 
 @torch.no_grad()
-def _owner(surrogates: Sequence[Recogniser], photo: Tensor, face: AlignedFace, chance: random.Random) -> Identity:
-    """The owner's identity: a mean over views, nearer to their other photos than a single view."""
-    seen = _embeddings(surrogates, photo, face, [_View(chance) for _ in range(8)])
-    mean = {name: e.mean(dim=0, keepdim=True) for name, e in seen.items()}
+def _owner(
+    surrogates: Sequence[Recogniser], photo: Tensor, faces: Sequence[AlignedFace], chance: random.Random
+) -> Identity:
+    """The owners' identities: a mean over views, nearer to their other photos than a single view."""
+    seen = _embeddings(surrogates, photo, faces, [_View(chance) for _ in range(8)])
+    mean = {name: e.mean(dim=0) for name, e in seen.items()}
     return Identity({s.name: F.normalize(mean[s.name]) if s.threshold.metric == "cosine" else mean[s.name]
                      for s in surrogates})  # fmt: skip

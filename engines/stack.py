@@ -12,10 +12,14 @@ from engines.errors import ConfigError, FormatError
 from engines.models import convert, store
 from engines.models.fetch import Progress
 from engines.models.registry import SPECS, get_spec
+from engines.networks.encoder import Encoder, EncoderHead
+from engines.networks.mobilefacenet import MobileFaceNet
 from engines.networks.mobilestylegan import Generator
 from engines.networks.mtcnn import MTCNN
+from engines.networks.preview import Preview, PreviewHead
 from engines.recognise import Recogniser
 from engines.runtime import choose_device
+from engines.weights import load_shipped
 
 RECOGNISERS = tuple(name for name, spec in SPECS.items() if spec.role == "recogniser")
 #: Weights below it are taken for 0.
@@ -24,12 +28,14 @@ _NEGLIGIBLE = 1e-20
 
 @dataclass
 class Stack:
-    """Generator, detector and recognisers on one device, frozen.
+    """Generator with its preview and encoder, detector and recognisers on one device, frozen.
 
     The detector stays on the CPU: it runs once a photo, on crops of every size.
     """
 
     generator: Generator
+    preview: Preview
+    encoder: Encoder
     detector: MTCNN
     recognisers: dict[str, Recogniser]
     device: torch.device
@@ -43,10 +49,15 @@ class Stack:
         """
         target = choose_device(device)
         store.pull(SPECS, progress=progress)
+        recognisers = {n: Recogniser(get_spec(n), load_network(n).to(target)) for n in RECOGNISERS}
+        encoder_head = load_shipped("encoder", EncoderHead()).to(target)
+        generator = cast(Generator, load_network("mobilestylegan").to(target))
         return cls(
-            generator=cast(Generator, load_network("mobilestylegan").to(target)),
+            generator=generator,
+            preview=Preview(generator, load_shipped("preview", PreviewHead()).to(target)),
+            encoder=Encoder(cast(MobileFaceNet, recognisers["mobilefacenet-512"].network), encoder_head),
             detector=cast(MTCNN, load_network("mtcnn")),
-            recognisers={n: Recogniser(get_spec(n), load_network(n).to(target)) for n in RECOGNISERS},
+            recognisers=recognisers,
             device=target,
         )
 

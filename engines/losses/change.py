@@ -48,10 +48,10 @@ def visibility(image: Tensor) -> Tensor:
     return ((_MID_GRAY + _STRAY_LIGHT) / (around + _STRAY_LIGHT)).clamp(min=1)
 
 
-def visible_change(before: Tensor, after: Tensor, area: float, psnr: float, ssim: float) -> Tensor:
-    """Squared error, lost SSIM, blotches of colour and of light (4,), in units of what a budget allows.
+def visible_change(before: Tensor, after: Tensor, area: Tensor, psnr: float, ssim: float) -> Tensor:
+    """Squared error, lost SSIM, blotches of colour and of light (N, 4), in units of what a budget allows.
 
-    All are summed over images (1, 3, H, W) in [0, 1] and spread over `area` pixels, the face's;
+    All are summed over images (N, 3, H, W) in [0, 1] and spread over `area` (N,) pixels, the faces';
     `psnr` is in dB.  All but SSIM weigh a change by its `visibility`, so that a face's true PSNR
     is no lower.  Colour, the part of a change that is not common to the three channels, protects
     little and is what people see first.  Blotches are averaged in square: one red nose weighs more
@@ -60,15 +60,15 @@ def visible_change(before: Tensor, after: Tensor, area: float, psnr: float, ssim
     change = (after - before) * visibility(before)
     light = change.mean(dim=1, keepdim=True)
     colour = (change - light).square().mean(dim=1, keepdim=True)
-    error = change.square().sum() / (3 * area)
+    error = change.square().sum(dim=(1, 2, 3)) / (3 * area)
     # Any change of colour counts, but of light only what is common to a square: finer ones are features.
     stains = _blotches(F.avg_pool2d(colour, _BLOTCH, ceil_mode=True), area) * 10 ** (_COLOUR_STRICTER / 10)
     patches = _blotches(F.avg_pool2d(light, _BLOTCH, ceil_mode=True).square(), area) / 10 ** (_LIGHT_LOOSER / 10)
-    lost = structural_dissimilarity(before, after).sum() / (3 * area) / (1 - ssim)
+    lost = structural_dissimilarity(before, after).sum(dim=(1, 2, 3)) / (3 * area) / (1 - ssim)
     allowed = 10 ** (-psnr / 10)
-    return torch.stack((error / allowed, lost, stains / allowed, patches / allowed))
+    return torch.stack((error / allowed, lost, stains / allowed, patches / allowed), dim=1)
 
 
-def _blotches(energy: Tensor, area: float) -> Tensor:
-    """Root mean square over a face of the energy in its squares (1, 1, H, W)."""
-    return (energy.square().sum() * _BLOTCH**2 / area + 1e-12).sqrt()
+def _blotches(energy: Tensor, area: Tensor) -> Tensor:
+    """Root mean square (N,) over each face of the energy in its squares (N, 1, H, W)."""
+    return (energy.square().sum(dim=(1, 2, 3)) * _BLOTCH**2 / area + 1e-12).sqrt()

@@ -17,23 +17,25 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
         "bench",
         parents=[common],
-        help="measure the time and memory that one face takes here",
-        description="Protect one face several times and print the median seconds of every stage, the peak memory,"
+        help="measure the time and memory that a face takes here",
+        description="Protect a photo several times and print the median seconds of every stage, the peak memory,"
         " and the ratio against the paper's schedule.",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--runs", type=int, default=3, metavar="N", help="how many times (default: 3)")
+    parser.add_argument("--faces", type=int, default=1, metavar="N", help="faces in the photo (default: 1)")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
-    if args.runs < 1:
-        raise ConfigError(f"--runs must be 1 or more, not {args.runs}")
+    for name in ("runs", "faces"):
+        if getattr(args, name) < 1:
+            raise ConfigError(f"--{name} must be 1 or more, not {getattr(args, name)}")
     stack = Session().stack
     from engines.bench import bench
 
-    result = bench(stack, args.runs)
+    result = bench(stack, args.runs, args.faces)
     say(json.dumps(result, indent=2) if args.json else table([("measured", "value"), *_rows(result)]))
     return 0
 

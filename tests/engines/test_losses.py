@@ -132,8 +132,8 @@ def test_embedding_sees_normalised_pixels_of_the_crop(name: str) -> None:
 SURROGATES = [recogniser(name) for name in RECOGNISERS]
 
 
-def identity(seed: int) -> Identity:
-    return Identity({r.name: random(1, 6, seed=seed + i) - 0.5 for i, r in enumerate(SURROGATES)})
+def identity(seed: int, faces: int = 1) -> Identity:
+    return Identity({r.name: random(faces, 6, seed=seed + i) - 0.5 for i, r in enumerate(SURROGATES)})
 
 
 def seen_by(*embeddings: Tensor) -> dict[str, Tensor]:
@@ -141,18 +141,31 @@ def seen_by(*embeddings: Tensor) -> dict[str, Tensor]:
 
 
 def test_similarity_is_the_mean_excess_over_views_and_surrogates() -> None:
-    embeddings = [random(4, 6, seed=seed) - 0.5 for seed in range(3)]
-    owner = identity(10)
+    embeddings = [random(4, 2, 6, seed=seed) - 0.5 for seed in range(3)]
+    owners = identity(10, faces=2)
     expected = [
-        float(r.excess(e[v : v + 1], owner.embeddings[r.name]))
-        for r, e in zip(SURROGATES, embeddings, strict=True)
-        for v in range(4)
-    ]
-    assert float(similarity(SURROGATES, seen_by(*embeddings), owner)) == pytest.approx(np.mean(expected))
+        np.mean([
+            float(r.excess(e[v, face : face + 1], owners.embeddings[r.name][face : face + 1]))
+            for r, e in zip(SURROGATES, embeddings, strict=True)
+            for v in range(4)
+        ])
+        for face in range(2)
+    ]  # fmt: skip
+    found = similarity(SURROGATES, seen_by(*embeddings), owners)
+    assert found.tolist() == pytest.approx(expected)
+    assert expected[0] != pytest.approx(expected[1])
+
+
+def test_one_person_may_be_compared_with_many_faces() -> None:
+    embeddings = [random(4, 2, 6, seed=seed) - 0.5 for seed in range(3)]
+    target = identity(10)
+    both = similarity(SURROGATES, seen_by(*embeddings), target)
+    alone = [similarity(SURROGATES, seen_by(*(e[:, i : i + 1] for e in embeddings)), target) for i in range(2)]
+    assert torch.allclose(both, torch.cat(alone))
 
 
 def test_adversarial_leaves_the_owner_and_nears_the_target() -> None:
-    seen = seen_by(*(random(2, 6, seed=seed) - 0.5 for seed in range(3)))
+    seen = seen_by(*(random(2, 1, 6, seed=seed) - 0.5 for seed in range(3)))
     owner, target = identity(10), identity(20)
     dodge, both = adversarial(SURROGATES, seen, owner, None), adversarial(SURROGATES, seen, owner, target)
     assert float(dodge) == float(similarity(SURROGATES, seen, owner))
@@ -162,7 +175,7 @@ def test_adversarial_leaves_the_owner_and_nears_the_target() -> None:
 @pytest.mark.parametrize("target", [None, identity(20)], ids=["dodge", "impersonate"])
 def test_adversarial_has_the_right_gradient(target: Identity | None) -> None:
     owner = identity(10)
-    embeddings = [(random(2, 6, seed=seed) - 0.5).requires_grad_() for seed in range(3)]
+    embeddings = [(random(2, 1, 6, seed=seed) - 0.5).requires_grad_() for seed in range(3)]
     assert gradcheck(lambda *e: adversarial(SURROGATES, seen_by(*e), owner, target), embeddings)
 
 
@@ -172,13 +185,17 @@ def test_adversarial_has_the_right_gradient_down_to_the_pixels() -> None:
     def loss(image: Tensor) -> Tensor:
         views = torch.cat((image, image.flip(3)))
         points = [r.template * (8 / r.size) for r in SURROGATES]
-        seen = [r.embed(views, r.crop_transform(p)) for r, p in zip(SURROGATES, points, strict=True)]
+        seen = [r.embed(views, r.crop_transform(p))[:, None] for r, p in zip(SURROGATES, points, strict=True)]
         return adversarial(SURROGATES, seen_by(*seen), owner, None)
 
     assert gradcheck(loss, random(1, 3, 9, 8).requires_grad_())
 
 
 # --- visible change -----------------------------------------------------------------------------------
+
+
+def area(pixels: float) -> Tensor:
+    return torch.tensor([pixels], dtype=torch.float64)
 
 
 def natural(height: int = 100, width: int = 90) -> np.ndarray:
@@ -206,7 +223,7 @@ def test_ssim_is_that_of_scikit_image() -> None:
 def test_equal_images_are_not_dissimilar() -> None:
     x = random(1, 3, 20, 16)
     assert float(structural_dissimilarity(x, x).abs().max()) < 1e-12
-    error, lost, stains, patches = visible_change(x, x, 320, PSNR, SSIM).tolist()
+    error, lost, stains, patches = visible_change(x, x, area(320), PSNR, SSIM)[0].tolist()
     assert error == 0
     assert abs(lost) < 1e-9
     assert stains == pytest.approx(1e-6 / 10 ** (-(PSNR + 11) / 10))  # the root's own floor
@@ -216,35 +233,45 @@ def test_equal_images_are_not_dissimilar() -> None:
 def test_change_has_the_right_gradient() -> None:
     before, after = random(1, 3, 18, 20, seed=1), random(1, 3, 18, 20, seed=2).requires_grad_()
     assert gradcheck(lambda x: structural_dissimilarity(before, x).mean(), after)
-    assert gradcheck(lambda x: visible_change(before, x, 200.0, PSNR, SSIM), after)
-    assert gradcheck(lambda x: visible_change(before, x, 200.0, PSNR, SSIM).norm(), after)
+    assert gradcheck(lambda x: visible_change(before, x, area(200.0), PSNR, SSIM), after)
+    assert gradcheck(lambda x: visible_change(before, x, area(200.0), PSNR, SSIM).norm(), after)
 
 
 def test_the_gradient_is_finite_where_nothing_has_changed() -> None:
     """The first step of a search starts all but there."""
     before = random(1, 3, 16, 16)
     after = before.clone().requires_grad_()
-    visible_change(before, after, 256, PSNR, SSIM).norm().backward()
+    visible_change(before, after, area(256), PSNR, SSIM).norm().backward()
     assert torch.isfinite(after.grad).all()
 
 
 def test_change_is_in_units_of_the_budget() -> None:
     before = 0.5 * torch.ones(1, 3, 32, 32, dtype=torch.float64)
     allowed = 10 ** (-PSNR / 20)  # a root mean square
-    error, _, stains, patches = visible_change(before, before + allowed, 1024, PSNR, SSIM).tolist()
+    error, _, stains, patches = visible_change(before, before + allowed, area(1024), PSNR, SSIM)[0].tolist()
     assert error == pytest.approx(1)
     assert stains < 0.05  # no change of colour
     assert patches == pytest.approx(10**-0.7, rel=1e-3)  # all of one sign, but spread evenly
     # Half of the picture is the face: the same change weighs twice as much there.
-    assert visible_change(before, before + allowed, 512, PSNR, SSIM)[0].item() == pytest.approx(2)
+    assert visible_change(before, before + allowed, area(512), PSNR, SSIM)[0, 0].item() == pytest.approx(2)
 
     tint = 10 ** (-(PSNR + 11) / 20) * torch.tensor([1.5**0.5, -(1.5**0.5), 0], dtype=torch.float64)
     tinted = before + tint[:, None, None]
-    assert visible_change(before, tinted, 1024, PSNR, SSIM)[2].item() == pytest.approx(1, rel=1e-3)
+    assert visible_change(before, tinted, area(1024), PSNR, SSIM)[0, 2].item() == pytest.approx(1, rel=1e-3)
 
     noisy = before + 0.05 * (random(1, 3, 32, 32) - 0.5)
     lost = structural_dissimilarity(before, noisy).mean().item()
-    assert visible_change(before, noisy, 1024, PSNR, 1 - lost)[1].item() == pytest.approx(1)
+    assert visible_change(before, noisy, area(1024), PSNR, 1 - lost)[0, 1].item() == pytest.approx(1)
+
+
+def test_the_change_of_each_face_is_its_own() -> None:
+    before, after = random(2, 3, 24, 20, seed=1), random(2, 3, 24, 20, seed=2)
+    areas = torch.cat((area(300), area(400)))
+    both = visible_change(before, after, areas, PSNR, SSIM)
+    assert both.shape == (2, 4)
+    for i in range(2):
+        alone = visible_change(before[i : i + 1], after[i : i + 1], areas[i : i + 1], PSNR, SSIM)
+        assert torch.allclose(both[i], alone[0])
 
 
 def test_one_blotch_weighs_more_than_a_tint_of_the_same_energy() -> None:
@@ -252,7 +279,7 @@ def test_one_blotch_weighs_more_than_a_tint_of_the_same_energy() -> None:
     tint = torch.tensor([0.01, -0.01, 0], dtype=torch.float64)[:, None, None]
     blotch = torch.zeros_like(before)
     blotch[:, :, 16:32, 16:32] = 4 * tint  # a sixteenth of the picture, four times as strong
-    spread, local = (visible_change(before, before + c, 4096, PSNR, SSIM) for c in (tint, blotch))
+    spread, local = (visible_change(before, before + c, area(4096), PSNR, SSIM)[0] for c in (tint, blotch))
     assert local[0].item() == pytest.approx(spread[0].item())
     assert local[2].item() == pytest.approx(4 * spread[2].item(), rel=1e-3)
 
@@ -262,7 +289,7 @@ def test_a_patch_of_light_weighs_more_than_fine_lines_of_the_same_energy() -> No
     patch, lines = torch.zeros_like(before), torch.zeros_like(before)
     patch[:, :, 16:32, 16:32] = 0.04
     lines[:, :, 16:32, 16:32:2], lines[:, :, 16:32, 17:32:2] = 0.04, -0.04
-    of_patch, of_lines = (visible_change(before, before + c, 4096, PSNR, SSIM) for c in (patch, lines))
+    of_patch, of_lines = (visible_change(before, before + c, area(4096), PSNR, SSIM)[0] for c in (patch, lines))
     assert of_patch[0].item() == pytest.approx(of_lines[0].item())
     assert of_patch[3].item() > 20 * of_lines[3].item()
 
@@ -272,7 +299,7 @@ def test_a_change_is_seen_most_where_it_is_dark() -> None:
     for light, times in ((0.9, 1.0), (0.5, 1.0), (0.15, 2.0), (0.0, 3.5)):
         before = torch.full((1, 3, 32, 32), light, dtype=torch.float64)
         assert visibility(before).flatten().tolist() == pytest.approx([times] * 1024)
-        seen = visible_change(before, before + change, 1024, PSNR, SSIM)
+        seen = visible_change(before, before + change, area(1024), PSNR, SSIM)[0]
         assert seen[0].item() == pytest.approx((times * change) ** 2 / 10 ** (-PSNR / 10))
 
 

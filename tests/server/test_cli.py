@@ -102,7 +102,7 @@ def method(monkeypatch: pytest.MonkeyPatch) -> Method:
         "stack": {"Stack": SimpleNamespace(embedded=stand_in.stack)},
         "runtime": {"tune_allocator": lambda: True},
         "evaluate": {"compare": stand_in.compare},
-        "bench": {"bench": lambda stack, runs: stand_in.bench | {"runs": runs}},
+        "bench": {"bench": lambda stack, runs, faces: stand_in.bench | {"runs": runs, "faces": faces}},
     }.items():
         module = ModuleType(f"engines.{name}")
         vars(module).update(content)
@@ -210,6 +210,7 @@ def test_wrong_usage_is_refused_by_the_parser(arguments: str, capsys: pytest.Cap
         ("protect b.png --compare b.png", "would overwrite b.png"),
         ("protect a.jpg b.png --compare c.png", "name a folder"),
         ("bench --runs 0", "1 or more"),
+        ("bench --faces 0", "1 or more"),
         ("models pull nobody", "'nobody'.*mtcnn"),
         ("models path nobody", "'nobody'.*mtcnn"),
     ],
@@ -636,8 +637,8 @@ def test_demo(fooled: bool, method: Method, capsys: pytest.CaptureFixture[str]) 
 
 def test_bench(method: Method, capsys: pytest.CaptureFixture[str]) -> None:
     method.bench = {"seconds": {"inversion": 12.345, "search": 30}, "peak_memory_mb": 2000}
-    assert main(["bench", "--json", "--runs", "2"]) == 0
-    assert json.loads(capsys.readouterr().out) == method.bench | {"runs": 2}
+    assert main(["bench", "--json", "--runs", "2", "--faces", "8"]) == 0
+    assert json.loads(capsys.readouterr().out) == method.bench | {"runs": 2, "faces": 8}
     assert main(["bench"]) == 0
     rows = [line.rsplit(maxsplit=1) for line in capsys.readouterr().out.splitlines()[2:]]
     assert rows == [["seconds inversion", "12.35"], ["seconds search", "30"], ["peak memory mb", "2000"], ["runs", "3"]]

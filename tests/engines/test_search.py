@@ -1,0 +1,65 @@
+"""The search's own parts, without networks: descent, wall, strength."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.autograd import gradcheck
+
+from engines.search import _Descent, strength, wall
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    """Standard normal, float64."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def rms(x: Tensor) -> Tensor:
+    """Of everything but the first two dimensions."""
+    return x.square().mean(dim=tuple(range(2, x.dim()))).sqrt()
+
+
+def test_the_first_step_is_along_the_gradient_at_the_rate() -> None:
+    latent, noise = torch.zeros(2, 3, 8, dtype=torch.float64), torch.zeros(2, 1, 4, 4, dtype=torch.float64)
+    gradients = [random(2, 3, 8, seed=1), 1e-4 * random(2, 1, 4, 4, seed=2)]
+    _Descent([(latent, 0.05, 2), (noise, 0.02, 1)]).step(gradients, 0.5)
+    for moved, gradient, rate in ((latent, gradients[0], 0.05), (noise, gradients[1], 0.02)):
+        assert torch.allclose(rms(moved), torch.full_like(rms(moved), 0.5 * rate))
+        along = torch.cosine_similarity(moved.flatten(2), -gradient.flatten(2), dim=2)
+        assert torch.allclose(along, torch.ones_like(along))
+
+
+def test_descent_reaches_the_bottom_whatever_the_scale() -> None:
+    """Two rows of one unknown, whose slopes differ a million times."""
+    goal, slopes = random(1, 2, 16), torch.tensor([1e-3, 1e3], dtype=torch.float64)[None, :, None]
+    x = torch.zeros_like(goal)
+    descent = _Descent([(x, 0.1, 2)])
+    for step in range(200):
+        descent.step([slopes * (x - goal)], 1 - step / 200)
+    assert float((x - goal).abs().max()) < 0.05
+
+
+def test_a_face_does_not_depend_on_its_neighbours() -> None:
+    gradient = random(2, 3, 8)
+    both, alone = torch.zeros(2, 3, 8, dtype=torch.float64), torch.zeros(1, 3, 8, dtype=torch.float64)
+    together, single = _Descent([(both, 0.05, 2)]), _Descent([(alone, 0.05, 2)])
+    for _ in range(3):
+        together.step([gradient], 1)
+        single.step([gradient[:1]], 1)
+    assert torch.allclose(both[:1], alone)
+
+
+def test_strength_uses_up_the_budget_and_no_more() -> None:
+    change = torch.tensor([[0.2, 0.9, 0.1, 0.3], [4.0, 1.0, 0.1, 2.0]]).requires_grad_()
+    parts = strength(change)
+    assert parts.shape == (2, 1, 1, 1)
+    assert parts.flatten().tolist() == [1, 0.5]
+    assert not parts.requires_grad
+
+
+def test_the_wall_is_flat_at_nothing_and_steep_past_the_budget() -> None:
+    used = torch.tensor([[0.1, 0, 0, 0], [1.0, 0, 0, 0], [5.0, 0, 0, 0]]).requires_grad_()
+    (slopes,) = torch.autograd.grad(wall(used).sum(), used)
+    assert slopes[:, 0].tolist() == pytest.approx([0.1, 1, 1])
+    assert gradcheck(lambda x: wall(x), random(3, 4).abs().requires_grad_())
