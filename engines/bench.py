@@ -28,8 +28,8 @@ def bench(stack: Stack, runs: int, faces: int = 1) -> dict[str, Any]:
 
     The photo shows one face so many times.  The paper's schedule runs once, on one face, with this
     project's generator, losses and window, and without its inversion, for which the paper has an
-    encoder; the ratio is a face's.  Memory is the process's, and on a
-    GPU also what torch holds there, in MiB.
+    encoder; the ratio is a face's.  Memory is the process's, and on a GPU also what torch holds there,
+    in MiB.
     """
     photo = _photo(faces)
     loaded = peak_memory()
