@@ -34,7 +34,7 @@ from engines.stack import Stack
 
 FACES = (1, 2, 4)
 MEGAPIXELS = (0.25, 1.0, 4.0, 16.0, 48.0)
-SEARCH_STEPS = (10, STEPS, 2 * STEPS, 3 * STEPS)
+SEARCH_STEPS = (10, STEPS, 2 * STEPS)
 #: What a photo is made of: faces in a row, and their side in px.
 _PER_ROW, _SIDE = 4, 400
 
@@ -92,7 +92,7 @@ def held_over_photos(what: str, count: float, device: str) -> Point:
 
 
 def _photo(stack: Stack, faces: int, megapixels: float | None, first: int = 0) -> imaging.Photo:
-    """Generated faces side by side, a PNG; with `megapixels` scaled to that size."""
+    """Generated faces side by side, a JPEG; with `megapixels` scaled to that size."""
     rows, columns = -(-faces // _PER_ROW), min(faces, _PER_ROW)
     canvas = Image.new("RGB", (columns * _SIDE, rows * _SIDE), (120, 120, 120))
     for i in range(faces):
@@ -102,7 +102,7 @@ def _photo(stack: Stack, faces: int, megapixels: float | None, first: int = 0) -
         factor = (megapixels * 1e6 / (canvas.width * canvas.height)) ** 0.5
         canvas = canvas.resize((round(canvas.width * factor), round(canvas.height * factor)))
     buffer = BytesIO()
-    canvas.save(buffer, "PNG", compress_level=1)
+    canvas.save(buffer, "JPEG", quality=95)
     return imaging.decode(buffer.getvalue())
 
 
