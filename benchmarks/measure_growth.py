@@ -46,11 +46,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", dest="output", type=Path, required=True, help="the plot, a PNG")
     parser.add_argument("--json", type=Path, help="also keep the figures")
-    parser.add_argument("--photos", type=int, default=200)
+    parser.add_argument("--photos", type=int, default=200, help="0 leaves that panel out")
     parser.add_argument("--device", default="auto")
     args = parser.parse_args()
     wanted = [("faces", n) for n in FACES] + [("megapixels", n) for n in MEGAPIXELS]
-    wanted += [("steps", n) for n in SEARCH_STEPS] + [("photos", args.photos)]
+    wanted += [("steps", n) for n in SEARCH_STEPS] + [("photos", args.photos)] * (args.photos > 0)
     points: list[Point] = json.loads(args.json.read_text("utf-8")) if args.json and args.json.exists() else []
     known = {(p["what"], p["count"]) for p in points}
     spawn = multiprocessing.get_context("spawn")
@@ -117,23 +117,23 @@ def draw(points: list[Point], path: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 3), layout="constrained")
-    panels = figure.subplots(1, 4)
+    many = [p["mib"] for p in points if p["what"] == "photos"]
+    panels = figure.subplots(1, 3 + len(many))
     labels = {"faces": "faces in a photo", "megapixels": "megapixels", "steps": "search steps"}
     for panel, (what, label) in zip(panels, labels.items(), strict=False):
         series = [p for p in points if p["what"] == what]
         counts = [p["count"] for p in series]
         panel.plot(counts, [p["seconds"] for p in series], "o-", color="tab:blue")
-        panel.set(xlabel=label, ylim=(0, None))
+        panel.set(xlabel=label, ylim=(0, 1.1 * max(p["seconds"] for p in series)))
         panel.set_ylabel("seconds", color="tab:blue")
         memory = panel.twinx()
         memory.plot(counts, [p["mib"] for p in series], "s--", color="tab:red")
         memory.set_ylabel("MiB above the networks", color="tab:red")
-        memory.set_ylim(0, None)
-    (many,) = (p for p in points if p["what"] == "photos")
-    panels[3].plot(10 * np.arange(1, len(many["mib"]) + 1), many["mib"], color="tab:red")
-    panels[3].set(xlabel="photos in one process", ylabel="MiB held", ylim=(0, 1.2 * max(many["mib"])))
-    late = many["mib"][len(many["mib"]) // 2 :]
-    panels[3].set_title(f"second half: median {statistics.median(late):.0f} MiB", fontsize=9)
+        memory.set_ylim(0, 1.1 * max(p["mib"] for p in series))
+    for panel, held in zip(panels[3:], many, strict=True):
+        panel.plot(10 * np.arange(1, len(held) + 1), held, color="tab:red")
+        panel.set(xlabel="photos in one process", ylabel="MiB held", ylim=(0, 1.2 * max(held)))
+        panel.set_title(f"second half: median {statistics.median(held[len(held) // 2 :]):.0f} MiB", fontsize=9)
     figure.savefig(path, dpi=110)
 
 
