@@ -76,7 +76,7 @@ def sample(image: Tensor, transform: np.ndarray | Tensor, size: int | tuple[int,
     colour goes on outside the picture.
     """
     matrix = torch.as_tensor(np.asarray(transform) if not isinstance(transform, Tensor) else transform)
-    matrix = matrix.reshape(-1, 2, 3)
+    matrix = matrix.to(image.dtype).reshape(-1, 2, 3)
     shrink = int(matrix[:, :, :2].detach().det().abs().sqrt().min())  # before a GPU has it: no need to wait
     matrix = matrix.to(image)
     if shrink >= 2:

@@ -641,7 +641,10 @@ def test_bench(method: Method, capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out) == method.bench | {"runs": 2, "faces": 8}
     assert main(["bench"]) == 0
     rows = [line.rsplit(maxsplit=1) for line in capsys.readouterr().out.splitlines()[2:]]
-    assert rows == [["seconds inversion", "12.35"], ["seconds search", "30"], ["peak memory mb", "2000"], ["runs", "3"]]
+    assert rows == [
+        ["seconds inversion", "12.35"], ["seconds search", "30"], ["peak memory mb", "2000"],
+        ["runs", "3"], ["faces", "1"],
+    ]  # fmt: skip
 
 
 def test_models_list_and_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
