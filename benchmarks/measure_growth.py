@@ -88,6 +88,7 @@ def held_over_photos(what: str, count: float, device: str) -> Point:
         protect(photo, stack, Settings(steps=1, faces="largest"))
         if (number + 1) % 10 == 0:
             held.append(round(_resident()))
+            sys.stderr.write(f"{number + 1} photos: {held[-1]} MiB\n")
     return {"what": what, "count": count, "mib": held}
 
 

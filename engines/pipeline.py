@@ -24,6 +24,7 @@ from engines.imaging import Photo
 from engines.invert import TUNING_STEPS, invert, tuned
 from engines.losses.adversarial import Identity
 from engines.report import Stopwatch, face_report, photo_report
+from engines.runtime import release_memory
 from engines.search import BUDGETS, STEPS, LatentCode, Scene, final_rendering, search
 from engines.stack import Stack
 
@@ -108,6 +109,7 @@ def protect(photo: Photo, stack: Stack, settings: Settings, progress: Progress |
         for face, of_face in zip(faces, seconds, strict=True)
     ]
     watch.lap("score")
+    release_memory()
     return Protected(data, photo, pixels, photo_report(photo, pixels, settings, reports, watch))
 
 

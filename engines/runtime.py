@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Callable
 
 import torch
 
@@ -16,15 +17,27 @@ def tune_allocator() -> bool:
     """Let glibc keep freed pages instead of handing them back to the kernel after every layer.
 
     A step of the search allocates and frees about a gigabyte; with the default thresholds each
-    tensor is mapped and cleared anew, and three quarters of the time pass in the kernel.  Returns
-    whether the allocator took it: elsewhere than on Linux with glibc there is nothing to tune.
+    tensor is mapped and cleared anew, and three quarters of the time pass in the kernel.  What is kept
+    goes back by `release_memory`.  Returns whether the allocator took it: elsewhere than on Linux with
+    glibc there is nothing to tune.
     """
-    if not sys.platform.startswith("linux"):
-        return False
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    mallopt = _glibc("mallopt")
     if mallopt is None:
         return False
     return bool(mallopt(_M_MMAP_THRESHOLD, 1 << 30) and mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1))
+
+
+def release_memory() -> bool:
+    """Hand freed pages back to the kernel: after a photo, so that many of them hold no more than one.
+
+    Returns whether there were any.
+    """
+    malloc_trim = _glibc("malloc_trim")
+    return malloc_trim is not None and bool(malloc_trim(0))
+
+
+def _glibc(function: str) -> Callable[..., int] | None:
+    return getattr(ctypes.CDLL(None), function, None) if sys.platform.startswith("linux") else None
 
 
 def choose_device(name: str) -> torch.device:

@@ -14,21 +14,16 @@ modulation has no demodulation, so that a code off the manifold can be ten order
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections import deque
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save
 from torch import Tensor
 
-from engines import degrade
 from engines.face import MASK_WINDOW
-from engines.files import write_atomic
 from engines.networks.encoder import EncoderHead, features, shrink_to_view
 from engines.networks.mobilefacenet import MobileFaceNet
 from engines.networks.mobilestylegan import ACTING_ROWS, Generator
@@ -36,8 +31,9 @@ from engines.networks.mtcnn import MTCNN, ONet
 from engines.networks.preview import Preview, PreviewHead
 from engines.runtime import choose_device, tune_allocator
 from engines.stack import load_network
+from engines.training.augment import degraded
 from engines.training.faces import sample_latents
-from engines.training.loop import steps_done, train
+from engines.training.loop import command, steps_done, train, write_weights
 from engines.weights import load_shipped
 
 STEPS, RATE, BATCH = 1200, 1e-3, 96
@@ -47,39 +43,6 @@ LATENTS_ONLY = 2 / 3
 POOL, POOL_START, FRESH, LOOKS = 6144, 512, 4, 2
 #: Weights of the loss's terms.
 _LATENT, _IMAGE, _IDENTITY, _LANDMARK = 1.0, 0.3, 0.15, 0.6
-_GRAY_PART = 0.05
-
-
-def degraded(views: Tensor, seed: int) -> Tensor:
-    """Views (N, 3, H, W) in [-1, 1] as photos would show them, each in its own way."""
-    chance = torch.Generator().manual_seed(seed)
-
-    def uniform(low: float, high: float, *shape: int) -> Tensor:
-        return low + (high - low) * torch.rand(len(views), *shape, generator=chance)
-
-    # A crop that is off: turned, scaled and shifted by a few percent.
-    angle, size, shift = uniform(-0.04, 0.04), uniform(0.95, 1.05), uniform(-0.02, 0.02, 2)
-    turn = torch.stack((angle.cos(), -angle.sin(), angle.sin(), angle.cos()), dim=1).view(-1, 2, 2)
-    turn = turn * size[:, None, None]
-    grid = F.affine_grid(torch.cat((turn, shift[:, :, None]), dim=2), list(views.shape), align_corners=False)
-    views = F.grid_sample(views.cpu(), grid, padding_mode="border", align_corners=False)
-    # Light, contrast and colour.
-    gamma = uniform(-0.4, 0.4, 1, 1, 1).exp()
-    image = (views / 2 + 0.5).clamp(1e-3, 1) ** gamma
-    image = image * uniform(0.75, 1.2, 1, 1, 1) * uniform(0.92, 1.08, 3, 1, 1) + uniform(-0.06, 0.06, 1, 1, 1)
-    gray = image.mean(dim=1, keepdim=True)
-    image = torch.where(uniform(0, 1, 1, 1, 1) < _GRAY_PART, gray, image).clamp(0, 1)
-    image = image + uniform(0, 0.03, 1, 1, 1) * torch.randn(image.shape, generator=chance)
-    # One thing an upload does, the same for a quarter of the batch.
-    parts = list(image.clamp(0, 1).chunk(4))
-    amount = torch.rand(3, generator=chance).tolist()
-    changes = (
-        lambda x: degrade.jpeg(x, round(30 + 65 * amount[0])),
-        lambda x: degrade.blur(x, 0.3 + 1.2 * amount[1]),
-        lambda x: degrade.shrink(x, 1.2 + 1.5 * amount[2]),
-    )
-    parts = [change(part) for change, part in zip(changes, parts, strict=False)] + parts[len(changes) :]
-    return torch.cat(parts) * 2 - 1
 
 
 @dataclass(frozen=True)
@@ -171,12 +134,8 @@ def _square(views: Tensor, size: int) -> Tensor:
 
 def main() -> int:
     """Parse, train, write the weights in half precision."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=STEPS)
+    parser = command(__doc__, name="encoder", steps=STEPS)
     parser.add_argument("--images", type=int, default=4, help="faces a step that are also drawn; a GPU takes more")
-    parser.add_argument("--checkpoint", type=Path, default=Path("encoder.pt"))
-    parser.add_argument("-o", dest="output", type=Path, default=Path("encoder.safetensors"))
-    parser.add_argument("--device", default="auto")
     args = parser.parse_args()
     tune_allocator()
     device = choose_device(args.device)
@@ -189,7 +148,7 @@ def main() -> int:
         return loss_of(teachers, head, pool, args.images if step >= LATENTS_ONLY * args.steps else 0, step)
 
     train(head, loss, steps=args.steps, rate=RATE, checkpoint=args.checkpoint)
-    write_atomic(args.output, save({k: v.half().cpu().contiguous() for k, v in head.state_dict().items()}))
+    write_weights(args.output, head.state_dict())
     return 0
 
 

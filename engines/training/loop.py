@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from engines.files import write_atomic
 
 #: Steps between two checkpoints.
 _SAVE_EVERY = 200
+
+
+def command(doc: str | None, *, name: str, steps: int) -> argparse.ArgumentParser:
+    """The command line that every recipe has; `name` is that of its files."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=steps)
+    parser.add_argument("--checkpoint", type=Path, default=Path(f"{name}.pt"), help="goes on from it where it exists")
+    parser.add_argument("-o", dest="output", type=Path, default=Path(f"{name}.safetensors"))
+    parser.add_argument("--device", default="auto")
+    return parser
 
 
 def train(
@@ -63,3 +75,9 @@ def save_checkpoint(path: Path, network: nn.Module, optimiser: torch.optim.Optim
     buffer = io.BytesIO()
     torch.save({"network": network.state_dict(), "optimiser": optimiser.state_dict(), "step": step}, buffer)
     write_atomic(path, buffer.getvalue())
+
+
+def write_weights(path: Path, state: Mapping[str, Tensor]) -> None:
+    """The weights that ship, in half precision; counters stay whole numbers."""
+    halves = {key: tensor.half() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
+    write_atomic(path, save({key: tensor.cpu().contiguous() for key, tensor in halves.items()}))

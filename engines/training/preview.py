@@ -9,25 +9,21 @@ everything it sees follows from the number of the step.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections import deque
-from pathlib import Path
 from typing import cast
 
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
 from engines.face import MASK_WINDOW
-from engines.files import write_atomic
 from engines.networks.mobilestylegan import Generator, trim
 from engines.networks.preview import LAYERS, PreviewHead
 from engines.runtime import choose_device, tune_allocator
 from engines.search import FREE_NOISE, FREE_ROWS
 from engines.stack import load_network
 from engines.training.faces import sample_latents
-from engines.training.loop import steps_done, train
+from engines.training.loop import command, steps_done, train, write_weights
 
 STEPS, RATE = 6000, 3e-3
 #: Steps for every new pair, and pairs that are kept.
@@ -88,11 +84,7 @@ def distillation(head: PreviewHead, features: Tensor, w: Tensor, target: Tensor)
 
 def main() -> int:
     """Parse, train, write the weights in half precision."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--checkpoint", type=Path, default=Path("preview.pt"))
-    parser.add_argument("-o", dest="output", type=Path, default=Path("preview.safetensors"))
-    parser.add_argument("--device", default="auto")
+    parser = command(__doc__, name="preview", steps=STEPS)
     args = parser.parse_args()
     tune_allocator()
     device = choose_device(args.device)
@@ -104,7 +96,7 @@ def main() -> int:
         head, lambda step: distillation(head, *pool.pick(step)), steps=args.steps, rate=RATE,
         checkpoint=args.checkpoint,
     )  # fmt: skip
-    write_atomic(args.output, save({k: v.half().cpu().contiguous() for k, v in head.state_dict().items()}))
+    write_weights(args.output, head.state_dict())
     return 0
 
 

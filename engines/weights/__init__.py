@@ -14,5 +14,6 @@ _Network = TypeVar("_Network", bound=nn.Module)
 def load_shipped(name: str, network: _Network) -> _Network:
     """`network` with the weights of that name, in single precision, frozen, on the CPU."""
     state = safetensors.torch.load(files(__name__).joinpath(f"{name}.safetensors").read_bytes())
-    network.load_state_dict({key: tensor.float() for key, tensor in state.items()}, strict=True)
+    whole = {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
+    network.load_state_dict(whole, strict=True)
     return network.eval().requires_grad_(False)

@@ -322,7 +322,7 @@ def test_gradient_of_the_whole_objective(
         def step(self, loss: Tensor, progress: float) -> None:
             gradients = torch.autograd.grad(loss, [self.offset, *self.noise])
             slope = sum(float((g * d).sum()) for g, d in zip(gradients, self.direction, strict=True))
-            seen.append((float(loss), slope))
+            seen.append((float(loss.detach()), slope))
 
     monkeypatch.setattr(search_module, "_Unknown", Probe)
     size = 1e-8  # larger ones cross kinks of the activations: at 1e-5 the difference is 1 % off, at 1e-7 0.1 %

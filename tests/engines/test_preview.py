@@ -52,7 +52,7 @@ def test_gradients_reach_latent_and_noise(stack: Stack) -> None:
     w = stack.generator.sample_w(3).requires_grad_()
     maps = [m.detach().clone().requires_grad_() for m in stack.generator.synthesis.noise_maps()[:FREE_NOISE]]
     stack.preview.small(
-        w, [*maps, *stack.generator.synthesis.noise_maps()[11:]], MASK_WINDOW
+        w, [*maps, *stack.generator.synthesis.noise_maps()[FREE_NOISE:]], MASK_WINDOW
     ).square().mean().backward()
     assert w.grad is not None
     assert all(float(w.grad[0, row].abs().max()) > 0 for row in (0, 1, 4, 16, 17, 21))

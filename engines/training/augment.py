@@ -1,0 +1,41 @@
+"""What photos go through, for training: crop error, light, colour, noise, JPEG, blur, resizing."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from engines import degrade
+
+
+def degraded(views: Tensor, seed: int, gray_part: float = 0.05) -> Tensor:
+    """Views (N, 3, H, W) in [-1, 1] as photos would show them, each in its own way; so many of them gray."""
+    chance = torch.Generator().manual_seed(seed)
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        return low + (high - low) * torch.rand(len(views), *shape, generator=chance)
+
+    # A crop that is off: turned, scaled and shifted by a few percent.
+    angle, size, shift = uniform(-0.04, 0.04), uniform(0.95, 1.05), uniform(-0.02, 0.02, 2)
+    turn = torch.stack((angle.cos(), -angle.sin(), angle.sin(), angle.cos()), dim=1).view(-1, 2, 2)
+    turn = turn * size[:, None, None]
+    grid = F.affine_grid(torch.cat((turn, shift[:, :, None]), dim=2), list(views.shape), align_corners=False)
+    views = F.grid_sample(views.cpu(), grid, padding_mode="border", align_corners=False)
+    # Light, contrast and colour.
+    gamma = uniform(-0.4, 0.4, 1, 1, 1).exp()
+    image = (views / 2 + 0.5).clamp(1e-3, 1) ** gamma
+    image = image * uniform(0.75, 1.2, 1, 1, 1) * uniform(0.92, 1.08, 3, 1, 1) + uniform(-0.06, 0.06, 1, 1, 1)
+    gray = image.mean(dim=1, keepdim=True)
+    image = torch.where(uniform(0, 1, 1, 1, 1) < gray_part, gray, image).clamp(0, 1)
+    image = image + uniform(0, 0.03, 1, 1, 1) * torch.randn(image.shape, generator=chance)
+    # One thing an upload does, the same for a quarter of the batch.
+    parts = list(image.clamp(0, 1).chunk(4))
+    amount = torch.rand(3, generator=chance).tolist()
+    changes = (
+        lambda x: degrade.jpeg(x, round(30 + 65 * amount[0])),
+        lambda x: degrade.blur(x, 0.3 + 1.2 * amount[1]),
+        lambda x: degrade.shrink(x, 1.2 + 1.5 * amount[2]),
+    )
+    parts = [change(part) for change, part in zip(changes, parts, strict=False)] + parts[len(changes) :]
+    return torch.cat(parts) * 2 - 1
