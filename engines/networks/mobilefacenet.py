@@ -3,6 +3,8 @@ Verification on Mobile Devices", 2018 (table 1), batch norms folded into the con
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -25,14 +27,17 @@ class SameConv2d(nn.Conv2d):
 class Bottleneck(nn.Module):
     """Expand, depthwise, project; a residual where the stride is 1."""
 
-    def __init__(self, conv: type[nn.Conv2d], inputs: int, inside: int, outputs: int, stride: int) -> None:
+    def __init__(
+        self, conv: type[nn.Conv2d], inputs: int, inside: int, outputs: int, stride: int,
+        activation: Callable[[int], nn.Module] = nn.PReLU,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.residual = stride == 1
         self.body = nn.Sequential(
             nn.Conv2d(inputs, inside, 1),
-            nn.PReLU(inside),
+            activation(inside),
             conv(inside, inside, 3, stride, 0 if conv is SameConv2d else 1, groups=inside),
-            nn.PReLU(inside),
+            activation(inside),
             nn.Conv2d(inside, outputs, 1),
         )
 

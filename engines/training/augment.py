@@ -9,8 +9,11 @@ from torch import Tensor
 from engines import degrade
 
 
-def degraded(views: Tensor, seed: int, gray_part: float = 0.05) -> Tensor:
-    """Views (N, 3, H, W) in [-1, 1] as photos would show them, each in its own way; so many of them gray."""
+def degraded(views: Tensor, seed: int, *, light: float = 1.0, gray_part: float = 0.05) -> Tensor:
+    """Views (N, 3, H, W) in [-1, 1] as photos would show them, each in its own way.
+
+    `light` scales how far light, contrast and colour go; so many of the views are gray.
+    """
     chance = torch.Generator().manual_seed(seed)
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:
@@ -23,9 +26,10 @@ def degraded(views: Tensor, seed: int, gray_part: float = 0.05) -> Tensor:
     grid = F.affine_grid(torch.cat((turn, shift[:, :, None]), dim=2), list(views.shape), align_corners=False)
     views = F.grid_sample(views.cpu(), grid, padding_mode="border", align_corners=False)
     # Light, contrast and colour.
-    gamma = uniform(-0.4, 0.4, 1, 1, 1).exp()
+    gamma = (light * uniform(-0.4, 0.4, 1, 1, 1)).exp()
     image = (views / 2 + 0.5).clamp(1e-3, 1) ** gamma
-    image = image * uniform(0.75, 1.2, 1, 1, 1) * uniform(0.92, 1.08, 3, 1, 1) + uniform(-0.06, 0.06, 1, 1, 1)
+    gain = (1 + light * uniform(-0.25, 0.2, 1, 1, 1)) * (1 + light * uniform(-0.08, 0.08, 3, 1, 1))
+    image = image * gain + light * uniform(-0.06, 0.06, 1, 1, 1)
     gray = image.mean(dim=1, keepdim=True)
     image = torch.where(uniform(0, 1, 1, 1, 1) < gray_part, gray, image).clamp(0, 1)
     image = image + uniform(0, 0.03, 1, 1, 1) * torch.randn(image.shape, generator=chance)

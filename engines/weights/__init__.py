@@ -11,9 +11,14 @@ from torch import nn
 _Network = TypeVar("_Network", bound=nn.Module)
 
 
-def load_shipped(name: str, network: _Network) -> _Network:
-    """`network` with the weights of that name, in single precision, frozen, on the CPU."""
+def load_shipped(name: str, network: _Network, apart: str | None = None) -> _Network:
+    """`network` with the weights of that name, in single precision, frozen, on the CPU.
+
+    What begins with `apart` comes from elsewhere and stays as it is.
+    """
     state = safetensors.torch.load(files(__name__).joinpath(f"{name}.safetensors").read_bytes())
     whole = {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
+    if apart is not None:
+        whole |= {key: tensor for key, tensor in network.state_dict().items() if key.startswith(apart)}
     network.load_state_dict(whole, strict=True)
     return network.eval().requires_grad_(False)

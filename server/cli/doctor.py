@@ -17,7 +17,20 @@ from engines.models.registry import SPECS, Npm, PyPI
 from server.cli.console import say, table
 
 #: Shown -> distributions of which one has to be installed.  The first is named in remedies.
-_NEEDED = {name: (name,) for name in ("torch", "numpy", "pillow", "safetensors", "onnx", "tflite", "scikit-image")}
+_NEEDED = {
+    name: (name,)
+    for name in (
+        "torch",
+        "numpy",
+        "pillow",
+        "safetensors",
+        "onnx",
+        "tflite",
+        "scikit-image",
+        "open_clip_torch",
+        "transformers",
+    )
+}
 _OPTIONAL = {"onnxruntime": ("onnxruntime", "onnxruntime-gpu"), "tensorrt": ("tensorrt",)}
 _EXTRAS = {"onnxruntime": "cpu", "tensorrt": "gpu"}
 

@@ -6,13 +6,14 @@ import argparse
 import json
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from engines import config
-from engines.config import Settings
+from engines.config import AUTO, NO_PROMPT, Settings
 from engines.errors import ConfigError, ImageError, ModelError
 from engines.files import explained, write_atomic
 from engines.models.registry import SPECS
+from engines.prompts import resolve
 from server.cli.console import Bar, complain, printable, reason, say
 from server.cli.plan import FORMATS, Job, Plan, check_writable, make_plan
 from server.cli.session import Session
@@ -58,9 +59,31 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     choice("mode", config.Mode, "dodge: look like nobody in particular; impersonate: look like the target")
     parser.add_argument(
         "--target",
-        metavar="PHOTO|synthetic[:SEED]",
-        help="whom to look like: a generated face (default: synthetic:0) or the largest face of a photo",
+        metavar="PHOTO|synthetic[:SEED]|auto",
+        help="whom to look like: a generated face (default: synthetic:0), the largest face of a photo, or the generated"
+        " face that suits best",
     )
+    parser.add_argument(
+        "--prompt",
+        metavar="TEXT",
+        default=_DEFAULTS.prompt,
+        help="the makeup that hides the change, in English words or by a name of `clip2protect prompts list`; auto"
+        " chooses one for each face, none does without (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--source-text",
+        metavar="TEXT",
+        default=_DEFAULTS.source_text,
+        help="what the face looks like now (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--text-model",
+        metavar="NAME",
+        default="embedded",
+        help="what prompts are read with: embedded, reference (the paper's CLIP ViT-B/32) or a model of open_clip"
+        " (default: %(default)s)",
+    )
+    parser.add_argument("--text-checkpoint", metavar="FILE", help="weights of --text-model")
     choice("level", config.Level, "how much may be seen: more protects better")
     choice("faces", config.Faces, "which faces of a photo to protect")
     parser.add_argument(
@@ -89,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
     plan = make_plan(args.photos, output=args.output, compare=args.compare, report=args.report)
     if args.report:
         check_writable(Path(args.report))
-    session = Session(args.device)
+    session = Session(args.device, text_model=args.text_model, text_checkpoint=args.text_checkpoint)
     reports = [_failed(path, cause) for path, cause in plan.failures]
     for job in plan.jobs:
         reports.append(_attempt(job, settings, session, debug=args.debug))
@@ -128,6 +151,8 @@ def _settings(args: argparse.Namespace) -> Settings:
     for name in surrogates:
         if name not in RECOGNISERS:
             raise ConfigError(f"unknown recogniser {name!r}: choose from {', '.join(RECOGNISERS)}")
+    if args.text_checkpoint is not None and args.text_model == "embedded":
+        raise ConfigError("--text-checkpoint needs --text-model NAME, the model whose weights it holds")
     if args.target is not None and args.mode != "impersonate":
         raise ConfigError("--target needs --mode impersonate")
     return Settings(
@@ -136,14 +161,24 @@ def _settings(args: argparse.Namespace) -> Settings:
         faces=args.faces,
         render=args.render,
         surrogates=surrogates,
-        target=_target(args.target or "synthetic"),
+        target=_target(args.target or ("auto" if args.prompt.strip().lower() == AUTO else "synthetic")),
         steps=args.steps,
         seed=args.seed,
+        prompt=_prompt(args.prompt),
+        source_text=resolve(args.source_text),
     )
 
 
-def _target(text: str) -> int | bytes:
-    """`synthetic`, `synthetic:SEED` or the name of a photo."""
+def _prompt(text: str) -> str:
+    """A prompt in words, or one of the two words that are none.  Raises ConfigError for an unusable one."""
+    word = text.strip().lower()
+    return word if word in (AUTO, NO_PROMPT) else resolve(text)
+
+
+def _target(text: str) -> int | bytes | Literal["auto"]:
+    """`synthetic`, `synthetic:SEED`, `auto` or the name of a photo."""
+    if text == "auto":
+        return "auto"
     kind, _, seed = text.partition(":")
     if kind == "synthetic":
         if seed.isdecimal() or text == kind:

@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 class Session:
     """One command's networks: a run over nothing but broken files loads none."""
 
-    def __init__(self, device: str = "auto") -> None:
-        self._device = device
+    def __init__(
+        self, device: str = "auto", *, text_model: str = "embedded", text_checkpoint: str | None = None
+    ) -> None:
+        """As `Stack.embedded`."""
+        self._device, self._text_model, self._text_checkpoint = device, text_model, text_checkpoint
 
     @cached_property
     def stack(self) -> Stack:
@@ -25,4 +28,6 @@ class Session:
 
         tune_allocator()
         with Bar() as bar:
-            return Stack.embedded(self._device, progress=bar.fetching)
+            return Stack.embedded(
+                self._device, bar.fetching, text_model=self._text_model, text_checkpoint=self._text_checkpoint
+            )

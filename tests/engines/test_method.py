@@ -33,6 +33,7 @@ from engines.networks.mobilestylegan import ACTING_ROWS, W_ROWS, Generator
 from engines.networks.preview import Preview
 from engines.pipeline import Event, Protected, generated_face, protect
 from engines.recognise import Recogniser
+from engines.regions import REGIONS, locate, masks
 from engines.search import BUDGETS, FREE_NOISE, FREE_ROWS, Budget, LatentCode, Scene, final_rendering, search
 from engines.stack import Stack
 
@@ -440,13 +441,16 @@ def test_the_report_says_all_that_was_done(protected: Protected) -> None:
     assert report["settings"] == {
         "mode": "dodge", "level": "balanced", "faces": "all", "render": "residual",
         "surrogates": list(SURROGATES), "target": None,
-        "steps": None, "tuning_steps": None, "seed": 0,
+        "steps": None, "tuning_steps": None, "seed": 0, "prompt": "none", "source_text": "no makeup",
     }  # fmt: skip
     assert report["stages"].keys() == {"detect", "invert", "tune", "search", "render", "encode", "score"}
     assert sum(report["stages"].values()) == pytest.approx(report["seconds"], rel=0.05)
     (face,) = report["faces"]
-    assert face.keys() == {"box", "psnr", "ssim", "steps", "seed", "seconds", "found_after", "recognisers"}
+    assert face.keys() == {
+        "box", "psnr", "ssim", "steps", "seed", "prompt", "target", "seconds", "found_after", "recognisers",
+    }  # fmt: skip
     assert (face["steps"], face["seed"]) == (search_module.STEPS, 0)
+    assert (face["prompt"], face["target"]) == ("none", None)
     assert face["seconds"].items() <= report["stages"].items()  # one face: its stages are the photo's
     for name, result in face["recognisers"].items():
         assert result.keys() == {
@@ -568,6 +572,49 @@ def test_the_target_may_be_a_photo(stack: Stack, portrait: np.ndarray, quick: No
     assert by_photo.data == by_seed.data
     assert by_seed.report["settings"]["target"] == "synthetic:7"
     assert by_photo.report["settings"]["target"] == "photo"
+
+
+def of_part(stack: Stack, where: np.ndarray, pixels: np.ndarray, region: str) -> np.ndarray:
+    """Mean RGB, 0 to 1, of a part of the face that is found in `where`."""
+    found = detect(stack.detector, where)[0]
+    crops = [AlignedFace.cut(p, found, torch.device("cpu")).crop for p in (where, pixels)]
+    clean, crop = (torch.nn.functional.avg_pool2d(c, 4) / 2 + 0.5 for c in crops)
+    mask = masks(locate(stack.prompter.landmarks, clean)[0].numpy())[REGIONS.index(region)]
+    return (crop[0].numpy() * mask).sum(axis=(1, 2)) / mask.sum()
+
+
+def test_a_prompt_paints_where_it_says(stack: Stack, portrait: np.ndarray, quick: None) -> None:
+    result = protect(photo_of(portrait), stack, Settings(prompt="red lipstick", steps=1))
+    lips, lids, cheeks = (
+        of_part(stack, portrait, result.pixels, part) - of_part(stack, portrait, portrait, part)
+        for part in ("lips", "shadow", "blush")
+    )
+    assert lips[0] - lips[1:].mean() > 0.05  # redder
+    for other in (lids, cheeks):
+        assert np.linalg.norm(other) < np.linalg.norm(lips) / 3
+    assert result.report["faces"][0]["prompt"] == "red lipstick"
+
+
+def test_generator_rendering_follows_a_prompt(stack: Stack, portrait: np.ndarray, quick: None) -> None:
+    """Its one code has the text term: another prompt, another picture."""
+    settings = {"render": "generator", "tuning_steps": 0, "steps": 2}
+    red, none = (protect(photo_of(portrait), stack, Settings(prompt=p, **settings)) for p in ("red lipstick", "none"))
+    assert red.data != none.data
+
+
+def test_prompt_and_target_are_chosen(
+    stack: Stack, portrait: np.ndarray, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engines.auto.SHORT", 1)
+    monkeypatch.setattr(pipeline, "AUTO_TARGETS", 2)
+    monkeypatch.setattr(pipeline, "CANDIDATES", ("red-lips", "tan"))
+    settings = Settings(mode="impersonate", target="auto", prompt="auto", steps=1)
+    report = protect(photo_of(portrait), stack, settings).report
+    (face,) = report["faces"]
+    assert face["prompt"] in ("red-lips", "tan")
+    assert face["target"] in ("synthetic:0", "synthetic:1")
+    assert report["settings"]["target"] == report["settings"]["prompt"] == "auto"
+    assert report["stages"]["choose"] > 0
 
 
 # --- what must raise ----------------------------------------------------------------------------------

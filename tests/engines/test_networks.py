@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import xml.etree.ElementTree as ET
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import flatbuffers
 import numpy as np
 import onnx
 import pytest
+import safetensors.numpy
 import tflite
 import torch
 from onnx import TensorProto, helper, numpy_helper
@@ -96,6 +99,14 @@ def test_detector_is_the_published_one(stack: Stack, name: str) -> None:
         assert off(output, expected[:, 1] if part == "face" else expected) < 1e-4, part
 
 
+@pytest.mark.models
+@torch.no_grad()
+def test_landmarks_are_the_published_ones() -> None:
+    gray = torch.from_numpy(PARITY["landmarks-68_in"]).float().mean(dim=3)[:, None] / 256
+    points = load_network("landmarks-68")(gray)
+    assert off(points.flatten(1), PARITY["landmarks-68_out"]) < 1e-4
+
+
 # --- nothing lost in conversion: files of the real formats, with weights made up here ---------------
 
 Named = dict[str, np.ndarray]
@@ -104,7 +115,10 @@ Named = dict[str, np.ndarray]
 def weights(name: str) -> Named:
     """Made-up weights of a network, in the order in which it runs."""
     torch.manual_seed(0)
-    return {key: 0.1 * torch.randn_like(tensor).numpy() for key, tensor in build(name).state_dict().items()}
+    state = build(name).state_dict()
+    drawn = {key: 0.1 * torch.randn(tensor.shape) for key, tensor in state.items()}
+    return {key: (1000 * drawn[key]).to(tensor.dtype).numpy() if tensor.dtype == torch.uint8 else drawn[key].numpy()
+            for key, tensor in state.items()}  # fmt: skip
 
 
 def is_prelu(network: nn.Module, key: str) -> bool:
@@ -118,13 +132,20 @@ def grouped(named: Named) -> Iterator[tuple[str, list[np.ndarray]]]:
         yield module, [array for key, array in named.items() if key.rpartition(".")[0] == module]
 
 
-def onnx_file(network: nn.Module, named: Named, left_over: bool = False) -> bytes:
+def onnx_file(network: nn.Module, named: Named, left_over: bool = False, *, normed: bool = False) -> bytes:
+    """`normed`: dense layers are one node, with a batch norm behind them that changes nothing."""
     nodes, constants = [], []
     for module, arrays in grouped(named):
         names = [f"{module}.{i}" for i in range(len(arrays))]
         if is_prelu(network, f"{module}."):
             nodes.append(helper.make_node("PRelu", ["x", *names], ["x"]))
             arrays = [arrays[0].reshape(-1, 1, 1)]
+        elif arrays[0].ndim == 2 and normed:
+            outputs = len(arrays[0])
+            of_norm = [np.ones(outputs), np.zeros(outputs), np.zeros(outputs), np.full(outputs, 1 - 1e-5)]
+            nodes.append(helper.make_node("Gemm", ["x", *names], ["x"]))
+            nodes.append(helper.make_node("BatchNormalization", ["x", *(f"norm.{i}" for i in range(4))], ["x"]))
+            constants += [numpy_helper.from_array(a.astype(np.float32), f"norm.{i}") for i, a in enumerate(of_norm)]
         elif arrays[0].ndim == 2:
             nodes.append(helper.make_node("MatMul", ["x", names[0]], [f"{module}.x"]))
             nodes.append(helper.make_node("Add", [f"{module}.x", *names[1:]], ["x"]))
@@ -323,6 +344,18 @@ def mtcnn_files(network: nn.Module, named: Named, left_over: bool = False) -> di
     return files
 
 
+def minilm_file(network: nn.Module, named: Named, left_over: bool = False) -> bytes:
+    tensors = {key.removeprefix("transformer."): a for key, a in named.items() if key != "tokenizer"}
+    tensors |= {"pooler.dense.weight": np.zeros((384, 384), np.float32)} | (
+        {"of nothing": np.zeros(3, np.float32)} if left_over else {}
+    )
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("model.safetensors", safetensors.numpy.save(tensors))
+        archive.writestr("tokenizer.json", named.get("tokenizer", np.zeros(0, np.uint8)).tobytes())
+    return file.getvalue()
+
+
 #: Network -> (writer of its carrier's members, one tensor in the middle of it, the last one).
 WRITERS: dict[str, tuple[Callable[..., dict[str, bytes]], str, str]] = {
     "mobilestylegan": (generator_files, "synthesis.layers.3.conv2.modulation.weight", "synthesis.head.bias"),
@@ -342,6 +375,16 @@ WRITERS: dict[str, tuple[Callable[..., dict[str, bytes]], str, str]] = {
         "fc.weight",
     ),
     "mtcnn": (mtcnn_files, "rnet.dense.0.weight", "onet.face.bias"),
+    "landmarks-68": (
+        lambda *a, **k: {"package/model/fr_landmark.onnx": onnx_file(*a, **k, normed=True)},
+        "blocks.7.body.2.weight",
+        "head.4.bias",
+    ),
+    "minilm": (
+        lambda *a, **k: {"all_minilm_l6_v2/model.zip": minilm_file(*a, **k)},
+        "transformer.encoder.layer.3.output.dense.weight",
+        "tokenizer",
+    ),
 }
 
 

@@ -57,7 +57,7 @@ class Method:
         self.bench: dict[str, Any] = {}
         self.comparisons: list[Any] = []
 
-    def stack(self, device: str, progress: Any = None) -> str:
+    def stack(self, device: str, progress: Any = None, **text: str | None) -> str:
         self.devices.append(device)
         self.on_load()
         progress("mtcnn: fetching", 1_000_000, None)

@@ -1,0 +1,71 @@
+"""The embedded text-image model: an open_clip model (weights/makeup_clip.json) that knows makeup.
+
+Its vision tower is a small CLIP ResNet (Radford et al. 2021), its text tower the frozen sentence encoder under
+a trained projection; both come from open_clip.  Ours: a linear reader of the sentence encoder's features that
+says which parts of a face a sentence speaks of.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from engines.networks.sentence import CONFIG, WIDTH, SentenceEncoder
+from engines.regions import REGIONS
+
+#: Words and signs of a prompt that are read; the rest is left out.
+CONTEXT = 64
+#: Mean and deviation that views in [0, 1] are normalised with.
+MEAN, DEVIATION = 0.5, 0.25
+
+
+class MakeupClip(nn.Module):
+    """`clip` is the open_clip model; `regions` reads which of `REGIONS` features (N, 384) speak of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from open_clip import CustomTextCLIP
+
+        config: dict[str, Any] = json.loads((CONFIG.parent / "makeup_clip.json").read_text("utf-8"))
+        config["text_cfg"]["hf_model_name"] = str(CONFIG.parent / Path(config["text_cfg"]["hf_model_name"]).name)
+        self.clip = CustomTextCLIP(**config)
+        self.regions = nn.Linear(WIDTH, len(REGIONS))
+        self._tokenizer: Tensor | None = None
+
+    def adopt(self, sentences: SentenceEncoder) -> MakeupClip:
+        """Takes the sentence encoder as its own text transformer, frozen."""
+        self.clip.text.transformer = sentences.transformer.requires_grad_(False)
+        self._tokenizer = sentences.tokenizer
+        return self
+
+    def trained(self) -> dict[str, Tensor]:
+        """What training made, and ships: all but the sentence encoder."""
+        return {key: tensor for key, tensor in self.state_dict().items() if "text.transformer" not in key}
+
+    @torch.no_grad()
+    def read(self, sentences: Sequence[str]) -> Tensor:
+        """Features (N, 384) of sentences: the mean over their words."""
+        text, tokens = self.clip.text, self.tokenize(sentences)
+        attended = (tokens != text.config.pad_token_id).long()
+        return text.pooler(text.transformer(input_ids=tokens, attention_mask=attended), attended)
+
+    def tokenize(self, sentences: Sequence[str]) -> Tensor:
+        """Token numbers (N, L), L at most `CONTEXT`, filled up with 0."""
+        ids = [encoding.ids for encoding in self._words.encode_batch(list(sentences))]
+        return torch.tensor(ids, device=self.regions.weight.device)
+
+    @cached_property
+    def _words(self) -> Tokenizer:
+        if self._tokenizer is None:
+            raise RuntimeError("the model has no sentence encoder yet: call adopt")
+        tokenizer = Tokenizer.from_buffer(self._tokenizer.cpu().numpy().tobytes())
+        tokenizer.enable_truncation(CONTEXT)
+        tokenizer.enable_padding()
+        return tokenizer

@@ -1,0 +1,182 @@
+"""Trains the makeup model: `python -m engines.training.makeup_clip [--steps N] [--checkpoint FILE] [-o FILE]`.
+
+Contrastive learning (Radford et al. 2021) between generated faces with painted makeup and sentences about it.
+Captions that say the same are all right; the others of a step, many more than images, are wrong, among them
+the same colour elsewhere and another colour in the same place.  The sentence encoder is frozen, so that words
+which were never painted lie where its language has them.
+
+Faces go into a pool, of which a part is new each step, with the masks of their parts; makeup is painted on
+them anew each time.  Pool, captions and looks follow from the number of the step: a run that was stopped
+draws its pool again and goes on.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections import deque
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engines.networks.landmarks import LandmarkNetwork
+from engines.networks.makeup_clip import DEVIATION, MEAN, MakeupClip
+from engines.networks.mobilestylegan import Generator
+from engines.networks.preview import Preview, PreviewHead
+from engines.networks.sentence import SentenceEncoder
+from engines.regions import REGIONS, locate, masks, view_of
+from engines.runtime import choose_device, tune_allocator
+from engines.stack import load_network
+from engines.training.augment import degraded
+from engines.training.faces import sample_latents
+from engines.training.loop import command, steps_done, train, write_weights
+from engines.training.painter import paint
+from engines.training.vocabulary import Caption, caption, small_talk
+from engines.weights import load_shipped
+
+STEPS, RATE, BATCH = 2400, 1.5e-3, 96
+#: Captions that the run knows, and wrong ones a step beside those of the batch.
+CAPTIONS, WRONG = 12_000, 512
+#: Faces in the pool, at most and at the start, and steps for every new one.
+POOL, POOL_START, REUSE = 2000, 800, 2
+#: How far light and colour go against what the encoder sees: a lipstick's colour has to stay what it is called.
+LIGHT = 0.4
+#: Side of the views in px.
+SIDE = 128
+#: Weight of the loss of the reader of regions.
+_REGIONS = 0.3
+
+
+class Faces:
+    """Generated faces without end: views (3, 128, 128) and masks (8, 128, 128), as bytes."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        generator = cast(Generator, load_network("mobilestylegan").to(device))
+        self.preview = Preview(generator, load_shipped("preview", PreviewHead()).to(device))
+        self.landmarks = cast(LandmarkNetwork, load_network("landmarks-68").to(device))
+
+    @torch.no_grad()
+    def draw(self, count: int, seed: int) -> list[tuple[Tensor, Tensor]]:
+        """`count` faces, the same for the same seed."""
+        w = sample_latents(self.preview.generator, count, seed)
+        image = self.preview.small(w).clamp(-1, 1) / 2 + 0.5
+        points = locate(self.landmarks, image).cpu().numpy()
+        parts = torch.stack([torch.from_numpy(masks(p)) for p in points])
+        views, regions = view_of(image.cpu(), SIDE), view_of(parts, SIDE)
+        return list(zip(_bytes(views), _bytes(regions), strict=True))
+
+
+def _bytes(images: Tensor) -> Tensor:
+    return (images * 255).round().byte()
+
+
+class Pool:
+    """The faces that batches are drawn from, newest last."""
+
+    def __init__(self, faces: Faces, first_step: int) -> None:
+        self.faces = faces
+        self.known: deque[tuple[Tensor, Tensor]] = deque(maxlen=POOL)
+        last = POOL_START - (-first_step // REUSE)
+        for number in range(max(0, last - POOL), last):
+            self.known.extend(faces.draw(1, number))
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """Views (N, 3, 128, 128) and masks (N, 8, 128, 128) in [0, 1]; a new face comes into the pool."""
+        if step % REUSE == 0:
+            self.known.extend(self.faces.draw(1, POOL_START + step // REUSE))
+        picks = torch.randint(len(self.known), (BATCH,), generator=torch.Generator().manual_seed(step)).tolist()
+        views, regions = zip(*(self.known[i] for i in picks), strict=True)
+        return torch.stack(views).float() / 255, torch.stack(regions).float() / 255
+
+
+class Sentences:
+    """Captions with the sentence encoder's features (N, 384), a number for what each says, and its regions (N, 8)."""
+
+    def __init__(self, model: MakeupClip, captions: list[Caption]) -> None:
+        self.looks = [c.look for c in captions]
+        numbers = {key: i for i, key in enumerate(dict.fromkeys(look.key for look in self.looks))}
+        self.meaning = torch.tensor([numbers[look.key] for look in self.looks])
+        texts = [c.text for c in captions]
+        self.features = torch.cat([model.read(texts[i : i + 256]) for i in range(0, len(texts), 256)])
+        self.regions = torch.tensor([[float(region in look.regions) for region in REGIONS] for look in self.looks])
+
+
+def embed_images(model: MakeupClip, views: Tensor) -> Tensor:
+    """Unit embeddings (N, 256) of views (N, 3, 128, 128) in [0, 1]."""
+    return F.normalize(model.clip.visual((views - MEAN) / DEVIATION), dim=1)
+
+
+def embed_texts(model: MakeupClip, features: Tensor) -> Tensor:
+    """Unit embeddings (N, 256) of the sentence encoder's features (N, 384)."""
+    return F.normalize(model.clip.text.proj(features), dim=1)
+
+
+def contrast(seen: Tensor, said: Tensor, same: Tensor, scale: Tensor) -> Tensor:
+    """InfoNCE between images (B, D) and sentences (K, D), K >= B; `same` (B, K) says which belong together.
+
+    Where several are right, all are (Khosla et al. 2020, equation 2); sentences are compared with the
+    images of the batch, so only the first B of them look for theirs.
+    """
+    logits = scale * seen @ said.T
+    right = same / same.sum(dim=1, keepdim=True)
+    image_loss = -(right * logits.log_softmax(dim=1)).sum(dim=1).mean()
+    own = same[:, : len(seen)].T
+    text_loss = -(own / own.sum(dim=1, keepdim=True) * logits[:, : len(seen)].T.log_softmax(dim=1)).sum(dim=1).mean()
+    return (image_loss + text_loss) / 2
+
+
+def loss_of(model: MakeupClip, pool: Pool, sentences: Sentences, chatter: Tensor, step: int) -> Tensor:
+    """One step: paint, degrade, contrast; and teach the reader of regions."""
+    chance = random.Random(step)
+    picks = torch.tensor(chance.sample(range(len(sentences.looks)), BATCH + WRONG))
+    views, regions = pool.batch(step)
+    painted = paint(views, regions, [sentences.looks[i] for i in picks[:BATCH].tolist()], step)
+    seen = embed_images(model, degraded(painted * 2 - 1, step, light=LIGHT, gray_part=0.0).to(chatter) / 2 + 0.5)
+    features = sentences.features[picks]
+    same = (sentences.meaning[picks[:BATCH], None] == sentences.meaning[picks]).to(seen)
+    scale = model.clip.logit_scale.exp().clamp(max=100)
+    spoken = model.regions(torch.cat((features, chatter)))
+    wanted = torch.cat((sentences.regions[picks], torch.zeros(len(chatter), len(REGIONS)))).to(seen)
+    reading = F.binary_cross_entropy_with_logits(spoken, wanted)
+    return contrast(seen, embed_texts(model, features), same, scale) + _REGIONS * reading
+
+
+def fresh_model(device: torch.device) -> MakeupClip:
+    """The untrained model with its sentence encoder."""
+    torch.manual_seed(0)
+    sentences = cast(SentenceEncoder, load_network("minilm"))
+    return MakeupClip().adopt(sentences).to(device)
+
+
+class _Trained(nn.Module):
+    """What is trained, without the sentence encoder: so that checkpoints are small."""
+
+    def __init__(self, model: MakeupClip) -> None:
+        super().__init__()
+        self.visual, self.proj, self.regions = model.clip.visual, model.clip.text.proj, model.regions
+        self.logit_scale = model.clip.logit_scale
+
+
+def main() -> int:
+    """Parse, train, write the weights in half precision."""
+    args = command(__doc__, name="makeup_clip", steps=STEPS).parse_args()
+    tune_allocator()
+    device = choose_device(args.device)
+    model = fresh_model(device)
+    chance = random.Random(0)
+    sentences = Sentences(model, [caption(chance) for _ in range(CAPTIONS)])
+    chatter = model.read(small_talk())
+    pool = Pool(Faces(device), steps_done(args.checkpoint))
+    train(
+        _Trained(model).train(), lambda step: loss_of(model, pool, sentences, chatter, step),
+        steps=args.steps, rate=RATE, checkpoint=args.checkpoint,
+    )  # fmt: skip
+    write_weights(args.output, model.trained())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

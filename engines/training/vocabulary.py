@@ -1,0 +1,273 @@
+"""Words of makeup and what they look like: colours, parts, looks, and captions made of them.
+
+Every entry has wordings that are trained on and wordings that are held out, which nothing but the
+evaluation sees.  A `Look` is what the painter paints; its `key` is what captions are told apart by.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from engines.palette import colours_of
+from engines.regions import Region
+
+
+@dataclass(frozen=True)
+class Colour:
+    """The names of one colour of the palette."""
+
+    names: tuple[str, ...]
+    held_out: tuple[str, ...]
+
+
+COLOURS: dict[str, Colour] = {
+    "red": Colour(("red", "ruby", "cherry red", "bright red", "fire red"), ("crimson", "scarlet")),
+    "burgundy": Colour(("burgundy", "dark red", "wine red", "plum"), ("maroon", "bordeaux red")),
+    "pink": Colour(("pink", "rose pink", "light pink", "bubblegum pink"), ("baby pink", "rosy")),
+    "magenta": Colour(("hot pink", "magenta", "neon pink"), ("fuchsia", "shocking pink")),
+    "coral": Colour(("coral", "salmon", "warm coral"), ("salmon coral",)),
+    "orange": Colour(("orange", "tangerine", "bright orange"), ("pumpkin orange",)),
+    "nude": Colour(("nude", "beige", "peach", "apricot", "natural nude"), ("peachy", "neutral beige")),
+    "brown": Colour(("brown", "chocolate brown", "coffee brown", "bronze"), ("cocoa", "mocha brown")),
+    "gold": Colour(("gold", "golden", "metallic gold"), ("gilded",)),
+    "yellow": Colour(("yellow", "lemon yellow", "bright yellow"), ("canary yellow",)),
+    "green": Colour(("green", "emerald green", "forest green"), ("jade green", "grass green")),
+    "teal": Colour(("teal", "turquoise", "aqua"), ("cyan",)),
+    "blue": Colour(("blue", "cobalt blue", "royal blue", "sapphire"), ("azure blue", "electric blue")),
+    "navy": Colour(("navy", "dark blue", "midnight blue"), ("navy blue",)),
+    "purple": Colour(("purple", "violet", "amethyst purple"), ("grape purple",)),
+    "lavender": Colour(("lavender", "lilac", "pale purple"), ("pastel purple",)),
+    "black": Colour(("black", "jet black", "pitch black"), ("ebony", "inky black")),
+    "white": Colour(("white", "pure white", "snow white"), ("chalk white",)),
+    "silver": Colour(("silver", "gray", "grey", "metallic silver"), ("steel gray",)),
+    "tan": Colour(("tan",), ("tan",)),
+}
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One thing that is painted: where, how densely (least and most), in which colours, and its wordings."""
+
+    region: Region
+    opacity: tuple[float, float]
+    colours: tuple[str, ...]
+    names: tuple[str, ...]
+    held_out: tuple[str, ...]
+
+
+#: `{c}` is the colour's name.  An effect without it has its own colour, the only one in `colours`.
+EFFECTS: dict[str, Effect] = {
+    "lipstick": Effect(
+        "lips", (0.65, 0.95), colours_of("lips"),
+        ("{c} lipstick", "{c} lips", "lips painted {c}", "a {c} lip colour", "{c} lip gloss", "matte {c} lips",
+         "glossy {c} lips", "{c} coloured lips"),
+        ("{c} lip tint", "a {c} mouth", "{c} lip paint"),
+    ),
+    "eyeshadow": Effect(
+        "shadow", (0.65, 0.95), colours_of("shadow"),
+        ("{c} eyeshadow", "{c} eye shadow", "{c} eyelids", "eyelids painted {c}", "{c} shadow on the eyelids",
+         "shimmering {c} eyeshadow"),
+        ("{c} lids", "{c} powder over the eyes"),
+    ),
+    "eyeliner": Effect(
+        "liner", (0.85, 1.0), colours_of("liner"),
+        ("{c} eyeliner", "{c} winged eyeliner", "eyes lined in {c}", "a {c} cat eye line", "thick {c} eyeliner"),
+        ("{c} kohl around the eyes", "{c} liner"),
+    ),
+    "blush": Effect(
+        "blush", (0.5, 0.85), colours_of("blush"),
+        ("{c} blush", "{c} cheeks", "{c} rouge on the cheeks", "{c} blusher", "cheeks flushed {c}"),
+        ("a {c} flush on the cheeks", "{c} rouge"),
+    ),
+    "brows": Effect(
+        "brows", (0.7, 0.95), colours_of("brows"),
+        ("{c} eyebrows", "{c} brows", "eyebrows filled in {c}", "bold {c} eyebrows", "{c} brow pencil"),
+        ("{c} tinted brows", "eyebrows dyed {c}"),
+    ),
+    "contour": Effect(
+        "contour", (0.6, 0.9), ("brown",),
+        ("contoured cheeks", "sculpted cheekbones", "contouring below the cheekbones", "strong contour"),
+        ("a chiselled contour", "shaded cheekbones"),
+    ),
+    "highlight": Effect(
+        "highlight", (0.55, 0.9), ("white",),
+        ("highlighter on the cheekbones", "a dewy highlight", "glowing highlighter", "a shiny highlighter"),
+        ("shimmering highlighter", "glowing cheekbones"),
+    ),
+    "tan": Effect(
+        "skin", (0.55, 0.8), ("tan",),
+        ("tanned skin", "a deep tan", "bronzed skin", "sun-kissed skin", "a fake tan"),
+        ("a suntan", "skin tanned by the sun"),
+    ),
+    "pale": Effect(
+        "skin", (0.55, 0.85), ("white",),
+        ("pale foundation", "porcelain skin", "white face powder", "a white painted face"),
+        ("a face powdered white", "ghostly pale skin"),
+    ),
+}  # fmt: skip
+FRECKLES = (("freckles", "freckles on the nose and cheeks", "a freckled face"), ("a sprinkle of freckles",))
+NO_MAKEUP = (
+    ("no makeup", "a bare face", "without makeup", "a plain face", "a natural bare face", "a face without cosmetics",
+     "face"),
+    ("a face with nothing on it", "no cosmetics at all"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One effect of a look in one colour."""
+
+    effect: str
+    colour: str
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is on a face: layers, and whether it has freckles."""
+
+    layers: tuple[Layer, ...] = ()
+    freckles: bool = False
+    #: Factor on every opacity.
+    strength: float = field(default=1.0, compare=False)
+
+    @property
+    def key(self) -> frozenset[str]:
+        """What one sees of it: two captions with the same key say the same."""
+        parts = {f"{layer.colour} {layer.effect}" for layer in self.layers}
+        return frozenset(parts | {"freckles"} if self.freckles else parts)
+
+    @property
+    def regions(self) -> set[Region]:
+        """Where it is."""
+        freckled: set[Region] = {"skin"} if self.freckles else set()
+        return {EFFECTS[layer.effect].region for layer in self.layers} | freckled
+
+
+def _look(*layers: str, strength: float = 1.0) -> Look:
+    return Look(tuple(Layer(effect, colour) for colour, effect in (s.split() for s in layers)), strength=strength)
+
+
+#: Whole looks: what they are, wordings trained on, wordings held out.
+LOOKS: dict[str, tuple[Look, tuple[str, ...], tuple[str, ...]]] = {
+    "smoky": (
+        _look("black eyeshadow", "black eyeliner"),
+        ("smoky eyes", "dark smoky eyes", "smokey eye makeup", "a smoky eye"), ("sultry dark eyes", "smoked-out eyes"),
+    ),
+    "evening": (
+        _look("red lipstick", "black eyeshadow", "black eyeliner", "white highlight"),
+        ("evening makeup", "a glamorous evening look", "night out makeup"), ("makeup for a gala evening",),
+    ),
+    "goth": (
+        _look("black lipstick", "black eyeshadow", "black eyeliner", "white pale"),
+        ("goth makeup", "a gothic look", "dark gothic makeup"), ("goth style",),
+    ),
+    "clown": (
+        _look("red lipstick", "red blush", "blue eyeshadow", "white pale"),
+        ("clown makeup", "a circus clown face", "painted like a clown"), ("a clown's face paint",),
+    ),
+    "natural": (
+        _look("nude lipstick", "pink blush", "brown eyeshadow", strength=0.65),
+        ("natural makeup", "a natural look", "light everyday makeup", "a natural look, a bit of blush"),
+        ("subtle day makeup",),
+    ),
+    "disco": (
+        _look("magenta lipstick", "blue eyeshadow", "magenta blush"),
+        ("70s disco makeup", "a disco look", "colourful seventies makeup"), ("disco era makeup",),
+    ),
+    "bridal": (
+        _look("pink lipstick", "gold eyeshadow", "pink blush", "white highlight", strength=0.8),
+        ("bridal makeup", "a soft wedding look", "makeup of a bride"), ("wedding day makeup",),
+    ),
+    "vampire": (
+        _look("burgundy lipstick", "burgundy eyeshadow", "white pale"),
+        ("vampire makeup", "a vampire look"), ("made up as a vampire",),
+    ),
+    "summer": (
+        _look("coral lipstick", "gold eyeshadow", "tan tan"),
+        ("summer makeup", "a sunny beach look"), ("holiday beach makeup",),
+    ),
+}  # fmt: skip
+
+_STRENGTHS = (("", 1.0), ("", 1.0), ("", 1.0), ("soft ", 0.8), ("subtle ", 0.75), ("bold ", 1.1), ("intense ", 1.1))
+_TEMPLATES = (
+    "{x}", "{x}", "a face with {x}", "a photo of a face with {x}", "a person wearing {x}", "a woman with {x}",
+    "a man with {x}", "a portrait with {x}", "a close-up of a face with {x}", "makeup: {x}",
+)  # fmt: skip
+_TEMPLATES_HELD_OUT = ("{x}", "a selfie with {x}", "someone who has {x}")
+_JOINS = (", ", " and ", " with ", " plus ")
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A sentence and what it says."""
+
+    text: str
+    look: Look
+
+
+def caption(chance: random.Random, *, parts: int | None = None, held_out: bool = False) -> Caption:
+    """A random caption: a look of `parts` parts (None: any), worded with held-out words or trained ones."""
+    if parts is None:
+        parts = chance.choices((0, 1, 2, 3, -1), (3, 50, 22, 8, 17))[0]
+    if parts == 0:
+        return Caption(_word(chance, NO_MAKEUP, held_out), Look())
+    if parts < 0:
+        look, names, names_held_out = LOOKS[chance.choice(tuple(LOOKS))]
+        return Caption(_wrap(chance, _word(chance, (names, names_held_out), held_out), held_out), look)
+    prefix, strength = chance.choice(_STRENGTHS) if parts == 1 else ("", 1.0)
+    layers: list[Layer] = []
+    words: list[str] = []
+    freckles = chance.random() < 0.04
+    if freckles:
+        words.append(_word(chance, FRECKLES, held_out))
+    taken = {"skin"} if freckles else set()
+    while len(words) < parts:
+        name = chance.choice(tuple(EFFECTS))
+        effect = EFFECTS[name]
+        if effect.region in taken or (effect.region != "lips" and len(effect.colours) == 1 and chance.random() < 0.5):
+            continue
+        taken.add(effect.region)
+        layer = Layer(name, chance.choice(effect.colours))
+        layers.append(layer)
+        words.append(phrase(chance, layer, held_out))
+    chance.shuffle(words)
+    text = words[0] if parts == 1 else ", ".join(words[:-1]) + chance.choice(_JOINS) + words[-1]
+    if prefix and not freckles and not text.startswith(("a ", "lips", "eye", "cheeks")):
+        text = prefix + text
+    return Caption(_wrap(chance, text, held_out), Look(tuple(layers), freckles, strength))
+
+
+def phrase(chance: random.Random, layer: Layer, held_out: bool = False) -> str:
+    """A wording of one layer.  Held out is the wording, the colour's name, or both."""
+    effect, colour = EFFECTS[layer.effect], COLOURS[layer.colour]
+    if len(effect.colours) == 1:
+        return chance.choice(effect.held_out if held_out else effect.names)
+    which = chance.choice(("words", "colour", "both")) if held_out else "none"
+    wording = chance.choice(effect.held_out if which in ("words", "both") else effect.names)
+    name = chance.choice(colour.held_out if which in ("colour", "both") else colour.names)
+    return wording.format(c=name)
+
+
+def _word(chance: random.Random, words: Sequence[tuple[str, ...]], held_out: bool) -> str:
+    return chance.choice(words[1] if held_out else words[0])
+
+
+def _wrap(chance: random.Random, text: str, held_out: bool) -> str:
+    return chance.choice(_TEMPLATES_HELD_OUT if held_out else _TEMPLATES).format(x=text)
+
+
+_THINGS = ("car", "sky", "dress", "wall", "shirt", "flowers", "balloon", "house", "cup", "dog")
+_TALK = (
+    "happy birthday", "a dog on the beach", "the quarterly report", "hello world", "asdf qwerty", "one two three",
+    "a plate of pasta", "stock prices fell on Monday", "make it beautiful", "a mountain lake in autumn",
+    "please protect my photo", "lorem ipsum dolor sit amet", "the capital of France", "a fast train", "",
+    "12345", "?!", "my holiday in Spain", "sunglasses", "a wooden table", "blond hair", "a long beard", "a blue hat",
+)  # fmt: skip
+
+
+def small_talk() -> list[str]:
+    """Sentences that speak of no makeup, some with colours."""
+    coloured = [f"a {COLOURS[c].names[0]} {thing}" for c in COLOURS for thing in _THINGS[:: 1 + len(c) % 3]]
+    return [*_TALK, *coloured]
