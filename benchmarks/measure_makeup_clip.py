@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 
 from engines.networks.makeup_clip import MakeupClip
+from engines.textimage import Embedded
 from engines.training.augment import degraded
-from engines.training.makeup_clip import LIGHT, Faces, embed_images, embed_texts, fresh_model
+from engines.training.makeup_clip import LIGHT, Faces, embed_texts, fresh_model
 from engines.training.painter import paint
 from engines.training.vocabulary import EFFECTS, Caption, Layer, Look, caption, phrase
 from engines.weights import load_shipped
@@ -75,7 +76,7 @@ def seen(model: MakeupClip, faces: list[tuple[Tensor, Tensor]], looks: list[Look
     parts = [
         degraded(part * 2 - 1, i, light=LIGHT, gray_part=0.0) / 2 + 0.5 for i, part in enumerate(painted.split(50))
     ]
-    return torch.cat([embed_images(model, part) for part in parts])
+    return torch.cat([Embedded(model).images(part) for part in parts])
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from engines import align
 from engines.config import Render
+from engines.degrade import luma
 from engines.face import MASK_WINDOW, AlignedFace, face_mask
 
 #: Rows of the photo that are blended at a time: bounds memory on large photos.
@@ -44,7 +45,7 @@ def render(kind: Render, image: Tensor, pivot_image: Tensor, *, gray: bool) -> R
         light, cover = mask * (image - pivot_image) / 2, torch.zeros_like(mask)
     else:
         light, cover = mask * (image + 1) / 2, mask
-    return Rendering(_luma(light) if gray else light, cover)
+    return Rendering(luma(light).expand(-1, 3, -1, -1) if gray else light, cover)
 
 
 def enlarge(rendering: Rendering, factor: int) -> Rendering:
@@ -93,9 +94,3 @@ def _bounds(transform: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, in
     left, top = np.clip(np.floor(corners.min(axis=0)).astype(int), 0, (shape[1], shape[0]))
     right, bottom = np.clip(np.ceil(corners.max(axis=0)).astype(int), 0, (shape[1], shape[0]))
     return int(left), int(top), int(right), int(bottom)
-
-
-def _luma(light: Tensor) -> Tensor:
-    """Colour (N, 3, H, W) to its ITU-R BT.601 luma on all three channels."""
-    weights = torch.tensor([0.299, 0.587, 0.114], device=light.device)[:, None, None]
-    return (light * weights).sum(dim=1, keepdim=True).expand(-1, 3, -1, -1)

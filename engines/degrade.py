@@ -23,6 +23,12 @@ _CHROMINANCE = (
 _YCBCR = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 
 
+def luma(image: Tensor) -> Tensor:
+    """ITU-R BT.601 luma (N, 1, H, W) of images (N, 3, H, W), RGB."""
+    weights = torch.tensor(_YCBCR[0]).to(image)[None, :, None, None]
+    return (image * weights).sum(dim=1, keepdim=True)
+
+
 @lru_cache
 def _tables(quality: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """DCT basis (64, 1, 8, 8), quantisation steps (3, 64, 1, 1), colour matrix and its inverse, all for 0..255."""

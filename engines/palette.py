@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from engines.degrade import luma
 from engines.regions import Region
 
 RGB = tuple[float, float, float]
@@ -26,7 +27,6 @@ _OF_REGION: dict[Region, tuple[str, ...]] = {
     "highlight": ("white",),
     "skin": ("tan", "white"),
 }
-_LUMA = (0.299, 0.587, 0.114)
 
 
 def colours_of(region: Region) -> tuple[str, ...]:
@@ -40,8 +40,8 @@ def cover(face: Tensor, mask: Tensor, colour: Tensor, opacity: Tensor, light: Te
     The layer keeps the shading below it and takes on the `light` of the photo; opacity and gloss are in
     [0, 1], they and light (N,).
     """
-    luma = luma_of(face)
-    shade = (luma / mean_within(luma, mask)).clamp(0.3, 2.0)
+    light_here = luma(face)
+    shade = (light_here / mean_within(light_here, mask)).clamp(0.3, 2.0)
     shine = (shade - 1.15).clamp(min=0) * gloss[:, None, None, None]
     target = colour[:, :, None, None] * light[:, None, None, None] * (0.4 + 0.6 * shade) + shine
     return torch.lerp(face, target.clamp(0, 1), mask * opacity[:, None, None, None])
@@ -49,12 +49,7 @@ def cover(face: Tensor, mask: Tensor, colour: Tensor, opacity: Tensor, light: Te
 
 def light_of(faces: Tensor, skin: Tensor) -> Tensor:
     """How brightly faces are lit (N,), 1 in good light, by their skin's mask (N, 1, H, W)."""
-    return mean_within(luma_of(faces), skin).div(0.55).clamp(0.45, 1.15).flatten()
-
-
-def luma_of(images: Tensor) -> Tensor:
-    """ITU-R BT.601 luma (N, 1, H, W) of images (N, 3, H, W)."""
-    return (images * torch.tensor(_LUMA).to(images)[None, :, None, None]).sum(dim=1, keepdim=True)
+    return mean_within(luma(faces), skin).div(0.55).clamp(0.45, 1.15).flatten()
 
 
 def mean_within(values: Tensor, mask: Tensor) -> Tensor:

@@ -108,7 +108,7 @@ def protect(photo: Photo, stack: Stack, settings: Settings, progress: Progress |
         for number, face in enumerate(aligned):
             pixels = composite(pixels, face, rendering[number])
         of_group.lap("render")
-        seconds = {stage: round(s / len(group), 3) for stage, s in of_group.seconds.items()}
+        seconds = {lap: round(s / len(group), 3) for lap, s in of_group.seconds.items()}
         done += [Done(face, prompt, target, targets.get(target), seconds) for face in group]
 
     watch.skip()

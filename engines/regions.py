@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFilter
 from torch import Tensor
 
+from engines.degrade import luma
 from engines.networks.landmarks import LandmarkNetwork
 
 Region = Literal["lips", "shadow", "liner", "brows", "blush", "contour", "highlight", "skin"]
@@ -27,7 +28,6 @@ SIZE = 256
 _BOX = (43, 60, 213, 230)
 #: The square that holds brows, chin and cheeks: top, bottom, left, right.
 VIEW = (48, 244, 30, 226)
-_GRAY = (0.299, 0.587, 0.114)
 #: Points of the eyes' outlines, from the outer corner over the upper lid, and of the brows above them.
 _EYES = ((36, 37, 38, 39, 40, 41), (45, 44, 43, 42, 47, 46))
 _BROWS = ((17, 18, 19, 20, 21), (26, 25, 24, 23, 22))
@@ -45,8 +45,7 @@ def view_of(image: Tensor, side: int) -> Tensor:
 def locate(network: LandmarkNetwork, image: Tensor) -> Tensor:
     """Landmarks (N, 68, 2), x and y in px, of aligned faces (N, 3, 256, 256), RGB in [0, 1]."""
     left, top, right, bottom = _BOX
-    weights = torch.tensor(_GRAY).to(image)[None, :, None, None]
-    gray = (image[:, :, top:bottom, left:right] * weights).sum(dim=1, keepdim=True)
+    gray = luma(image[:, :, top:bottom, left:right])
     box = F.interpolate(gray, size=(64, 64), mode="bilinear", antialias=True, align_corners=False)
     return network(box * (255 / 256)) * (right - left) + torch.tensor([left, top]).to(image)
 

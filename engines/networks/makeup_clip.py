@@ -1,7 +1,7 @@
 """The embedded text-image model: an open_clip model (weights/makeup_clip.json) that knows makeup.
 
-Its vision tower is a small CLIP ResNet (Radford et al. 2021), its text tower the frozen sentence encoder under
-a trained projection; both come from open_clip.  Ours: a linear reader of the sentence encoder's features that
+Its vision tower is a small ViT (Radford et al. 2021), its text tower the frozen sentence encoder under a trained
+projection; both come from open_clip.  Ours: a linear reader of the sentence encoder's features that
 says which parts of a face a sentence speaks of.
 """
 

@@ -22,13 +22,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engines.networks.landmarks import LandmarkNetwork
-from engines.networks.makeup_clip import DEVIATION, MEAN, MakeupClip
+from engines.networks.makeup_clip import MakeupClip
 from engines.networks.mobilestylegan import Generator
 from engines.networks.preview import Preview, PreviewHead
 from engines.networks.sentence import SentenceEncoder
 from engines.regions import REGIONS, locate, masks, view_of
 from engines.runtime import choose_device, tune_allocator
 from engines.stack import load_network
+from engines.textimage import Embedded
 from engines.training.augment import degraded
 from engines.training.faces import sample_latents
 from engines.training.loop import command, steps_done, train, write_weights
@@ -43,8 +44,6 @@ CAPTIONS, WRONG = 12_000, 512
 POOL, POOL_START, REUSE = 2000, 800, 2
 #: How far light and colour go against what the encoder sees: a lipstick's colour has to stay what it is called.
 LIGHT = 0.4
-#: Side of the views in px.
-SIDE = 128
 #: Weight of the loss of the reader of regions.
 _REGIONS = 0.3
 
@@ -53,7 +52,6 @@ class Faces:
     """Generated faces without end: views (3, 128, 128) and masks (8, 128, 128), as bytes."""
 
     def __init__(self, device: torch.device) -> None:
-        self.device = device
         generator = cast(Generator, load_network("mobilestylegan").to(device))
         self.preview = Preview(generator, load_shipped("preview", PreviewHead()).to(device))
         self.landmarks = cast(LandmarkNetwork, load_network("landmarks-68").to(device))
@@ -65,7 +63,7 @@ class Faces:
         image = self.preview.small(w).clamp(-1, 1) / 2 + 0.5
         points = locate(self.landmarks, image).cpu().numpy()
         parts = torch.stack([torch.from_numpy(masks(p)) for p in points])
-        views, regions = view_of(image.cpu(), SIDE), view_of(parts, SIDE)
+        views, regions = view_of(image.cpu(), Embedded.side), view_of(parts, Embedded.side)
         return list(zip(_bytes(views), _bytes(regions), strict=True))
 
 
@@ -104,11 +102,6 @@ class Sentences:
         self.regions = torch.tensor([[float(region in look.regions) for region in REGIONS] for look in self.looks])
 
 
-def embed_images(model: MakeupClip, views: Tensor) -> Tensor:
-    """Unit embeddings (N, 256) of views (N, 3, 128, 128) in [0, 1]."""
-    return F.normalize(model.clip.visual((views - MEAN) / DEVIATION), dim=1)
-
-
 def embed_texts(model: MakeupClip, features: Tensor) -> Tensor:
     """Unit embeddings (N, 256) of the sentence encoder's features (N, 384)."""
     return F.normalize(model.clip.text.proj(features), dim=1)
@@ -134,7 +127,8 @@ def loss_of(model: MakeupClip, pool: Pool, sentences: Sentences, chatter: Tensor
     picks = torch.tensor(chance.sample(range(len(sentences.looks)), BATCH + WRONG))
     views, regions = pool.batch(step)
     painted = paint(views, regions, [sentences.looks[i] for i in picks[:BATCH].tolist()], step)
-    seen = embed_images(model, degraded(painted * 2 - 1, step, light=LIGHT, gray_part=0.0).to(chatter) / 2 + 0.5)
+    shown = degraded(painted * 2 - 1, step, light=LIGHT, gray_part=0.0) / 2 + 0.5
+    seen = Embedded(model).images(shown.to(chatter))
     features = sentences.features[picks]
     same = (sentences.meaning[picks[:BATCH], None] == sentences.meaning[picks]).to(seen)
     scale = model.clip.logit_scale.exp().clamp(max=100)

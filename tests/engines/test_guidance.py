@@ -232,8 +232,8 @@ def test_masks_lie_where_the_parts_are(stack: Stack, drawn: Tensor) -> None:
     assert all(abs(centre(region)[0] - 128) < 15 for region in REGIONS)  # both sides alike
     assert all(mask.min() >= 0 and 0.5 < mask.max() <= 1 for mask in drawn_masks.values())
     for a, b in (("lips", "skin"), ("lips", "shadow"), ("lips", "blush"), ("shadow", "blush"), ("brows", "blush")):
-        overlap = np.minimum(drawn_masks[a], drawn_masks[b]).sum() / drawn_masks[a].sum()
-        assert overlap < 0.3, (a, b)  # soft edges
+        # Edges are soft and may share pixels; no pixel belongs mostly to both.
+        assert not ((drawn_masks[a] > 0.5) & (drawn_masks[b] > 0.5)).any(), (a, b)
 
 
 # --- open_clip ----------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from PIL import Image
 from engines import encoding, imaging
 from engines.errors import ConfigError, DownloadError, NoFaceError
 from engines.models.registry import SPECS
+from engines.prompts import PRESETS
 from server.cli import console, doctor, plan
 from server.cli.compare import AMPLIFY, MAX_WIDTH, comparison
 from server.cli.main import build_parser, main
@@ -145,7 +146,9 @@ def in_a_process(*arguments: str, **options: Any) -> subprocess.Popen[str]:
 # --- usage ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["", "protect", "verify", "demo", "models", "models pull", "bench", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["", "protect", "verify", "demo", "prompts", "models", "models pull", "bench", "doctor"]
+)
 def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main([*command.split(), "--help"])
@@ -209,6 +212,9 @@ def test_wrong_usage_is_refused_by_the_parser(arguments: str, capsys: pytest.Cap
         ("protect a.jpg --compare c.jpg", "PNG"),
         ("protect b.png --compare b.png", "would overwrite b.png"),
         ("protect a.jpg b.png --compare c.png", "name a folder"),
+        ("protect a.jpg --prompt ?!", "has no words"),
+        ("protect a.jpg --prompt red --source-text ?!", "has no words"),
+        ("protect a.jpg --text-checkpoint c.pt", "needs --text-model"),
         ("bench --runs 0", "1 or more"),
         ("bench --faces 0", "1 or more"),
         ("models pull nobody", "'nobody'.*mtcnn"),
@@ -242,6 +248,29 @@ def test_a_missing_device_is_wrong_usage(method: Method, capsys: pytest.CaptureF
     assert main(["protect", "a.jpg", "b.jpg", "--device", "cuda"]) == 2
     assert method.devices == ["cuda"]
     assert capsys.readouterr().err == "clip2protect: no CUDA device is usable here: choose --device cpu\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "prompt", "target"),
+    [
+        (["--prompt", " Red   lipstick"], "Red lipstick", 0),
+        (["--prompt", "smoky"], PRESETS["smoky"], 0),
+        (["--prompt", "AUTO"], "auto", "auto"),
+        (["--prompt", "auto", "--mode", "impersonate", "--target", "synthetic:3"], "auto", 3),
+        ([], "none", 0),
+    ],
+)
+def test_prompts_become_settings(method: Method, words: list[str], prompt: str, target: object) -> None:
+    place("a.jpg")
+    assert main(["protect", "a.jpg", *words]) == 0
+    (settings,) = method.calls
+    assert (settings.prompt, settings.target, settings.source_text) == (prompt, target, "no makeup")
+
+
+def test_prompts_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prompts", "list"]) == 0
+    out = capsys.readouterr().out
+    assert all(name in out and prompt in out for name, prompt in PRESETS.items())
 
 
 def test_options_become_settings(method: Method) -> None:
