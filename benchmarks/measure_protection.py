@@ -163,7 +163,12 @@ def _unpainted(rendering: Rendering, guidance: Guidance | None) -> float:
     weight = torch.ones_like(error)
     if guidance is not None:
         rows, columns = MASK_WINDOW.pixels
-        weight = 1 - F.interpolate(guidance.where, size=IMAGE_SIZE, mode="bilinear")[:, :, rows, columns]
+        weight = (
+            1
+            - F.interpolate(guidance.regions.amax(dim=1, keepdim=True), size=IMAGE_SIZE, mode="bilinear")[
+                :, :, rows, columns
+            ]
+        )
     return -10 * math.log10(float((error * weight).sum() / weight.sum()))
 
 

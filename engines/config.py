@@ -40,7 +40,7 @@ class Settings:
     steps: int | None = None
     tuning_steps: int | None = None
     seed: int = 0
-    prompt: str = NO_PROMPT
+    prompt: str = "natural"
     source_text: str = "no makeup"
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ from engines.face import AlignedFace
 from engines.losses.text import directional
 from engines.networks.landmarks import LandmarkNetwork
 from engines.networks.makeup_clip import MakeupClip
-from engines.palette import PALETTE, colours_of, cover, light_of
+from engines.palette import DENSITY, colours_of, light_of, tint
 from engines.prompts import TEMPLATES, resolve
 from engines.regions import REGIONS, Region, locate, masks, view_of
 from engines.textimage import TextImageModel
@@ -25,14 +25,11 @@ from engines.textimage import TextImageModel
 _SPOKEN = 0.5
 #: How far the corners of a view may be moved, in parts of its side.
 _PERSPECTIVE = 0.06
-#: How densely a colour of the palette is tried.
-_OPACITIES = (0.45, 0.85)
-#: Tints are measured with this much ridge: two regions that all but coincide share theirs.
-_RIDGE = 1e-3
-#: How far makeup goes from the photo's colour, as a length in RGB of [-1, 1]: what covers more covers thinner.
-TINT_LIMITS: dict[Region, float] = {
-    "lips": 0.7, "shadow": 0.7, "liner": 0.8, "brows": 0.6, "blush": 0.4, "contour": 0.4, "highlight": 0.5, "skin": 0.3,
-}  # fmt: skip
+#: How densely a colour of the palette is tried, in parts of what the region wears at most.
+_DENSITIES = (0.5, 1.0)
+
+#: A colour of the palette and its density in [0, 1], or none.
+Worn = tuple[str, float] | None
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,8 @@ class Guidance:
     """A prompt for N faces.
 
     `prompt` (D,) is its embedding, `wanted` (D,) the text's way, from the source's embedding to it;
-    `regions` (N, R, 256, 256) are the masks of the R regions that the prompt speaks of, `names` what these are.
+    `regions` (N, R, 256, 256) are the masks of the R regions that the prompt speaks of, `names` what these are;
+    `light` (N,) says how brightly the faces are lit.
     """
 
     model: TextImageModel
@@ -48,42 +46,47 @@ class Guidance:
     wanted: Tensor
     regions: Tensor
     names: tuple[Region, ...]
-
-    @property
-    def where(self) -> Tensor:
-        """Where makeup may be (N, 1, 256, 256) in [0, 1]."""
-        return self.regions.amax(dim=1, keepdim=True)
+    light: Tensor
 
     def makeup(self, photo: Tensor) -> Tensor:
         """What the makeup changes (N, 3, 256, 256), in RGB of [-1, 1], of faces (N, 3, 256, 256) in [0, 1]."""
-        return (self.tints(photo).transpose(1, 2) @ self.regions.flatten(2)).view_as(photo)
+        return 2 * (self._wear(photo, self.regions, self.choose(photo)) - photo)
 
     @torch.no_grad()
-    def tints(self, photo: Tensor) -> Tensor:
-        """The tints (N, R, 3), in RGB of [-1, 1], of the colours of the palette that read most like the prompt.
+    def choose(self, photo: Tensor) -> list[list[Worn]]:
+        """What reads most like the prompt: a colour and its density for every face and region.
 
         A text-image model knows makeup from bare skin by its whole look; the slope at bare skin says little
-        about colour.  So every colour is laid on plainly in turn, region by region, and the best one stays.
+        about colour.  So every colour of the palette is laid on in turn, region by region, and the best one stays.
         """
         views, masks = (view_of(x, self.model.side) for x in (photo, self.regions))
-        light = light_of(views, masks.amax(dim=1, keepdim=True))
-        best: list[list[Worn]] = [[None] * masks.shape[1] for _ in photo]
-        for _ in range(2 if masks.shape[1] > 1 else 1):
+        best: list[list[Worn]] = [[None] * len(self.names) for _ in photo]
+        for _ in range(2 if len(self.names) > 1 else 1):
             for i, region in enumerate(self.names):
-                tried = [(torch.tensor(PALETTE[c]).to(photo) / 255, o) for c in colours_of(region) for o in _OPACITIES]
+                tried = [(c, d * DENSITY[region]) for c in colours_of(region) for d in _DENSITIES]
                 scores = torch.stack([
-                    self._reads(views, masks, light, [[*b[:i], choice, *b[i + 1 :]] for b in best]) for choice in tried
+                    self._reads(views, masks, [[*b[:i], choice, *b[i + 1 :]] for b in best]) for choice in tried
                 ])  # fmt: skip
                 for face, choice in enumerate(scores.argmax(dim=0).tolist()):
                     best[face][i] = tried[choice]
-        change = 2 * (_laid_on(views, masks, light, best) - views)
-        found = tints(change, masks)
-        limits = torch.tensor([TINT_LIMITS[name] for name in self.names]).to(photo)[:, None]
-        return found * (limits / torch.maximum(found.norm(dim=2, keepdim=True), limits))
+        return best
 
-    def _reads(self, views: Tensor, masks: Tensor, light: Tensor, worn: list[list[Worn]]) -> Tensor:
+    def _reads(self, views: Tensor, masks: Tensor, worn: list[list[Worn]]) -> Tensor:
         """How much faces (N,) with that makeup read like the prompt."""
-        return self.model.images(_laid_on(views, masks, light, worn)) @ self.prompt
+        return self.model.images(self._wear(views, masks, worn)) @ self.prompt
+
+    def _wear(self, faces: Tensor, masks: Tensor, worn: list[list[Worn]]) -> Tensor:
+        """Faces (N, 3, H, W) in [0, 1] with makeup on, through the masks (N, R, H, W) of the prompt's regions."""
+        made_up = []
+        for n, layers in enumerate(worn):
+            face, light = faces[n : n + 1], self.light[n : n + 1]
+            for i, layer in enumerate(layers):
+                if layer is not None:
+                    name, density = layer
+                    mask = masks[n : n + 1, i : i + 1]
+                    face = tint(face, mask, self.names[i], name, torch.full_like(light, density), light)
+            made_up.append(face)
+        return torch.cat(made_up)
 
     def loss(self, protected: Tensor, photo: Tensor, views: Sequence[Tensor]) -> Tensor:
         """The text term (N,) of faces (N, 3, 256, 256) in [0, 1], against the photo's; a grid for each view."""
@@ -105,19 +108,26 @@ class Prompter:
     def __init__(self, model: TextImageModel, makeup: MakeupClip, landmarks: LandmarkNetwork) -> None:
         """`makeup` says which regions a prompt speaks of, whatever model guides."""
         self.model, self.makeup, self.landmarks = model, makeup, landmarks
-        self._directions = lru_cache(64)(self._direction)
+        self._known = lru_cache(64)(self._read)
 
     def guide(self, faces: Sequence[AlignedFace], prompt: str, source: str) -> Guidance:
-        """The guidance of a prompt for faces.  Raises ConfigError for a prompt that speaks of no makeup."""
-        prompted, wanted, spoken = self._directions(resolve(prompt), resolve(source))
+        """The guidance of a prompt for faces.  Raises ConfigError as `direction` does."""
+        prompted, wanted, spoken = self.direction(prompt, source)
         image = F.avg_pool2d(torch.cat([face.crop for face in faces]), 4) / 2 + 0.5
         points = locate(self.landmarks, image).cpu().numpy()
-        drawn = torch.stack([torch.from_numpy(masks(p)) for p in points])
+        drawn = torch.stack([torch.from_numpy(masks(p)) for p in points]).to(image)
+        light = light_of(image, drawn[:, REGIONS.index("skin")][:, None])
         names = tuple(REGIONS[i] for i in spoken)
-        return Guidance(self.model, prompted, wanted, drawn[:, list(spoken)].to(image), names)
+        return Guidance(self.model, prompted, wanted, drawn[:, list(spoken)], names, light)
 
-    def _direction(self, prompt: str, source: str) -> tuple[Tensor, Tensor, tuple[int, ...]]:
-        """The prompt (D,), the way to it from the source text (D,), and the regions that the prompt speaks of."""
+    def direction(self, prompt: str, source: str) -> tuple[Tensor, Tensor, tuple[int, ...]]:
+        """The prompt (D,), the way to it from the source text (D,), and the regions that the prompt speaks of.
+
+        Raises ConfigError for a prompt without words or with too many, and for one that speaks of no makeup.
+        """
+        return self._known(resolve(prompt), resolve(source))
+
+    def _read(self, prompt: str, source: str) -> tuple[Tensor, Tensor, tuple[int, ...]]:
         with torch.no_grad():
             spoken = self.makeup.regions(self.makeup.read([prompt]))[0].sigmoid()
         found = tuple(i for i in range(len(REGIONS)) if float(spoken[i]) > _SPOKEN)
@@ -131,35 +141,6 @@ class Prompter:
 
     def _ensemble(self, text: str) -> Tensor:
         return F.normalize(self.model.texts([t.format(text) for t in TEMPLATES]).mean(dim=0), dim=0)
-
-
-#: A colour in [0, 1] and its opacity, or none.
-Worn = tuple[Tensor, float] | None
-
-
-def _laid_on(views: Tensor, masks: Tensor, light: Tensor, worn: list[list[Worn]]) -> Tensor:
-    faces = []
-    for n, layers in enumerate(worn):
-        face = views[n : n + 1]
-        for region, layer in enumerate(layers):
-            if layer is not None:
-                colour, opacity = layer
-                plain = torch.zeros(1).to(face)
-                mask = masks[n : n + 1, region : region + 1]
-                face = cover(face, mask, colour[None], plain + opacity, light[n : n + 1], plain)
-        faces.append(face)
-    return torch.cat(faces)
-
-
-def tints(change: Tensor, regions: Tensor) -> Tensor:
-    """The colours (N, R, 3), one a region, that make up most of a change (N, 3, H, W).
-
-    By least squares over the regions' masks (N, R, H, W).
-    """
-    flat, colours = regions.flatten(2), change.flatten(2)
-    gram = flat @ flat.transpose(1, 2)
-    ridge = _RIDGE * torch.diag_embed(torch.diagonal(gram, dim1=1, dim2=2)) + torch.eye(gram.shape[1]).to(gram) * 1e-6
-    return torch.linalg.solve(gram + ridge, flat @ colours.transpose(1, 2))
 
 
 def perspective(chance: random.Random, side: int) -> Tensor:

@@ -73,10 +73,10 @@ Progress = Callable[[Event], None]
 def protect(photo: Photo, stack: Stack, settings: Settings, progress: Progress | None = None) -> Protected:
     """Change every face of a photo so that recognisers no longer match it.
 
-    The same photo, settings and machine give the same bytes.  Raises NoFaceError where there is
-    no face, ConfigError for an unknown surrogate, OutputError if the encoder fails.
+    The same photo, settings and machine give the same bytes.  Raises NoFaceError where there is no face,
+    ConfigError for an unknown surrogate or a prompt that speaks of no makeup, OutputError if the encoder fails.
     """
-    prompter = None if settings.prompt == NO_PROMPT else stack.prompter
+    prompter = _prompter(stack, settings)
     watch = Stopwatch()
     generator, surrogates = stack.generator, stack.choose(settings.surrogates)
     artist = stack.preview if settings.render == "residual" else generator
@@ -133,7 +133,7 @@ class _Stage:
     prompter: Prompter | None
 
     def scene(self, prompt: str) -> Scene:
-        """Raises ConfigError for a prompt that speaks of no makeup."""
+        """The faces with a prompt, which may be none."""
         settings, guidance = self.settings, None
         if self.prompter is not None and prompt != NO_PROMPT:
             guidance = self.prompter.guide(self.faces, prompt, settings.source_text)
@@ -141,6 +141,15 @@ class _Stage:
             self.faces, self.artist, self.pivot, kind=settings.render, gray=self.gray,
             budget=BUDGETS[settings.level], guidance=guidance,
         )  # fmt: skip
+
+
+def _prompter(stack: Stack, settings: Settings) -> Prompter | None:
+    """Who reads the prompt, if there is one; an unusable one is refused before any work is done."""
+    if settings.prompt == NO_PROMPT:
+        return None
+    if settings.prompt != AUTO:
+        stack.prompter.direction(settings.prompt, settings.source_text)
+    return stack.prompter
 
 
 def _choose(stage: _Stage, surrogates: list[Recogniser], targets: dict[str, Identity]) -> tuple[str, str]:

@@ -28,8 +28,6 @@ from engines.textimage import EMBEDDED, REFERENCE, Embedded, OpenClip, TextImage
 from engines.weights import load_shipped
 
 RECOGNISERS = tuple(name for name, spec in SPECS.items() if spec.role == "recogniser")
-#: What only prompts need; fetched with the first one.
-_OF_PROMPTS = ("landmarks", "text")
 #: Weights below it are taken for 0.
 _NEGLIGIBLE = 1e-20
 
@@ -64,7 +62,7 @@ class Stack:
         be had.
         """
         target = choose_device(device)
-        store.pull((name for name, spec in SPECS.items() if spec.role not in _OF_PROMPTS), progress=progress)
+        store.pull(SPECS, progress=progress)
         recognisers = {n: Recogniser(get_spec(n), load_network(n).to(target)) for n in RECOGNISERS}
         encoder_head = load_shipped("encoder", EncoderHead()).to(target)
         generator = cast(Generator, load_network("mobilestylegan").to(target))
@@ -81,11 +79,10 @@ class Stack:
 
     @cached_property
     def prompter(self) -> Prompter:
-        """Reads prompts; loaded when the first one is there.
+        """Reads prompts; loaded with the first one, for the libraries behind it take seconds to import.
 
         Raises ConfigError for a text model that nobody knows, ModelError for one that cannot be had.
         """
-        store.pull(name for name, spec in SPECS.items() if spec.role in _OF_PROMPTS)
         makeup = load_shipped("makeup_clip", MakeupClip(), apart="clip.text.transformer.")
         makeup = makeup.adopt(cast(SentenceEncoder, load_network("minilm"))).to(self.device)
         model: TextImageModel = Embedded(makeup)

@@ -1,8 +1,8 @@
 """The embedded text-image model: an open_clip model (weights/makeup_clip.json) that knows makeup.
 
-Its vision tower is a small ViT (Radford et al. 2021), its text tower the frozen sentence encoder under a trained
-projection; both come from open_clip.  Ours: a linear reader of the sentence encoder's features that
-says which parts of a face a sentence speaks of.
+Its vision tower is `makeup_tower`, its text tower the frozen sentence encoder under a trained projection; open_clip
+builds both (Radford et al. 2021).  Beside it stands a linear reader of the sentence encoder's features that says
+which parts of a face a sentence speaks of.
 """
 
 from __future__ import annotations
@@ -33,8 +33,12 @@ class MakeupClip(nn.Module):
         super().__init__()
         from open_clip import CustomTextCLIP
 
+        import engines.networks.makeup_tower  # noqa: F401  (open_clip finds the tower by its name)
+
         config: dict[str, Any] = json.loads((CONFIG.parent / "makeup_clip.json").read_text("utf-8"))
         config["text_cfg"]["hf_model_name"] = str(CONFIG.parent / Path(config["text_cfg"]["hf_model_name"]).name)
+        #: Width of the embeddings.
+        self.width: int = config["embed_dim"]
         self.clip = CustomTextCLIP(**config)
         self.regions = nn.Linear(WIDTH, len(REGIONS))
         self._tokenizer: Tensor | None = None

@@ -3,7 +3,9 @@
 Contrastive learning (Radford et al. 2021) between generated faces with painted makeup and sentences about it.
 Captions that say the same are all right; the others of a step, many more than images, are wrong, among them
 the same colour elsewhere and another colour in the same place.  The sentence encoder is frozen, so that words
-which were never painted lie where its language has them.
+which were never painted lie where its language has them; its features are blurred by noise, so that the projection
+learns what neighbouring words share.  A reader of looks, dropped afterwards, tells from any embedding, of an image
+or of a sentence, the colour of each part: without it the tower takes far longer to see the first lips.
 
 Faces go into a pool, of which a part is new each step, with the masks of their parts; makeup is painted on
 them anew each time.  Pool, captions and looks follow from the number of the step: a run that was stopped
@@ -26,6 +28,7 @@ from engines.networks.makeup_clip import MakeupClip
 from engines.networks.mobilestylegan import Generator
 from engines.networks.preview import Preview, PreviewHead
 from engines.networks.sentence import SentenceEncoder
+from engines.palette import PALETTE
 from engines.regions import REGIONS, locate, masks, view_of
 from engines.runtime import choose_device, tune_allocator
 from engines.stack import load_network
@@ -34,18 +37,24 @@ from engines.training.augment import degraded
 from engines.training.faces import sample_latents
 from engines.training.loop import command, steps_done, train, write_weights
 from engines.training.painter import paint
-from engines.training.vocabulary import Caption, caption, small_talk
+from engines.training.vocabulary import EFFECTS, Caption, Look, caption, small_talk
 from engines.weights import load_shipped
 
-STEPS, RATE, BATCH = 2400, 1.5e-3, 96
+STEPS, RATE, BATCH = 3600, 2e-3, 96
 #: Captions that the run knows, and wrong ones a step beside those of the batch.
-CAPTIONS, WRONG = 12_000, 512
+CAPTIONS, WRONG = 30_000, 928
 #: Faces in the pool, at most and at the start, and steps for every new one.
-POOL, POOL_START, REUSE = 2000, 800, 2
+POOL, POOL_START, REUSE = 2000, 800, 4
 #: How far light and colour go against what the encoder sees: a lipstick's colour has to stay what it is called.
 LIGHT = 0.4
+#: Noise on the sentence encoder's features, in parts of their deviation, and the part of them that is left out.
+NOISE, DROP = 1.0, 0.1
 #: Weight of the loss of the reader of regions.
 _REGIONS = 0.3
+#: How far apart the reader of looks can pull unit embeddings.
+_SHARP = 16.0
+#: What a part of a face can wear: nothing, a colour, freckles.
+_WORN = ("", *PALETTE, "freckles")
 
 
 class Faces:
@@ -91,7 +100,8 @@ class Pool:
 
 
 class Sentences:
-    """Captions with the sentence encoder's features (N, 384), a number for what each says, and its regions (N, 8)."""
+    """Captions with the sentence encoder's features (N, 384), a number for what each says, and what each region
+    wears (N, 8), as numbers in `_WORN`."""
 
     def __init__(self, model: MakeupClip, captions: list[Caption]) -> None:
         self.looks = [c.look for c in captions]
@@ -99,7 +109,15 @@ class Sentences:
         self.meaning = torch.tensor([numbers[look.key] for look in self.looks])
         texts = [c.text for c in captions]
         self.features = torch.cat([model.read(texts[i : i + 256]) for i in range(0, len(texts), 256)])
-        self.regions = torch.tensor([[float(region in look.regions) for region in REGIONS] for look in self.looks])
+        self.worn = torch.tensor([worn(look) for look in self.looks])
+
+
+def worn(look: Look) -> list[int]:
+    """What each of `REGIONS` wears in a look, as numbers in `_WORN`."""
+    colours = {EFFECTS[layer.effect].region: layer.colour for layer in look.layers}
+    if look.freckles:
+        colours["skin"] = "freckles"
+    return [_WORN.index(colours.get(region, "")) for region in REGIONS]
 
 
 def embed_texts(model: MakeupClip, features: Tensor) -> Tensor:
@@ -121,21 +139,33 @@ def contrast(seen: Tensor, said: Tensor, same: Tensor, scale: Tensor) -> Tensor:
     return (image_loss + text_loss) / 2
 
 
-def loss_of(model: MakeupClip, pool: Pool, sentences: Sentences, chatter: Tensor, step: int) -> Tensor:
-    """One step: paint, degrade, contrast; and teach the reader of regions."""
+def loss_of(network: Trained, pool: Pool, sentences: Sentences, chatter: Tensor, step: int) -> Tensor:
+    """One step: paint, degrade, contrast; and teach the readers of looks and of regions."""
     chance = random.Random(step)
     picks = torch.tensor(chance.sample(range(len(sentences.looks)), BATCH + WRONG))
     views, regions = pool.batch(step)
     painted = paint(views, regions, [sentences.looks[i] for i in picks[:BATCH].tolist()], step)
     shown = degraded(painted * 2 - 1, step, light=LIGHT, gray_part=0.0) / 2 + 0.5
-    seen = Embedded(model).images(shown.to(chatter))
-    features = sentences.features[picks]
+    seen = Embedded(network.model).images(shown.to(chatter))
+    features, looks = sentences.features[picks], sentences.worn[picks].to(chatter.device)
+    said = embed_texts(network.model, blurred(features, step))
     same = (sentences.meaning[picks[:BATCH], None] == sentences.meaning[picks]).to(seen)
-    scale = model.clip.logit_scale.exp().clamp(max=100)
-    spoken = model.regions(torch.cat((features, chatter)))
-    wanted = torch.cat((sentences.regions[picks], torch.zeros(len(chatter), len(REGIONS)))).to(seen)
-    reading = F.binary_cross_entropy_with_logits(spoken, wanted)
-    return contrast(seen, embed_texts(model, features), same, scale) + _REGIONS * reading
+    scale = network.logit_scale.exp().clamp(max=100)
+    told = network.looks(_SHARP * torch.cat((seen, said))).unflatten(1, (len(REGIONS), len(_WORN)))
+    wanted = torch.cat((looks[:BATCH], looks))
+    per_look = F.cross_entropy(told.flatten(0, 1), wanted.flatten(), reduction="none").view_as(wanted).sum(dim=1)
+    spoken = network.regions(torch.cat((features, chatter)))
+    named = torch.cat((looks > 0, torch.zeros(len(chatter), len(REGIONS)).to(looks))).to(seen)
+    reading = F.binary_cross_entropy_with_logits(spoken, named)
+    return contrast(seen, said, same, scale) + per_look[:BATCH].mean() + per_look[BATCH:].mean() + _REGIONS * reading
+
+
+def blurred(features: Tensor, step: int) -> Tensor:
+    """Features (N, 384) with noise, and some of them left out."""
+    chance = torch.Generator().manual_seed(step)
+    noise = NOISE * features.std() * torch.randn(features.shape, generator=chance).to(features)
+    kept = (torch.rand(features.shape, generator=chance) >= DROP).to(features)
+    return (features + noise) * kept / (1 - DROP)
 
 
 def fresh_model(device: torch.device) -> MakeupClip:
@@ -145,13 +175,20 @@ def fresh_model(device: torch.device) -> MakeupClip:
     return MakeupClip().adopt(sentences).to(device)
 
 
-class _Trained(nn.Module):
+class Trained(nn.Module):
     """What is trained, without the sentence encoder: so that checkpoints are small."""
 
     def __init__(self, model: MakeupClip) -> None:
         super().__init__()
+        self._whole = (model,)  # in a tuple, lest its sentence encoder counts as a part of this
         self.visual, self.proj, self.regions = model.clip.visual, model.clip.text.proj, model.regions
         self.logit_scale = model.clip.logit_scale
+        self.looks = nn.Linear(model.width, len(REGIONS) * len(_WORN))
+
+    @property
+    def model(self) -> MakeupClip:
+        """The model that is trained."""
+        return self._whole[0]
 
 
 def main() -> int:
@@ -159,16 +196,16 @@ def main() -> int:
     args = command(__doc__, name="makeup_clip", steps=STEPS).parse_args()
     tune_allocator()
     device = choose_device(args.device)
-    model = fresh_model(device)
+    network = Trained(fresh_model(device)).to(device).train()
     chance = random.Random(0)
-    sentences = Sentences(model, [caption(chance) for _ in range(CAPTIONS)])
-    chatter = model.read(small_talk())
+    sentences = Sentences(network.model, [caption(chance) for _ in range(CAPTIONS)])
+    chatter = network.model.read(small_talk())
     pool = Pool(Faces(device), steps_done(args.checkpoint))
     train(
-        _Trained(model).train(), lambda step: loss_of(model, pool, sentences, chatter, step),
+        network, lambda step: loss_of(network, pool, sentences, chatter, step),
         steps=args.steps, rate=RATE, checkpoint=args.checkpoint,
     )  # fmt: skip
-    write_weights(args.output, model.trained())
+    write_weights(args.output, network.model.trained())
     return 0
 
 

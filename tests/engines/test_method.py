@@ -441,7 +441,7 @@ def test_the_report_says_all_that_was_done(protected: Protected) -> None:
     assert report["settings"] == {
         "mode": "dodge", "level": "balanced", "faces": "all", "render": "residual",
         "surrogates": list(SURROGATES), "target": None,
-        "steps": None, "tuning_steps": None, "seed": 0, "prompt": "none", "source_text": "no makeup",
+        "steps": None, "tuning_steps": None, "seed": 0, "prompt": "natural", "source_text": "no makeup",
     }  # fmt: skip
     assert report["stages"].keys() == {"detect", "invert", "tune", "search", "render", "encode", "score"}
     assert sum(report["stages"].values()) == pytest.approx(report["seconds"], rel=0.05)
@@ -450,7 +450,7 @@ def test_the_report_says_all_that_was_done(protected: Protected) -> None:
         "box", "psnr", "ssim", "steps", "seed", "prompt", "target", "seconds", "found_after", "recognisers",
     }  # fmt: skip
     assert (face["steps"], face["seed"]) == (search_module.STEPS, 0)
-    assert (face["prompt"], face["target"]) == ("none", None)
+    assert (face["prompt"], face["target"]) == ("natural", None)
     assert face["seconds"].items() <= report["stages"].items()  # one face: its stages are the photo's
     for name, result in face["recognisers"].items():
         assert result.keys() == {
