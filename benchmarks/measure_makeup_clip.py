@@ -23,7 +23,8 @@ from engines.textimage import Embedded
 from engines.training.augment import degraded
 from engines.training.makeup_clip import LIGHT, Faces, embed_texts, fresh_model
 from engines.training.painter import paint
-from engines.training.vocabulary import EFFECTS, Caption, Layer, Look, caption, phrase
+from engines.training.vocabulary import Caption, Layer, Look, caption, phrase
+from engines.training.words import EFFECTS
 from engines.weights import load_shipped
 
 #: Seeds that training, which counts from 0, never reaches.

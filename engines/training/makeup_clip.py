@@ -37,7 +37,8 @@ from engines.training.augment import degraded
 from engines.training.faces import sample_latents
 from engines.training.loop import command, steps_done, train, write_weights
 from engines.training.painter import paint
-from engines.training.vocabulary import EFFECTS, Caption, Look, caption, small_talk
+from engines.training.vocabulary import Caption, Look, caption, small_talk
+from engines.training.words import EFFECTS
 from engines.weights import load_shipped
 
 STEPS, RATE, BATCH = 3600, 2e-3, 96

@@ -11,7 +11,8 @@ from torch import Tensor
 from engines.degrade import luma
 from engines.palette import PALETTE, light_of, mean_within
 from engines.regions import REGIONS
-from engines.training.vocabulary import EFFECTS, Look
+from engines.training.vocabulary import Look
+from engines.training.words import EFFECTS
 
 #: Regions in the order in which makeup goes on.
 _ORDER = ("skin", "contour", "blush", "highlight", "shadow", "liner", "brows", "lips")

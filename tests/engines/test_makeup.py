@@ -13,7 +13,8 @@ from engines.palette import PALETTE
 from engines.regions import REGIONS
 from engines.training import makeup_clip as recipe
 from engines.training.painter import paint
-from engines.training.vocabulary import COLOURS, EFFECTS, LOOKS, Layer, Look, caption, phrase, small_talk
+from engines.training.vocabulary import LOOKS, Layer, Look, caption, phrase, small_talk
+from engines.training.words import COLOURS, EFFECTS
 
 
 def all_words(*, held_out: bool) -> set[str]:
