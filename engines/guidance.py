@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,7 +17,7 @@ from engines.face import AlignedFace
 from engines.losses.text import directional
 from engines.networks.landmarks import LandmarkNetwork
 from engines.networks.makeup_clip import MakeupClip
-from engines.palette import DENSITY, colours_of, light_of, tint
+from engines.palette import DENSITY, PALETTE, colours_of, cover, light_of, tint
 from engines.prompts import TEMPLATES, resolve
 from engines.regions import REGIONS, Region, locate, masks, view_of
 from engines.textimage import TextImageModel
@@ -25,81 +26,122 @@ from engines.textimage import TextImageModel
 _SPOKEN = 0.5
 #: How far the corners of a view may be moved, in parts of its side.
 _PERSPECTIVE = 0.06
-#: How densely a colour of the palette is tried, in parts of what the region wears at most.
+#: How densely a colour of the palette is tried: parts of what a region wears at most.
 _DENSITIES = (0.5, 1.0)
+#: Opacity of the densest when it is read, and gloss: as the model's training has them in the mean.
+_OPACITY, _GLOSS = 0.8, 0.3
+
+#: What a colour is called in a region: what a prompt says counts beside what a face with it looks like, so much.
+_CALLED: dict[Region, str] = {
+    "lips": "{} lipstick", "shadow": "{} eyeshadow", "liner": "{} eyeliner", "brows": "{} eyebrows",
+    "blush": "{} blush", "contour": "{} contour", "highlight": "{} highlighter", "skin": "{} skin",
+}  # fmt: skip
+_SAID = 0.5
+#: Where a prompt is taken apart, if each of its parts says a region: words bind loosely in a mean over words.
+_CLAUSES = re.compile(r"[,;]| and | plus ")
+#: Words that ask for little, and how much of its density makeup then has: a model that names what it sees says
+#: nothing about how much of it there should be.
+_LIGHTLY = re.compile(r"\b(natural|light|subtle|soft|sheer|discreet|simple|everyday|minimal|a bit|a touch)\b", re.I)
+_LITTLE = 0.4
 
 #: A colour of the palette and its density in [0, 1], or none.
 Worn = tuple[str, float] | None
+#: How one layer is laid on: face, mask, region, colour, density, light -> face.
+Lay = Callable[[Tensor, Tensor, Region, str, float, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A prompt, read: what it says of which regions.
+
+    `wanted` (D,) is the text's way, from the source's embedding to the prompt's.  `names` are the R regions that it
+    speaks of, `prompts` (R, D) the embedding of what it says of each, `said` R times how near (C,) to that the
+    name of every colour is that the region has, and `strength` R times how much of it there should be, in [0, 1].
+    """
+
+    wanted: Tensor
+    names: tuple[Region, ...]
+    prompts: Tensor
+    said: tuple[Tensor, ...]
+    strength: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Guidance:
     """A prompt for N faces.
 
-    `prompt` (D,) is its embedding, `wanted` (D,) the text's way, from the source's embedding to it;
-    `regions` (N, R, 256, 256) are the masks of the R regions that the prompt speaks of, `names` what these are;
-    `light` (N,) says how brightly the faces are lit.
+    `regions` (N, R, 256, 256) are the masks of the R regions that the prompt speaks of, `light` (N,) says how
+    brightly the faces are lit.
     """
 
     model: TextImageModel
-    prompt: Tensor
-    wanted: Tensor
+    reading: Reading
     regions: Tensor
-    names: tuple[Region, ...]
     light: Tensor
 
     def makeup(self, photo: Tensor) -> Tensor:
         """What the makeup changes (N, 3, 256, 256), in RGB of [-1, 1], of faces (N, 3, 256, 256) in [0, 1]."""
-        return 2 * (self._wear(photo, self.regions, self.choose(photo)) - photo)
+        worn: list[list[Worn]] = [
+            [layer and (layer[0], layer[1] * part) for layer, part in zip(layers, self.reading.strength, strict=True)]
+            for layers in self.choose(photo)
+        ]
+        return 2 * (self._made_up(photo, self.regions, worn, _tinted) - photo)
 
     @torch.no_grad()
     def choose(self, photo: Tensor) -> list[list[Worn]]:
         """What reads most like the prompt: a colour and its density for every face and region.
 
         A text-image model knows makeup from bare skin by its whole look; the slope at bare skin says little
-        about colour.  So every colour of the palette is laid on in turn, region by region, and the best one stays.
+        about colour.  So every colour of the palette is laid on in turn, region by region, and the best one stays:
+        painted over, as the model's training has it, while what is worn is a tint.
         """
         views, masks = (view_of(x, self.model.side) for x in (photo, self.regions))
-        best: list[list[Worn]] = [[None] * len(self.names) for _ in photo]
-        for _ in range(2 if len(self.names) > 1 else 1):
-            for i, region in enumerate(self.names):
-                tried = [(c, d * DENSITY[region]) for c in colours_of(region) for d in _DENSITIES]
-                scores = torch.stack([
-                    self._reads(views, masks, [[*b[:i], choice, *b[i + 1 :]] for b in best]) for choice in tried
-                ])  # fmt: skip
+        names = self.reading.names
+        best: list[list[Worn]] = [[None] * len(names) for _ in photo]
+        for _ in range(2 if len(names) > 1 else 1):
+            for i, region in enumerate(names):
+                tried = [(c, d) for c in colours_of(region) for d in _DENSITIES]
+                looks = [[[*worn[:i], layer, *worn[i + 1 :]] for worn in best] for layer in tried]
+                seen = torch.stack([self.model.images(self._made_up(views, masks, look, _painted)) for look in looks])
+                said = self.reading.said[i].repeat_interleave(len(_DENSITIES))
+                scores = seen @ self.reading.prompts[i] + _SAID * said[:, None]
                 for face, choice in enumerate(scores.argmax(dim=0).tolist()):
                     best[face][i] = tried[choice]
         return best
 
-    def _reads(self, views: Tensor, masks: Tensor, worn: list[list[Worn]]) -> Tensor:
-        """How much faces (N,) with that makeup read like the prompt."""
-        return self.model.images(self._wear(views, masks, worn)) @ self.prompt
-
-    def _wear(self, faces: Tensor, masks: Tensor, worn: list[list[Worn]]) -> Tensor:
+    def _made_up(self, faces: Tensor, masks: Tensor, worn: list[list[Worn]], lay: Lay) -> Tensor:
         """Faces (N, 3, H, W) in [0, 1] with makeup on, through the masks (N, R, H, W) of the prompt's regions."""
-        made_up = []
+        done = []
         for n, layers in enumerate(worn):
             face, light = faces[n : n + 1], self.light[n : n + 1]
             for i, layer in enumerate(layers):
                 if layer is not None:
                     name, density = layer
-                    mask = masks[n : n + 1, i : i + 1]
-                    face = tint(face, mask, self.names[i], name, torch.full_like(light, density), light)
-            made_up.append(face)
-        return torch.cat(made_up)
+                    face = lay(face, masks[n : n + 1, i : i + 1], self.reading.names[i], name, density, light)
+            done.append(face)
+        return torch.cat(done)
 
     def loss(self, protected: Tensor, photo: Tensor, views: Sequence[Tensor]) -> Tensor:
         """The text term (N,) of faces (N, 3, 256, 256) in [0, 1], against the photo's; a grid for each view."""
         seen = self._embed(protected, views)
         with torch.no_grad():
             start = self._embed(photo, views)
-        return directional(seen, start, self.wanted)
+        return directional(seen, start, self.reading.wanted)
 
     def _embed(self, faces: Tensor, views: Sequence[Tensor]) -> Tensor:
         square = view_of(faces, self.model.side)
         looks = [F.grid_sample(square, v.expand(len(faces), -1, -1, -1), padding_mode="border", align_corners=False)
                  for v in views]  # fmt: skip
         return self.model.images(torch.cat(looks)).unflatten(0, (len(views), len(faces)))
+
+
+def _painted(face: Tensor, mask: Tensor, region: Region, name: str, density: float, light: Tensor) -> Tensor:
+    colour, plain = torch.tensor(PALETTE[name]).to(face)[None] / 255, torch.ones_like(light)
+    return cover(face, mask, colour, _OPACITY * density * plain, light, _GLOSS * plain)
+
+
+def _tinted(face: Tensor, mask: Tensor, region: Region, name: str, density: float, light: Tensor) -> Tensor:
+    return tint(face, mask, region, name, torch.full_like(light, density * DENSITY[region]), light)
 
 
 class Prompter:
@@ -111,33 +153,49 @@ class Prompter:
         self._known = lru_cache(64)(self._read)
 
     def guide(self, faces: Sequence[AlignedFace], prompt: str, source: str) -> Guidance:
-        """The guidance of a prompt for faces.  Raises ConfigError as `direction` does."""
-        prompted, wanted, spoken = self.direction(prompt, source)
+        """The guidance of a prompt for faces.  Raises ConfigError as `read` does."""
+        reading = self.read(prompt, source)
         image = F.avg_pool2d(torch.cat([face.crop for face in faces]), 4) / 2 + 0.5
         points = locate(self.landmarks, image).cpu().numpy()
         drawn = torch.stack([torch.from_numpy(masks(p)) for p in points]).to(image)
         light = light_of(image, drawn[:, REGIONS.index("skin")][:, None])
-        names = tuple(REGIONS[i] for i in spoken)
-        return Guidance(self.model, prompted, wanted, drawn[:, list(spoken)], names, light)
+        return Guidance(self.model, reading, drawn[:, [REGIONS.index(name) for name in reading.names]], light)
 
-    def direction(self, prompt: str, source: str) -> tuple[Tensor, Tensor, tuple[int, ...]]:
-        """The prompt (D,), the way to it from the source text (D,), and the regions that the prompt speaks of.
+    def read(self, prompt: str, source: str) -> Reading:
+        """What a prompt says, beside what the source text says of the face as it is.
 
         Raises ConfigError for a prompt without words or with too many, and for one that speaks of no makeup.
         """
         return self._known(resolve(prompt), resolve(source))
 
-    def _read(self, prompt: str, source: str) -> tuple[Tensor, Tensor, tuple[int, ...]]:
-        with torch.no_grad():
-            spoken = self.makeup.regions(self.makeup.read([prompt]))[0].sigmoid()
-        found = tuple(i for i in range(len(REGIONS)) if float(spoken[i]) > _SPOKEN)
-        if not found:
+    def _read(self, prompt: str, source: str) -> Reading:
+        clauses = [clause.strip() for clause in _CLAUSES.split(prompt)]
+        spoken = self._spoken(clauses)
+        if not all(spoken):
+            clauses = [prompt]
+            spoken = self._spoken(clauses)
+        if not any(spoken):
             raise ConfigError(
                 "the prompt names no makeup that is known here: say what and where in English, as in 'red lipstick'"
                 " or 'dark smoky eyes' (`clip2protect prompts list` shows more)"
             )
-        prompted = self._ensemble(prompt)
-        return prompted, prompted - self._ensemble(source), found
+        last = {region: clause for clause, regions in zip(clauses, spoken, strict=True) for region in regions}
+        names = tuple(region for region in REGIONS if region in last)
+        embedded = {clause: self._ensemble(clause) for clause in dict.fromkeys((prompt, *clauses))}
+        prompts = torch.stack([embedded[last[region]] for region in names])
+        said = tuple(self._called(region) @ prompts[i] for i, region in enumerate(names))
+        strength = tuple(_LITTLE if _LIGHTLY.search(last[region]) else 1.0 for region in names)
+        return Reading(embedded[prompt] - self._ensemble(source), names, prompts, said, strength)
+
+    @torch.no_grad()
+    def _spoken(self, clauses: Sequence[str]) -> list[list[Region]]:
+        """The regions that each clause speaks of."""
+        found = self.makeup.regions(self.makeup.read(clauses)).sigmoid() > _SPOKEN
+        return [[region for region, on in zip(REGIONS, row, strict=True) if on] for row in found.tolist()]
+
+    def _called(self, region: Region) -> Tensor:
+        """Embeddings (C, D) of what its colours are called."""
+        return self.model.texts([_CALLED[region].format(colour) for colour in colours_of(region)])
 
     def _ensemble(self, text: str) -> Tensor:
         return F.normalize(self.model.texts([t.format(text) for t in TEMPLATES]).mean(dim=0), dim=0)

@@ -1,4 +1,4 @@
-"""Makeup laid on plainly: a palette of colours, and how one tints a face through a soft mask."""
+"""Makeup laid on plainly: a palette of colours, and how one covers or tints a face through a soft mask."""
 
 from __future__ import annotations
 
@@ -31,14 +31,12 @@ _OF_REGION: dict[Region, tuple[str, ...]] = {
 #: How densely a face wears makeup at most.
 DENSITY: dict[Region, float] = {
     "lips": 0.85, "shadow": 0.75, "liner": 0.9, "brows": 0.7,
-    "blush": 0.5, "contour": 0.5, "highlight": 0.5, "skin": 0.5,
+    "blush": 0.7, "contour": 0.5, "highlight": 0.5, "skin": 0.5,
 }  # fmt: skip
 #: Makeup of these regions, if it is not white, is sheer: it leaves at most so much of the light on the skin, lest a
 #: pale powder lies on dark skin like chalk.
 _SHEER: tuple[Region, ...] = ("blush", "contour", "skin")
 _LEFT = 0.85
-#: The most that a tint makes of a channel.
-_BRIGHTEST = 2.5
 
 
 def colours_of(region: Region) -> tuple[str, ...]:
@@ -46,18 +44,33 @@ def colours_of(region: Region) -> tuple[str, ...]:
     return _OF_REGION.get(region, tuple(name for name in PALETTE if name != "tan"))
 
 
+def cover(face: Tensor, mask: Tensor, colour: Tensor, opacity: Tensor, light: Tensor, gloss: Tensor) -> Tensor:
+    """Faces (N, 3, H, W), RGB in [0, 1], with one colour (N, 3) each through its mask (N, 1, H, W).
+
+    The layer keeps the shading below it and takes on the `light` of the photo; opacity and gloss are in
+    [0, 1], they and light (N,).
+    """
+    light_here = luma(face)
+    shade = (light_here / mean_within(light_here, mask)).clamp(0.3, 2.0)
+    shine = (shade - 1.15).clamp(min=0) * gloss[:, None, None, None]
+    target = colour[:, :, None, None] * light[:, None, None, None] * (0.4 + 0.6 * shade) + shine
+    return torch.lerp(face, target.clamp(0, 1), mask * opacity[:, None, None, None])
+
+
 def tint(face: Tensor, mask: Tensor, region: Region, name: str, density: Tensor, light: Tensor) -> Tensor:
     """Faces (N, 3, H, W), RGB in [0, 1], tinted in one colour of the palette through the region's mask (N, 1, H, W).
 
-    A tint is a factor a channel, so that folds, shine and shade stay as deep as they were.  Density, in [0, 1], and
-    light are (N,).
+    Where the colour is darker than what it lies on, a tint is a factor on the channel, where it is lighter, one on
+    what the channel lacks: folds, shine and shade stay, and nothing is cut off.  Density, in [0, 1], and light
+    are (N,).
     """
     found = torch.cat([mean_within(channel, mask) for channel in face.split(1, dim=1)], dim=1)
-    wanted = torch.tensor(PALETTE[name]).to(face)[None, :, None, None] / 255 * light[:, None, None, None]
+    wanted = (torch.tensor(PALETTE[name]).to(face)[None, :, None, None] / 255 * light[:, None, None, None]).clamp(max=1)
     if region in _SHEER and name != "white":
         wanted = wanted * (_LEFT * luma(found) / luma(wanted)).clamp(max=1)
-    factor = torch.lerp(torch.ones_like(found), wanted / found, density[:, None, None, None]).clamp(max=_BRIGHTEST)
-    return (face * torch.lerp(torch.ones_like(face), factor.expand_as(face), mask)).clamp(0, 1)
+    darker, lighter = face * (wanted / found), 1 - (1 - face) * ((1 - wanted) / (1 - found).clamp(min=0.05))
+    tinted = torch.where(wanted < found, darker, lighter)
+    return torch.lerp(face, tinted, mask * density[:, None, None, None]).clamp(0, 1)
 
 
 def light_of(faces: Tensor, skin: Tensor) -> Tensor:

@@ -148,7 +148,7 @@ def _prompter(stack: Stack, settings: Settings) -> Prompter | None:
     if settings.prompt == NO_PROMPT:
         return None
     if settings.prompt != AUTO:
-        stack.prompter.direction(settings.prompt, settings.source_text)
+        stack.prompter.read(settings.prompt, settings.source_text)
     return stack.prompter
 
 

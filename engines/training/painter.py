@@ -8,8 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engines.degrade import luma
-from engines.palette import PALETTE, light_of, mean_within
+from engines.palette import PALETTE, cover, light_of
 from engines.regions import REGIONS
 from engines.training.vocabulary import Look
 from engines.training.words import EFFECTS
@@ -40,19 +39,6 @@ def paint(images: Tensor, masks: Tensor, looks: Sequence[Look], seed: int) -> Te
     rows = torch.tensor([look.freckles for look in looks]).nonzero()[:, 0]
     images[rows] = images[rows] * (1 - _freckles(masks[rows], chance))
     return images
-
-
-def cover(face: Tensor, mask: Tensor, colour: Tensor, opacity: Tensor, light: Tensor, gloss: Tensor) -> Tensor:
-    """Faces (N, 3, H, W), RGB in [0, 1], with one colour (N, 3) each through its mask (N, 1, H, W).
-
-    The layer keeps the shading below it and takes on the `light` of the photo; opacity and gloss are in
-    [0, 1], they and light (N,).
-    """
-    light_here = luma(face)
-    shade = (light_here / mean_within(light_here, mask)).clamp(0.3, 2.0)
-    shine = (shade - 1.15).clamp(min=0) * gloss[:, None, None, None]
-    target = colour[:, :, None, None] * light[:, None, None, None] * (0.4 + 0.6 * shade) + shine
-    return torch.lerp(face, target.clamp(0, 1), mask * opacity[:, None, None, None])
 
 
 def _parameters(looks: Sequence[Look], chance: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -16,7 +16,7 @@ from torch.autograd import gradcheck
 from engines.config import Settings
 from engines.degrade import luma
 from engines.errors import ConfigError, ModelError
-from engines.guidance import Guidance, perspective
+from engines.guidance import Guidance, Reading, perspective
 from engines.losses.text import TEMPERATURE, contrastive, directional
 from engines.palette import DENSITY, PALETTE, colours_of, tint
 from engines.prompts import CANDIDATES, LONGEST, PRESETS, resolve
@@ -80,6 +80,9 @@ def test_a_tint_by_hand() -> None:
     half = tinted(face, torch.ones(1, 1, 1, 2), "lips", "red")
     expected = face * (0.5 + 0.5 * red / torch.tensor([0.8, 0.6, 0.5]))[None, :, None, None]
     assert torch.allclose(half, expected, rtol=1e-2)
+    dark = torch.tensor([0.2, 0.1, 0.1])[None, :, None, None].expand(1, 3, 1, 2)
+    lighter = tinted(dark, torch.ones(1, 1, 1, 2), "lips", "white")
+    assert torch.allclose(1 - lighter, (1 - dark) * (0.5 + 0.5 * (1 - 245 / 255) / (1 - dark)), rtol=1e-2)
     assert torch.equal(tinted(face, torch.zeros(1, 1, 1, 2), "lips", "red"), face.clamp(0, 1))
 
 
@@ -113,14 +116,15 @@ def test_the_colour_that_reads_most_like_the_prompt_is_laid_on_where_it_belongs(
     photo[1] = 0.35
     red = F.normalize(torch.tensor([1.0, -1, -1]), dim=0)
     light = torch.tensor([1.0, 0.7])
-    guidance = Guidance(ByColour(), red, red, lips, ("lips",), light)
+    reading = Reading(red, ("lips",), red[None], (torch.zeros(len(colours_of("lips"))),), (1.0,))
+    guidance = Guidance(ByColour(), reading, lips, light)
     makeup = guidance.makeup(photo)
     assert not makeup[(lips == 0).expand_as(makeup)].any()
     for face in range(2):
         change = makeup[face, :, 210, 130]
         assert float(change[0]) > 0.05 > -0.05 > float(change[1:].max())
     assert [worn[0][0] for worn in guidance.choose(photo)] == ["red", "red"]
-    alone = Guidance(ByColour(), red, red, lips[:1], ("lips",), light[:1]).makeup(photo[:1])
+    alone = Guidance(ByColour(), reading, lips[:1], light[:1]).makeup(photo[:1])
     assert torch.allclose(alone, makeup[:1], atol=1e-6)
 
 
@@ -168,8 +172,7 @@ def test_a_prompt_may_not_be_endless() -> None:
 
 
 def spoken(stack: Stack, prompt: str) -> set[str]:
-    prompter = stack.prompter
-    return {REGIONS[i] for i in prompter.direction(prompt, "no makeup")[2]}
+    return set(stack.prompter.read(prompt, "no makeup").names)
 
 
 @pytest.mark.models
