@@ -1,8 +1,8 @@
 """The embedded text-image model: an open_clip model (weights/makeup_clip.json) that knows makeup.
 
 Its vision tower is `makeup_tower`, its text tower the frozen sentence encoder under a trained projection; open_clip
-builds both (Radford et al. 2021).  Beside it stands a linear reader of the sentence encoder's features that says
-which parts of a face a sentence speaks of.
+builds both (Radford et al. 2021).  Beside it stands a reader of the sentence encoder's features that says which parts
+of a face a sentence speaks of.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from engines.regions import REGIONS
 
 #: Words and signs of a prompt that are read; the rest is left out.
 CONTEXT = 64
+#: Width of the reader of regions.
+_READER = 320
 #: Mean and deviation that views in [0, 1] are normalised with.
 MEAN, DEVIATION = 0.5, 0.25
 
@@ -40,7 +42,9 @@ class MakeupClip(nn.Module):
         #: Width of the embeddings.
         self.width: int = config["embed_dim"]
         self.clip = CustomTextCLIP(**config)
-        self.regions = nn.Linear(WIDTH, len(REGIONS))
+        self.regions = nn.Sequential(
+            nn.Linear(WIDTH, _READER), nn.GELU(), nn.Dropout(0.2), nn.Linear(_READER, len(REGIONS))
+        )
         self._tokenizer: Tensor | None = None
 
     def adopt(self, sentences: SentenceEncoder) -> MakeupClip:
@@ -63,7 +67,7 @@ class MakeupClip(nn.Module):
     def tokenize(self, sentences: Sequence[str]) -> Tensor:
         """Token numbers (N, L), L at most `CONTEXT`, filled up with 0."""
         ids = [encoding.ids for encoding in self._words.encode_batch(list(sentences))]
-        return torch.tensor(ids, device=self.regions.weight.device)
+        return torch.tensor(ids, device=self.clip.logit_scale.device)
 
     @cached_property
     def _words(self) -> Tokenizer:

@@ -50,8 +50,8 @@ POOL, POOL_START, REUSE = 2000, 800, 4
 LIGHT = 0.4
 #: Noise on the sentence encoder's features, in parts of their deviation, and the part of them that is left out.
 NOISE, DROP = 1.0, 0.1
-#: Weight of the loss of the reader of regions.
-_REGIONS = 0.3
+#: Steps, rate, weight decay and noise of the reader of regions.
+_READER = (600, 2e-3, 1e-2, 0.7)
 #: How far apart the reader of looks can pull unit embeddings.
 _SHARP = 16.0
 #: What a part of a face can wear: nothing, a colour, freckles.
@@ -140,25 +140,45 @@ def contrast(seen: Tensor, said: Tensor, same: Tensor, scale: Tensor) -> Tensor:
     return (image_loss + text_loss) / 2
 
 
-def loss_of(network: Trained, pool: Pool, sentences: Sentences, chatter: Tensor, step: int) -> Tensor:
-    """One step: paint, degrade, contrast; and teach the readers of looks and of regions."""
+def loss_of(network: Trained, pool: Pool, sentences: Sentences, step: int) -> Tensor:
+    """One step: paint, degrade, contrast; and teach the reader of looks."""
     chance = random.Random(step)
     picks = torch.tensor(chance.sample(range(len(sentences.looks)), BATCH + WRONG))
     views, regions = pool.batch(step)
     painted = paint(views, regions, [sentences.looks[i] for i in picks[:BATCH].tolist()], step)
     shown = degraded(painted * 2 - 1, step, light=LIGHT, gray_part=0.0) / 2 + 0.5
-    seen = Embedded(network.model).images(shown.to(chatter))
-    features, looks = sentences.features[picks], sentences.worn[picks].to(chatter.device)
+    seen = Embedded(network.model).images(shown.to(sentences.features))
+    features, looks = sentences.features[picks], sentences.worn[picks].to(sentences.features.device)
     said = embed_texts(network.model, blurred(features, step))
     same = (sentences.meaning[picks[:BATCH], None] == sentences.meaning[picks]).to(seen)
     scale = network.logit_scale.exp().clamp(max=100)
     told = network.looks(_SHARP * torch.cat((seen, said))).unflatten(1, (len(REGIONS), len(_WORN)))
     wanted = torch.cat((looks[:BATCH], looks))
     per_look = F.cross_entropy(told.flatten(0, 1), wanted.flatten(), reduction="none").view_as(wanted).sum(dim=1)
-    spoken = network.regions(torch.cat((features, chatter)))
-    named = torch.cat((looks > 0, torch.zeros(len(chatter), len(REGIONS)).to(looks))).to(seen)
-    reading = F.binary_cross_entropy_with_logits(spoken, named)
-    return contrast(seen, said, same, scale) + per_look[:BATCH].mean() + per_look[BATCH:].mean() + _REGIONS * reading
+    return contrast(seen, said, same, scale) + per_look[:BATCH].mean() + per_look[BATCH:].mean()
+
+
+def fit_regions(model: MakeupClip, sentences: Sentences, chatter: Tensor) -> None:
+    """Teaches the reader of regions: which of them a sentence's features speak of, none for `chatter` (K, 384).
+
+    Captions and chatter count alike, however many they are.
+    """
+    steps, rate, decay, blur = _READER
+    optimiser = torch.optim.AdamW(model.regions.parameters(), lr=rate, weight_decay=decay)
+    features, named = sentences.features, (sentences.worn > 0).to(sentences.features)
+    spread = features.std()
+    model.regions.train()
+    for step in range(steps):
+        chance = torch.Generator().manual_seed(step)
+        picks = torch.randint(len(features), (2048,), generator=chance)
+        noise = blur * spread * torch.randn(len(picks), features.shape[1], generator=chance).to(features)
+        loss = F.binary_cross_entropy_with_logits(model.regions(features[picks] + noise), named[picks])
+        silence = model.regions(chatter)
+        loss = loss + F.binary_cross_entropy_with_logits(silence, torch.zeros_like(silence))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    model.regions.eval()
 
 
 def blurred(features: Tensor, step: int) -> Tensor:
@@ -182,7 +202,7 @@ class Trained(nn.Module):
     def __init__(self, model: MakeupClip) -> None:
         super().__init__()
         self._whole = (model,)  # in a tuple, lest its sentence encoder counts as a part of this
-        self.visual, self.proj, self.regions = model.clip.visual, model.clip.text.proj, model.regions
+        self.visual, self.proj = model.clip.visual, model.clip.text.proj
         self.logit_scale = model.clip.logit_scale
         self.looks = nn.Linear(model.width, len(REGIONS) * len(_WORN))
 
@@ -200,10 +220,10 @@ def main() -> int:
     network = Trained(fresh_model(device)).to(device).train()
     chance = random.Random(0)
     sentences = Sentences(network.model, [caption(chance) for _ in range(CAPTIONS)])
-    chatter = network.model.read(small_talk())
+    fit_regions(network.model, sentences, network.model.read(small_talk()))
     pool = Pool(Faces(device), steps_done(args.checkpoint))
     train(
-        network, lambda step: loss_of(network, pool, sentences, chatter, step),
+        network, lambda step: loss_of(network, pool, sentences, step),
         steps=args.steps, rate=RATE, checkpoint=args.checkpoint,
     )  # fmt: skip
     write_weights(args.output, network.model.trained())

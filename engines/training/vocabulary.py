@@ -173,15 +173,42 @@ def _wrap(chance: random.Random, text: str, held_out: bool) -> str:
     return chance.choice(_TEMPLATES_HELD_OUT if held_out else _TEMPLATES).format(x=text)
 
 
-_THINGS = ("car", "sky", "dress", "wall", "shirt", "flowers", "balloon", "house", "cup", "dog")
-_TALK = ("happy birthday", "a dog on the beach", "the quarterly report", "hello world", "asdf qwerty",
-         "one two three", "a plate of pasta", "stock prices fell on Monday", "make it beautiful",
-         "a mountain lake in autumn", "please protect my photo", "lorem ipsum dolor sit amet",
-         "the capital of France", "a fast train", "", "12345", "?!", "my holiday in Spain", "sunglasses",
-         "a wooden table", "blond hair", "a long beard", "a blue hat")  # fmt: skip
+_THINGS = (
+    "car", "sky", "dress", "wall", "shirt", "flower", "balloon", "house", "cup", "dog", "cat", "hat", "door", "bird",
+    "pair of shoes", "pen", "bag", "chair", "scarf", "background", "t-shirt", "jacket", "necklace", "light", "tie",
+)  # fmt: skip
+#: Each sentence stands for one that people type where a prompt is wanted and none is given.
+_TALK = (
+    "happy birthday", "a dog on the beach", "the quarterly report", "hello world", "asdf qwerty", "one two three",
+    "a plate of pasta", "stock prices fell on Monday", "make it beautiful", "a mountain lake in autumn",
+    "please protect my photo", "lorem ipsum dolor sit amet", "the capital of France", "a fast train", "", "12345",
+    "?!", "my holiday in Spain", "sunglasses", "a wooden table", "blond hair", "a long beard", "a blue hat",
+    "hello there", "hey", "hi", "good night", "good evening", "how are you", "thanks", "yes", "no", "ok", "please",
+    "test", "testing", "a kitten", "two cats", "a black cat", "a puppy", "a horse", "an elephant", "a tiger",
+    "a fish", "a tree", "a forest", "the sea", "a river", "the moon", "the sun", "rain", "snow", "a cloud",
+    "a city street", "a bridge", "a castle", "a kitchen", "an office", "a computer", "a phone", "a book", "a guitar",
+    "a piano", "football", "a bicycle", "an aeroplane", "a boat", "coffee", "a cup of tea", "an apple", "a banana",
+    "bread and butter", "a birthday cake", "ice cream", "a glass of wine", "a bottle of water", "a green salad",
+    "music", "love", "peace", "freedom", "money", "time", "work", "school", "a teacher", "a doctor", "my mother",
+    "a friend of mine", "a child", "a group of people", "a crowd", "a man", "a woman", "a person", "someone", "me",
+    "myself", "a smile", "a laughing person", "an angry man", "a sad woman", "closed eyes", "blue eyes", "green eyes",
+    "brown eyes", "a big nose", "white teeth", "long hair", "short black hair", "curly hair", "red hair", "gray hair",
+    "a moustache", "glasses", "earrings", "a ring", "a hat", "a helmet", "a mask", "wrinkles", "an old man",
+    "a young woman", "a baby", "a picture", "a selfie on the beach", "a black and white photograph", "a painting",
+    "a cartoon", "an anime character", "a robot", "an alien", "a zombie", "make me look younger", "make me slimmer",
+    "change my face", "remove the background", "make it sharper", "protect me", "hide my face",
+    "nobody should recognise me", "privacy", "delete everything", "what is this", "where are you from",
+    "I do not know", "something nice", "surprise me", "anything", "default", "nothing special", "password", "admin",
+    "select all from users", "http www example com", "foo bar", "abc", "xyz", "qwertz", "aaaa", "42", "3.14",
+    "two plus two", "the year 2024", "Monday", "January", "summer holidays", "winter", "spring rain", "guten Tag",
+    "bonjour tout le monde", "hola amigo", "buenos dias", "ciao bella", "bom dia", "merci", "danke", "a bright day",
+    "a dark room", "a clean window", "a thin line", "a fine drawing", "a cheeky monkey", "the highlight of the week",
+    "a road under construction", "the contour of a mountain", "a highlighter pen on paper", "lip reading", "eye test",
+    "an eyewitness", "the blink of an eye", "skin and bones", "a leather skin sofa",
+)  # fmt: skip
 
 
 def small_talk() -> list[str]:
     """Sentences that speak of no makeup, some with colours."""
-    coloured = [f"a {COLOURS[c].names[0]} {thing}" for c in COLOURS for thing in _THINGS[:: 1 + len(c) % 3]]
+    coloured = [f"a {colour.names[0]} {thing}" for colour in COLOURS.values() for thing in _THINGS]
     return [*_TALK, *coloured]

@@ -57,7 +57,9 @@ def test_a_phrase_names_its_colour() -> None:
 
 
 def test_small_talk_is_no_makeup() -> None:
-    assert not any(word in talk.split() for talk in small_talk() for word in ("lipstick", "lips", "blush", "makeup"))
+    assert not any(
+        word in talk.split() for talk in small_talk() for word in ("lipstick", "lips", "blush", "makeup", "eyeshadow")
+    )
 
 
 @pytest.fixture
@@ -109,7 +111,7 @@ def test_the_contrastive_loss_is_least_where_all_that_belongs_together_is_togeth
 
 @pytest.mark.models
 def test_faces_are_the_same_again_and_the_steps_teach(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("POOL", 6), ("POOL_START", 4), ("BATCH", 4), ("WRONG", 8)):
+    for name, value in (("POOL", 6), ("POOL_START", 4), ("REUSE", 2), ("BATCH", 4), ("WRONG", 8)):
         monkeypatch.setattr(recipe, name, value)
     device = torch.device("cpu")
     faces = recipe.Faces(device)
@@ -124,13 +126,24 @@ def test_faces_are_the_same_again_and_the_steps_teach(monkeypatch: pytest.Monkey
     network = recipe.Trained(recipe.fresh_model(device)).train()
     model, chance = network.model, random.Random(0)
     sentences = recipe.Sentences(model, [caption(chance) for _ in range(20)])
-    loss = recipe.loss_of(network, whole, sentences, model.read(small_talk()[:4]), 3)
+    loss = recipe.loss_of(network, whole, sentences, 3)
     loss.backward()
     assert float(loss.detach()) > 0
-    taught = nn.ModuleList([network.proj, network.regions, network.looks])
+    taught = nn.ModuleList([network.proj, network.looks])
     assert all(p.grad is not None and bool(p.grad.any()) for p in taught.parameters())
     assert bool(network.visual.trunk.body[0][0].weight.grad.any())
     assert not any(p.requires_grad for p in model.clip.text.transformer.parameters())
+
+
+@pytest.mark.models
+def test_the_reader_of_regions_learns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipe, "_READER", (60, 2e-3, 1e-2, 0.7))
+    model, chance = recipe.fresh_model(torch.device("cpu")), random.Random(0)
+    sentences = recipe.Sentences(model, [caption(chance, parts=1) for _ in range(100)])
+    recipe.fit_regions(model, sentences, model.read(small_talk()[:20]))
+    spoken = model.regions(model.read(["red lipstick", "happy birthday"])).sigmoid()
+    assert spoken[0].argmax() == REGIONS.index("lips")
+    assert float(spoken[0].max()) > 0.5 > float(spoken[1].max())
 
 
 @pytest.mark.models
