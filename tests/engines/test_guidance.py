@@ -98,12 +98,12 @@ def test_what_is_sheer_never_lightens(region: Region, skin: tuple[float, ...]) -
 
 
 class ByColour:
-    """A text-image model whose embeddings are mean colours: reads red as (1, 0, 0)."""
+    """A text-image model whose embeddings say by how much the lower part is redder, greener, bluer than the upper."""
 
     side = 64
 
     def images(self, views: Tensor) -> Tensor:
-        return F.normalize(views[:, :, 44:].mean(dim=(2, 3)) - 0.5, dim=1)
+        return F.normalize(views[:, :, 44:].mean(dim=(2, 3)) - views[:, :, :20].mean(dim=(2, 3)), dim=1)
 
     def texts(self, sentences: Sequence[str]) -> Tensor:
         raise NotImplementedError
@@ -113,9 +113,9 @@ def test_the_colour_that_reads_most_like_the_prompt_is_laid_on_where_it_belongs(
     lips = torch.zeros(2, 1, SIZE, SIZE)
     lips[:, :, 190:230, 90:170] = 1
     photo = torch.full((2, 3, SIZE, SIZE), 0.5)
-    photo[1] = 0.35
+    photo[1] = 0.45
     red = F.normalize(torch.tensor([1.0, -1, -1]), dim=0)
-    light = torch.tensor([1.0, 0.7])
+    light = torch.tensor([1.0, 0.9])
     reading = Reading(red, ("lips",), red[None], (torch.zeros(len(colours_of("lips"))),), (1.0,))
     guidance = Guidance(ByColour(), reading, lips, light)
     makeup = guidance.makeup(photo)
