@@ -257,7 +257,8 @@ def test_a_missing_device_is_wrong_usage(method: Method, capsys: pytest.CaptureF
         (["--prompt", "smoky"], PRESETS["smoky"], 0),
         (["--prompt", "AUTO"], "auto", "auto"),
         (["--prompt", "auto", "--mode", "impersonate", "--target", "synthetic:3"], "auto", 3),
-        ([], "none", 0),
+        ([], PRESETS["natural"], 0),
+        (["--prompt", "None"], "none", 0),
     ],
 )
 def test_prompts_become_settings(method: Method, words: list[str], prompt: str, target: object) -> None:
