@@ -10,7 +10,6 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from engines.regions import Region
 from engines.training.words import COLOURS, EFFECTS, FRECKLES, NO_MAKEUP
 
 
@@ -36,12 +35,6 @@ class Look:
         """What one sees of it: two captions with the same key say the same."""
         parts = {f"{layer.colour} {layer.effect}" for layer in self.layers}
         return frozenset(parts | {"freckles"} if self.freckles else parts)
-
-    @property
-    def regions(self) -> set[Region]:
-        """Where it is."""
-        freckled: set[Region] = {"skin"} if self.freckles else set()
-        return {EFFECTS[layer.effect].region for layer in self.layers} | freckled
 
 
 def _look(*layers: str, strength: float = 1.0) -> Look:
