@@ -1,0 +1,54 @@
+"""Figures for Prometheus: what was done, how long it took, what waits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from server.service.jobs import Job
+
+if TYPE_CHECKING:
+    from server.service.app import Service
+
+_SECONDS = (1, 2, 5, 10, 20, 40, 80, 160, 320)
+
+
+class Figures:
+    """Counted for one server."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._jobs = Counter("clip2protect_jobs", "Jobs that ended", ["state", "code"], registry=self._registry)
+        self._seconds = Histogram(
+            "clip2protect_job_seconds",
+            "From the sending of a photo to its end",
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._gauges = {
+            name: Gauge(f"clip2protect_{name}", text, registry=self._registry)
+            for name, text in (
+                ("waiting_jobs", "Jobs in the queue"),
+                ("busy_workers", "Workers that have a job"),
+                ("worker_restarts", "Times that a worker was started anew"),
+                ("clients", "Clients that are paired"),
+            )
+        }
+
+    def ended(self, job: Job) -> None:
+        """Count a job."""
+        self._jobs.labels(job.state, job.code).inc()
+        self._seconds.observe((job.ended or job.created) - job.created)
+
+    def text(self, service: Service) -> str:
+        """All of them as they are now."""
+        now = {
+            "waiting_jobs": len(service.queue),
+            "busy_workers": service.crew.states.count("busy"),
+            "worker_restarts": service.crew.restarts,
+            "clients": len(service.clients.listing()),
+        }
+        for name, value in now.items():
+            self._gauges[name].set(value)
+        return generate_latest(self._registry).decode()

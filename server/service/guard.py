@@ -1,0 +1,112 @@
+"""Who may ask: every request passes here before its body is read, and every answer on its way out.
+
+Any web site that the user visits can send requests to this machine, and by DNS rebinding under a name of its
+own; so neither the address nor the browser's good will counts, only a token.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from server.service.clients import Client, Clients
+from server.service.problems import BY_STATUS, Problem
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+#: The client that asks, for handlers.
+CALLER = web.RequestKey("caller", Client)
+#: What needs no token: the page and what it is made of, health, pairing.
+OPEN = frozenset({"/", "/page.js", "/page.css", "/icon.svg", "/v1/health", "/v1/pair"})
+#: A header that no plain web form can send.
+HEADER = "X-Clip2Protect"
+_EXTENSIONS = ("chrome-extension://", "moz-extension://", "safari-web-extension://")
+_CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self';"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+class Guard:
+    """The rules, for one server."""
+
+    def __init__(self, clients: Clients, hosts: frozenset[str]) -> None:
+        """`hosts` are the values of the header Host that name this server, as `127.0.0.1:8765`."""
+        self._clients, self._hosts = clients, hosts
+        self._own = frozenset(f"http://{host}" for host in hosts)
+
+    @web.middleware
+    async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Let a request through, or answer with a problem."""
+        try:
+            self._check_where(request)
+            self._check_who(request)
+            self._check_how(request)
+            return await handler(request)
+        except Problem as problem:
+            return problem.response()
+        except web.HTTPException as error:
+            if error.status < 400:
+                raise
+            allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+            return Problem(BY_STATUS.get(error.status, "internal"), headers=allow).response()
+
+    def _check_where(self, request: web.Request) -> None:
+        hosts = request.headers.getall("Host", [])
+        if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
+            raise Problem("forbidden_host")
+        if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+            raise Problem("forbidden_site")
+        origins = request.headers.getall("Origin", [])
+        if len(origins) > 1:
+            raise Problem("forbidden_origin")
+        if origins and origins[0] not in self._own:
+            known = origins[0] in self._clients.origins() or request.path == "/v1/pair"
+            if not (origins[0].startswith(_EXTENSIONS) and known):
+                raise Problem("forbidden_origin")
+
+    def _check_who(self, request: web.Request) -> None:
+        if request.path in OPEN:
+            return
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        client = self._clients.find(token) if scheme.lower() == "bearer" and token else None
+        if client is None:
+            raise Problem("unpaired", headers={"WWW-Authenticate": "Bearer"})
+        origin = request.headers.get("Origin", client.origin)
+        if origin != client.origin and not {origin, client.origin} <= self._own:
+            raise Problem("wrong_origin")
+        request[CALLER] = client
+
+    def _check_how(self, request: web.Request) -> None:
+        """What changes something cannot be sent by a plain form of another site."""
+        if request.method in ("GET", "HEAD"):
+            return
+        plain = ("", "text/plain", "multipart/form-data", "application/x-www-form-urlencoded")
+        sent = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if HEADER not in request.headers and sent in plain:
+            raise Problem("unsupported_content")
+
+    async def finish(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Headers that every answer has."""
+        headers = response.headers
+        headers["Cache-Control"] = "no-store"
+        headers["X-Content-Type-Options"] = "nosniff"
+        headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        headers["Referrer-Policy"] = "no-referrer"
+        headers["Content-Security-Policy"] = _CSP if response.content_type == "text/html" else "default-src 'none'"
+        headers["Vary"] = "Origin"
+        headers.pop("Server", None)
+        origin = request.headers.get("Origin", "")
+        if origin in self._clients.origins() and request.path != "/v1/health":
+            headers["Access-Control-Allow-Origin"] = origin
+
+
+def hosts_of(port: int, names: tuple[str, ...]) -> frozenset[str]:
+    """Values of Host for a server on this port: the loopback's, and configured names."""
+    return frozenset(f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]", *names))
+
+
+def dumps(value: object) -> str:
+    """JSON that a browser takes for nothing else."""
+    return json.dumps(value, allow_nan=False)

@@ -1,0 +1,99 @@
+"""Where a server's options come from: flags, then the environment, then a TOML file, then what is built in."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from engines.errors import ConfigError
+from server.service.app import Options
+
+#: Name of an environment variable: this, and the option in capitals.
+PREFIX = "CLIP2PROTECT_SERVER_"
+_APP = "clip2protect"
+
+
+@dataclass(frozen=True)
+class Value:
+    """An option's value, and where it is from."""
+
+    value: Any
+    source: str
+
+
+def file_of_options() -> Path:
+    """The TOML file, which need not exist."""
+    return Path(platformdirs.user_config_dir(_APP)) / "server.toml"
+
+
+def resolve_options(flags: Mapping[str, Any]) -> dict[str, Value]:
+    """Every option of `Options` with its source.  Raises ConfigError for one that is unknown or cannot be used."""
+    path = file_of_options()
+    in_file = _read(path)
+    kinds = {f.name: type(f.default) for f in fields(Options) if f.name != "clients"}
+    unknown = sorted(set(in_file) - set(kinds))
+    if unknown:
+        raise ConfigError(f"{path}: unknown option {unknown[0]!r}: there are {', '.join(kinds)}")
+    defaults, chosen = Options(), {}
+    for name, kind in kinds.items():
+        variable = PREFIX + name.upper()
+        if flags.get(name) is not None:
+            chosen[name] = Value(flags[name], "flag")
+        elif variable in os.environ:
+            chosen[name] = Value(_parse(os.environ[variable], kind, variable), variable)
+        elif name in in_file:
+            chosen[name] = Value(_check(in_file[name], kind, f"{path}: {name}"), str(path))
+        else:
+            chosen[name] = Value(getattr(defaults, name), "default")
+    _validate({name: v.value for name, v in chosen.items()})
+    return chosen
+
+
+def options_of(chosen: Mapping[str, Value]) -> Options:
+    """The options themselves; the list of clients is in the user's data folder."""
+    clients = Path(platformdirs.user_data_dir(_APP)) / "clients.json"
+    return Options(**{name: v.value for name, v in chosen.items()}, clients=clients)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from None
+
+
+def _parse(text: str, kind: type, name: str) -> Any:
+    if kind is tuple:
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    try:
+        return kind(text)
+    except ValueError:
+        raise ConfigError(f"{name} is no {'number' if kind is not str else 'text'}: {text!r}") from None
+
+
+def _check(value: Any, kind: type, name: str) -> Any:
+    if kind is tuple and isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return tuple(value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ConfigError(f"{name} has a value that cannot be used: {value!r}")
+    return value
+
+
+def _validate(values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        if isinstance(value, (int, float)) and value < (0 if name in ("port", "cache_mb", "memory_mb") else 1):
+            raise ConfigError(f"{name} must be 1 or more, not {value}")
+    if values["port"] > 65535:
+        raise ConfigError(f"port must be at most 65535, not {values['port']}")
+    if values["device"] not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"unknown device {values['device']!r}: choose one of auto, cpu, cuda")

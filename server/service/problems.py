@@ -1,0 +1,73 @@
+"""Errors as `application/problem+json` (RFC 9457) with codes that stay the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from aiohttp import web
+
+#: Code -> HTTP status and what a person reads.  Programs act on the code; the detail may add to it.
+CODES: dict[str, tuple[int, str]] = {
+    "bad_request": (400, "The request cannot be understood"),
+    "bad_option": (400, "An option has a value that cannot be used"),
+    "bad_code": (401, "The pairing code is wrong or has been used: read the new one on the server's console"),
+    "unpaired": (401, "This client is not paired with the server: pair it with the code on the server's console"),
+    "forbidden_host": (403, "The request names a host that is not this server"),
+    "forbidden_origin": (403, "This web page may not talk to the server"),
+    "forbidden_site": (403, "Requests from other sites are refused"),
+    "wrong_origin": (403, "The token belongs to another client"),
+    "not_found": (404, "There is no such thing here"),
+    "method_not_allowed": (405, "This cannot be done here"),
+    "upload_too_slow": (408, "The upload stalled"),
+    "not_ready": (409, "The job has no result yet"),
+    "job_failed": (409, "The job ended without a result"),
+    "expired": (410, "The result has expired: send the photo again"),
+    "too_large": (413, "The photo is larger than the server takes"),
+    "unsupported_content": (415, "Send the photo as the body with its image type, or as multipart with the header"
+                                 " X-Clip2Protect"),
+    "bad_image": (422, "The photo cannot be read"),
+    "no_face": (422, "No face was found"),
+    "too_many_attempts": (429, "Too many attempts: wait a little"),
+    "queue_full": (429, "Too many photos are waiting: try again later"),
+    "internal": (500, "Something unforeseen happened"),
+    "models_missing": (503, "The networks cannot be had: see `clip2protect doctor`"),
+    "worker_failed": (502, "The worker died at this photo: it may be too large for the memory"),
+    "stopping": (503, "The server is stopping"),
+    "timeout": (504, "The photo took longer than the server allows"),
+    "cancelled": (409, "The job was cancelled"),
+}  # fmt: skip
+
+
+class Problem(Exception):
+    """What a handler raises in place of an answer."""
+
+    def __init__(self, code: str, detail: str = "", *, headers: Mapping[str, str] | None = None) -> None:
+        """`code` is one of `CODES`; `detail` is one line that holds no name, token or pixel."""
+        super().__init__(code)
+        self.code, self.detail, self.headers = code, detail, dict(headers or {})
+
+    def body(self) -> dict[str, object]:
+        """The document, as a mapping."""
+        status, title = CODES[self.code]
+        return {"type": "about:blank", "title": title, "status": status, "code": self.code} | (
+            {"detail": self.detail} if self.detail else {}
+        )
+
+    def response(self) -> web.Response:
+        """The answer that says it."""
+        body = self.body()
+        return web.Response(
+            status=CODES[self.code][0], text=json.dumps(body), content_type="application/problem+json",
+            headers=self.headers,
+        )  # fmt: skip
+
+
+#: What aiohttp itself raises -> our code.
+BY_STATUS = {
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    400: "bad_request",
+    415: "unsupported_content",
+}

@@ -1,0 +1,76 @@
+"""A worker whose photos say what it does, for what real photos cannot bring about on demand.
+
+    PHOTO = b"echo", b"slow SECONDS", b"die", b"hang", b"deaf", b"no face"; the result is the photo itself.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[3]))
+from server.service import wire  # noqa: E402
+
+
+def main() -> None:
+    unwanted: set[str] = set()
+    jobs: list[wire.Frame] = []
+    more = threading.Condition()
+
+    def listen() -> None:
+        while (frame := wire.read(sys.stdin.buffer)) is not None:
+            with more:
+                if frame[0]["do"] == "cancel":
+                    unwanted.add(frame[0]["job"])
+                else:
+                    jobs.append(frame)
+                more.notify_all()
+        os._exit(0)
+
+    def tell(header: dict, body: bytes = b"") -> None:
+        sys.stdout.buffer.write(wire.pack(header, body) + body)
+        sys.stdout.buffer.flush()
+
+    threading.Thread(target=listen, daemon=True).start()
+    if "--unusable" in sys.argv:
+        tell({"event": "unusable", "detail": "no networks"})
+        return
+    tell({"event": "ready", "device": "none"})
+    while True:
+        with more:
+            more.wait_for(lambda: bool(jobs))
+            header, photo = jobs.pop(0)
+        work(header["job"], photo, unwanted, tell)
+
+
+def work(job: str, photo: bytes, unwanted: set[str], tell) -> None:  # noqa: ANN001
+    words = photo.split()
+    what = words[0].decode() if words else ""
+    if what == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if what == "hang":
+        time.sleep(3600)
+    if what == "no":
+        tell({"event": "failed", "job": job, "code": "no_face", "detail": "no face was found"})
+        return
+    ends = time.monotonic() + (float(words[1]) if what in ("slow", "deaf") else 0)
+    step, steps = 0, 50
+    while time.monotonic() < ends:
+        if job in unwanted and what != "deaf":
+            tell({"event": "cancelled", "job": job})
+            return
+        step = min(step + 1, steps)
+        tell({"event": "progress", "job": job, "stage": "search", "face": 1, "faces": 1, "done": step, "total": steps,
+              "similarity": 0.5})  # fmt: skip
+        time.sleep(0.02)
+    report = {"photo": {"format": "PNG"}, "faces": []}
+    tell({"event": "preview", "job": job}, b"preview")
+    tell({"event": "done", "job": job, "report": report}, photo)
+
+
+if __name__ == "__main__":
+    main()
