@@ -31,7 +31,7 @@ from engines.prompts import CANDIDATES
 from engines.recognise import Recogniser
 from engines.report import Done, Stopwatch, face_report, photo_report
 from engines.runtime import release_memory
-from engines.search import BUDGETS, STEPS, LatentCode, Scene, final_rendering, search
+from engines.search import BUDGETS, STEPS, LatentCode, OnStep, Scene, final_rendering, search
 from engines.stack import Stack
 
 #: Generated faces that are tried where the target is chosen by itself.
@@ -95,7 +95,7 @@ def protect(photo: Photo, stack: Stack, settings: Settings, progress: Progress |
         with tuned(generator, pivot, crops, steps=_tuning_steps(settings), on_step=partial(tell, "tune")):
             of_group.lap("tune")
             stage = _Stage(settings, aligned, artist, LatentCode.at(pivot, generator), photo.gray, prompter)
-            prompt, target = _choose(stage, surrogates, targets)
+            prompt, target = _choose(stage, surrogates, targets, partial(tell, "choose"))
             if AUTO in (settings.prompt, settings.target):
                 of_group.lap("choose")
             scene = stage.scene(prompt)
@@ -152,14 +152,17 @@ def _prompter(stack: Stack, settings: Settings) -> Prompter | None:
     return stack.prompter
 
 
-def _choose(stage: _Stage, surrogates: list[Recogniser], targets: dict[str, Identity]) -> tuple[str, str]:
+def _choose(
+    stage: _Stage, surrogates: list[Recogniser], targets: dict[str, Identity], on_step: OnStep
+) -> tuple[str, str]:
     """Prompt and target (the empty name: none) for these faces: what the settings say, or short searches."""
     settings, target = stage.settings, next(iter(targets), "")
     if len(targets) > 1:
-        target = choose_target(targets, stage.scene(NO_PROMPT), surrogates, settings.seed)
+        target = choose_target(targets, stage.scene(NO_PROMPT), surrogates, settings.seed, on_step)
     if settings.prompt != AUTO:
         return settings.prompt, target
-    return choose_prompt(CANDIDATES, stage.scene, surrogates, targets.get(target), settings.seed), target
+    chosen = choose_prompt(CANDIDATES, stage.scene, surrogates, targets.get(target), settings.seed, on_step)
+    return chosen, target
 
 
 def _choose_faces(found: list[Face], settings: Settings) -> list[Face]:

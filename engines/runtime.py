@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Callable
 
@@ -34,6 +35,21 @@ def release_memory() -> bool:
     """
     malloc_trim = _glibc("malloc_trim")
     return malloc_trim is not None and bool(malloc_trim(0))
+
+
+def limit_memory(megabytes: int = 0) -> bool:
+    """Let this process allocate no more than so many MiB from now on; 0 for three quarters of the machine's.
+
+    What needs more fails with an error instead of bringing the machine to a halt.  Returns whether there is
+    such a limit here: there is on Linux.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    import resource
+
+    size = megabytes << 20 or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * 3 // 4
+    resource.setrlimit(resource.RLIMIT_DATA, (size, size))
+    return True
 
 
 def _glibc(function: str) -> Callable[..., int] | None:

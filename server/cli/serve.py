@@ -7,11 +7,15 @@ import asyncio
 import ipaddress
 import logging
 import signal
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 from engines.errors import ConfigError
 from server.cli.console import say, table
 from server.cli.protect import add_device
+
+if TYPE_CHECKING:
+    from server.service.options import Options
 
 
 def add(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -55,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     from server.service.options import options_of, resolve_options
 
     flags = {name: getattr(args, name) for name in ("host", "port", "workers", "device")}
-    options = options_of(resolve_options(flags | ({"cache_mb": 0} if args.no_cache else {})))
+    options = options_of(resolve_options(flags | ({"cache": False} if args.no_cache else {})))
     _check_address(options.host, allowed=args.allow_network)
     from server.service.log import configure
 
@@ -73,15 +77,22 @@ def _check_address(host: str, *, allowed: bool) -> None:
         raise ConfigError(f"{host} can be reached by other machines: add --allow-network if that is meant")
 
 
-async def _serve(options: Any) -> int:
+async def _serve(options: Options) -> int:
     from server.service.run import Server
 
     server = await Server.start(options)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+    def show(code: str) -> None:
+        """Each code is good for one client, and soon too old: the next is shown when it is needed."""
+        say(f"pairing code: {code}  ({server.url}/#pair={code} pairs the browser that opens it)")
+        sys.stdout.flush()
+
     say(f"clip2protect is at {server.url}")
-    say(f"pairing code: {server.code}  (once, within 10 minutes; {server.url}/#pair={server.code} pairs this browser)")
+    server.service.clients.show = show
+    show(server.code)
     await stop.wait()
     lost = await server.stop()
     say("stopped" + (f"; {lost} photos were not finished" if lost else ""))

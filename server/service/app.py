@@ -3,119 +3,80 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
-import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
 from importlib.resources import files
-from pathlib import Path
 from typing import Any, get_args
 
-from aiohttp import BodyPartReader, web
+from aiohttp import web
 
 from engines import config
 from engines.config import AUTO, NO_PROMPT, Settings
-from engines.errors import ConfigError
-from engines.prompts import PRESETS, resolve
+from engines.prompts import PRESETS
 from server.service.clients import Client, Clients
 from server.service.crew import Crew, Worker
 from server.service.figures import Figures
-from server.service.guard import CALLER, Guard, dumps, hosts_of
-from server.service.jobs import Job, Queue, Result, Results
+from server.service.guard import CALLER, Guard, hosts_of
+from server.service.intake import later, photo_and_options, small_json
+from server.service.jobs import Job, Jobs, Photo, Queue, Result
 from server.service.log import note
+from server.service.options import Options
 from server.service.problems import Problem
 
 PROTOCOL = 1
 NAME = "clip2protect"
 _MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
-_IMAGES = frozenset(_MIME.values()) | {"application/octet-stream"}
-#: Options of a job, which are fields of `Settings`.
-OPTIONS = ("mode", "level", "faces", "render", "prompt", "source_text", "seed", "target")
-#: Seconds that an upload may stall, and between two signs of life of a stream of events.
-_STALL, _BEAT = 20.0, 15.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """How a server behaves; `server.config` reads them."""
-
-    host: str = "127.0.0.1"
-    port: int = 8765
-    names: tuple[str, ...] = ()
-    device: str = "auto"
-    workers: int = 1
-    queue_length: int = 128
-    queue_mb: int = 512
-    upload_mb: int = 64
-    job_seconds: float = 300.0
-    keep_seconds: float = 900.0
-    cache_mb: int = 256
-    memory_mb: int = 0
-    clients: Path = field(default_factory=Path)
+#: Seconds between two signs of life of a stream of events, and between two looks for what has expired.
+_BEAT, _SWEEP = 15.0, 5.0
+#: Bytes that are handed to a connection at a time, so that none holds up the others.
+_PIECE = 1 << 18
 
 
 class Service:
-    """What handlers share."""
+    """What the handlers share."""
 
     def __init__(self, options: Options, workers: list[Worker]) -> None:
         self.options = options
         self.clients = Clients(options.clients)
-        self.jobs: dict[str, Job] = {}
-        self.keys: dict[str, str] = {}
+        self.jobs = Jobs(options.keep_mb << 20, options.keep_seconds)
         self.queue = Queue(options.queue_length, options.queue_mb << 20)
-        self.results = Results(options.cache_mb << 20)
         self.figures = Figures()
         self.crew = Crew(self.queue, workers, limit=options.job_seconds, on_end=self._ended)
 
     # --- jobs --------------------------------------------------------------------------------------------
 
-    def submit(self, client: Client, photo: bytes, settings: dict[str, Any]) -> Job:
+    def submit(self, client: Client, photo: Photo, settings: dict[str, Any]) -> Job:
         """A new job.  Raises Problem where there is no room."""
-        job = Job(client.id, settings, photo)
-        key = Results.key(photo, settings)
-        known = self.results.get(key) if self.options.cache_mb else None
+        job = Job(client.id, settings, photo, photo.digest + json.dumps(settings, sort_keys=True))
+        known = self.jobs.same(job.key) if self.options.cache else None
         if known is None:
             self.queue.put(job)
         else:
             job.cached = True
             job.end("done", result=known)
-        self.jobs[job.id], self.keys[job.id] = job, key
-        return job
-
-    def job(self, request: web.Request) -> Job:
-        """The job of the path, if it is the caller's.  Raises Problem."""
-        job = self.jobs.get(request.match_info["id"])
-        if job is None or job.client != request[CALLER].id:
-            raise Problem("not_found")
+            self._ended(job)
+        self.jobs.add(job)
         return job
 
     def cancel(self, job: Job) -> None:
-        """End a job, wherever it is."""
+        """End a job, wherever it is: a worker hears of it at its next step."""
         if job.state == "queued":
             self.queue.drop(job)
             job.end("cancelled", code="cancelled")
+            self._ended(job)
         job.unwanted.set()
 
     def _ended(self, job: Job) -> None:
         self.figures.ended(job)
-        note("job", state=job.state, code=job.code, seconds=round((job.ended or 0) - job.created, 3))
-        if job.result is not None and self.options.cache_mb:
-            self.results.put(self.keys[job.id], job.result)
+        note("job", state=job.state, code=job.code, cached=job.cached, seconds=round((job.ended or 0) - job.created, 3))
+        self.jobs.tidy()
 
     async def sweep(self) -> None:
         """Let results expire, for ever."""
-        keep = self.options.keep_seconds
         while True:
-            await asyncio.sleep(min(keep / 4, 30))
-            now = time.time()
-            self.results.expire(keep)
-            for job in [j for j in self.jobs.values() if j.ended is not None]:
-                if now - (job.ended or now) > 4 * keep:
-                    del self.jobs[job.id], self.keys[job.id]
-                elif now - (job.ended or now) > keep and job.result is not None:
-                    job.update(result=None, expired=True)
+            await asyncio.sleep(min(self.options.keep_seconds / 4, _SWEEP))
+            self.jobs.tidy()
 
     # --- handlers ----------------------------------------------------------------------------------------
 
@@ -125,19 +86,20 @@ class Service:
 
     async def pair(self, request: web.Request) -> web.Response:
         """A token for the code on the console."""
-        body = await _small_json(request)
+        body = await small_json(request)
         code, name = body.get("code"), body.get("name", "")
         if not isinstance(code, str) or not isinstance(name, str) or len(name) > 100:
-            raise Problem("bad_request", "give code and name as strings")
+            raise Problem("bad_request", "give code and name as strings, the name in at most 100 characters")
         name = "".join(c for c in name if c.isprintable())
         token, client = self.clients.pair(code, name=name, origin=request.headers.get("Origin", ""))
+        note("paired")
         return _json({"token": token, "client": client.id}, status=201)
 
     async def status(self, request: web.Request) -> web.Response:
         """What the server is doing."""
+        crew = self.crew
         return _json({
-            "workers": self.crew.states, "trouble": self.crew.trouble, "waiting": len(self.queue),
-            "restarts": self.crew.restarts,
+            "workers": crew.states, "trouble": crew.trouble, "waiting": len(self.queue), "restarts": crew.restarts
         })  # fmt: skip
 
     async def metrics(self, request: web.Request) -> web.Response:
@@ -149,9 +111,14 @@ class Service:
         return _json({"clients": self.clients.listing(), "you": request[CALLER].id})
 
     async def revoke(self, request: web.Request) -> web.Response:
-        """Forget one that was paired."""
-        if not self.clients.revoke(request.match_info["id"]):
+        """Forget one that was paired, and what it sent."""
+        client = request.match_info["id"]
+        if not self.clients.revoke(client):
             raise Problem("not_found")
+        for job in [job for job in self.jobs if job.client == client]:
+            self.cancel(job)
+            job.drop_result()
+        note("revoked")
         return web.Response(status=204)
 
     async def prompts(self, request: web.Request) -> web.Response:
@@ -165,118 +132,79 @@ class Service:
     async def create(self, request: web.Request) -> web.Response:
         """Take a photo and put it into the queue."""
         job = await self._accept(request)
-        location = f"/v1/jobs/{job.id}"
-        return _json(job.status(), status=202, headers={"Location": location})
+        return _json(job.status(), status=202, headers={"Location": f"/v1/jobs/{job.id}"})
 
     async def _accept(self, request: web.Request) -> Job:
-        self.queue.check()
-        photo, options = await self._read(request)
-        return self.submit(request[CALLER], photo, _settings(options))
+        photo, settings = await photo_and_options(request, self.queue, self.options.upload_mb)
+        return self.submit(request[CALLER], photo, settings)
 
-    async def protect(self, request: web.Request) -> web.Response:
+    async def protect(self, request: web.Request) -> web.StreamResponse:
         """Take a photo and answer with the protected one; whoever leaves cancels."""
         job = await self._accept(request)
         try:
             while not job.over:
                 await job.change(job.number)
+            return await _photo(request, job)
         except asyncio.CancelledError:
             self.cancel(job)
             raise
-        return _photo(job)
+
+    def _job(self, request: web.Request) -> Job:
+        return self.jobs.find(request.match_info["id"], request[CALLER].id)
 
     async def show(self, request: web.Request) -> web.Response:
         """How far a job is."""
-        return _json(self.job(request).status())
+        return _json(self._job(request).status())
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """The same whenever it changes; an event is all there is to know, so that resuming needs no memory."""
-        job = self.job(request)
-        last = request.headers.get("Last-Event-ID", "-1")
-        seen = int(last) if last.lstrip("-").isdigit() else -1
+        job = self._job(request)
+        last = request.headers.get("Last-Event-ID", "")
+        seen = min(int(last), job.number) if last.isascii() and last.isdigit() and len(last) < 20 else -1
         stream = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
         await stream.prepare(request)
         with suppress(ConnectionError):
-            async for text in _stream(job, seen):
+            async for text in _events(job, seen):
                 await stream.write(text.encode())
             await stream.write_eof()
         return stream
 
-    async def result(self, request: web.Request) -> web.Response:
+    async def result(self, request: web.Request) -> web.StreamResponse:
         """The protected photo."""
-        return _photo(self.job(request))
+        return await _photo(request, self._job(request))
 
-    async def preview(self, request: web.Request) -> web.Response:
+    async def preview(self, request: web.Request) -> web.StreamResponse:
         """A picture of before and after."""
-        return web.Response(body=_result(self.job(request)).preview, content_type="image/png")
+        return await _send(request, _result(self._job(request)).preview, "image/png")
 
     async def delete(self, request: web.Request) -> web.Response:
         """Cancel a job, or drop its result."""
-        job = self.job(request)
+        job = self._job(request)
         self.cancel(job)
-        if job.over:
-            job.update(result=None, expired=True)
+        job.drop_result()
         return web.Response(status=204)
-
-    # --- reading -----------------------------------------------------------------------------------------
-
-    async def _read(self, request: web.Request) -> tuple[bytes, dict[str, str]]:
-        """Photo and options.  Raises Problem: too large, too slow, of a type that is not taken."""
-        limit = self.options.upload_mb << 20
-        if (request.content_length or 0) > limit + 4096:
-            raise Problem("too_large", f"the limit is {self.options.upload_mb} MiB")
-        options = dict(request.query.items())
-        if request.content_type == "multipart/form-data":
-            photo = b""
-            async for part in await request.multipart():
-                if not isinstance(part, BodyPartReader):
-                    raise Problem("bad_request", "a part in a part")
-                data = await self._collect(part, limit if part.name == "photo" else 4096)
-                if part.name == "photo":
-                    photo = data
-                else:
-                    options[part.name or ""] = data.decode("utf-8", "replace")
-            return photo, options
-        if request.content_type not in _IMAGES:
-            raise Problem("unsupported_content")
-        return await self._collect(request.content, limit), options
-
-    async def _collect(self, source: Any, limit: int) -> bytes:
-        """All bytes of a part or body, counted as they come."""
-        read = source.read_chunk if isinstance(source, BodyPartReader) else source.readany
-        chunks: list[bytes] = []
-        size = 0
-        while True:
-            try:
-                chunk = await asyncio.wait_for(read(), _STALL)
-            except TimeoutError:
-                raise Problem("upload_too_slow") from None
-            if not chunk:
-                return b"".join(chunks)
-            size += len(chunk)
-            if size > limit:
-                raise Problem("too_large", f"the limit is {self.options.upload_mb} MiB")
-            chunks.append(chunk)
 
 
 def make_app(service: Service) -> web.Application:
     """The application of a service; it starts and stops the workers."""
-    options = service.options
-    guard = Guard(service.clients, hosts_of(options.port, options.names))
-    app = web.Application(middlewares=[guard.__call__], client_max_size=0)
+    guard = Guard(service.clients, hosts_of(service.options.port, service.options.names))
+    app = web.Application(middlewares=[service.figures.count, guard.__call__], client_max_size=0)
     app.on_response_prepare.append(guard.finish)
+    add = app.router.add_route
     for path, kind in (("/", "text/html"), ("/page.js", "text/javascript"), ("/page.css", "text/css")):
-        app.router.add_get(path, _static(path[1:] or "index.html", kind))
-    app.router.add_get("/v1/openapi.json", _static("openapi.json", "application/json"))
-    app.add_routes([
-        web.get("/v1/health", service.health), web.post("/v1/pair", service.pair),
-        web.get("/v1/status", service.status), web.get("/v1/metrics", service.metrics),
-        web.get("/v1/clients", service.list_clients), web.delete("/v1/clients/{id}", service.revoke),
-        web.get("/v1/prompts", service.prompts), web.get("/v1/levels", service.levels),
-        web.post("/v1/jobs", service.create), web.get("/v1/jobs/{id}", service.show),
-        web.get("/v1/jobs/{id}/events", service.events), web.get("/v1/jobs/{id}/result", service.result),
-        web.get("/v1/jobs/{id}/preview", service.preview), web.delete("/v1/jobs/{id}", service.delete),
-        web.post("/v1/protect", service.protect),
-    ])  # fmt: skip
+        add("GET", path, _static(path[1:] or "index.html", kind))
+    add("GET", "/v1/openapi.json", _static("openapi.json", "application/json"))
+    for method, path, handler in (
+        ("GET", "/v1/health", service.health), ("POST", "/v1/pair", service.pair),
+        ("GET", "/v1/status", service.status), ("GET", "/v1/metrics", service.metrics),
+        ("GET", "/v1/clients", service.list_clients), ("DELETE", "/v1/clients/{id}", service.revoke),
+        ("GET", "/v1/prompts", service.prompts), ("GET", "/v1/levels", service.levels),
+        ("POST", "/v1/jobs", service.create), ("POST", "/v1/protect", service.protect),
+        ("GET", "/v1/jobs/{id}", service.show), ("DELETE", "/v1/jobs/{id}", service.delete),
+        ("GET", "/v1/jobs/{id}/events", service.events), ("GET", "/v1/jobs/{id}/result", service.result),
+        ("GET", "/v1/jobs/{id}/preview", service.preview),
+    ):  # fmt: skip
+        add(method, path, handler, expect_handler=later)
 
     async def work(app: web.Application) -> AsyncIterator[None]:
         service.crew.start()
@@ -289,81 +217,54 @@ def make_app(service: Service) -> web.Application:
     return app
 
 
-async def _stream(job: Job, seen: int) -> AsyncIterator[str]:
-    while True:
+async def _events(job: Job, seen: int) -> AsyncIterator[str]:
+    while not (job.over and job.number <= seen):
         try:
             await asyncio.wait_for(job.change(seen), _BEAT)
         except TimeoutError:
             yield ": still there\n\n"
             continue
         seen = job.number
-        yield f"id: {seen}\nevent: {job.state}\ndata: {dumps(job.status())}\n\n"
-        if job.over:
-            return
-
-
-def _settings(options: dict[str, str]) -> dict[str, Any]:
-    """What was asked for, checked, as a worker wants it.  Raises Problem."""
-    unknown = sorted(set(options) - set(OPTIONS))
-    if unknown:
-        raise Problem("bad_option", f"an option is unknown: there are {', '.join(OPTIONS)}")
-    wanted: dict[str, Any] = dict(options)
-    try:
-        if "seed" in wanted:
-            wanted["seed"] = int(wanted["seed"])
-        if "target" in wanted and wanted["target"] != AUTO:
-            wanted["target"] = int(wanted["target"])
-        if wanted.get("prompt", NO_PROMPT) not in (NO_PROMPT, AUTO):
-            wanted["prompt"] = resolve(wanted["prompt"])
-        if "source_text" in wanted:
-            wanted["source_text"] = resolve(wanted["source_text"])
-        settings = Settings(**wanted)
-    except ConfigError as error:
-        raise Problem("bad_option", str(error)) from None
-    except ValueError:
-        raise Problem("bad_option", "seed and target are whole numbers") from None
-    return {f.name: getattr(settings, f.name) for f in fields(settings)}
+        yield f"id: {seen}\nevent: {job.state}\ndata: {json.dumps(job.status())}\n\n"
 
 
 def _result(job: Job) -> Result:
+    """Raises Problem where there is none."""
     if job.result is not None:
         return job.result
     if job.expired:
         raise Problem("expired")
-    raise job.failure() if job.over else Problem("not_ready")
+    raise Problem(job.code, job.detail) if job.over else Problem("not_ready")
 
 
-def _photo(job: Job) -> web.Response:
+async def _photo(request: web.Request, job: Job) -> web.StreamResponse:
     result = _result(job)
-    kind = _MIME[result.report["photo"]["format"]]
-    return web.Response(body=result.data, content_type=kind, headers={"X-Job": job.id})
+    return await _send(request, result.data, _MIME[result.report["photo"]["format"]], {"X-Job": job.id})
+
+
+async def _send(
+    request: web.Request, data: bytes | bytearray, kind: str, headers: dict[str, str] | None = None
+) -> web.StreamResponse:
+    """Bytes, a piece at a time."""
+    response = web.StreamResponse(headers={"Content-Type": kind, **(headers or {})})
+    response.content_length = len(data)
+    await response.prepare(request)
+    view = memoryview(data)
+    with suppress(ConnectionError):
+        for start in range(0, len(data), _PIECE):
+            await response.write(view[start : start + _PIECE])
+        await response.write_eof()
+    return response
 
 
 def _json(value: object, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(text=dumps(value), status=status, content_type="application/json", headers=headers)
-
-
-async def _small_json(request: web.Request) -> dict[str, Any]:
-    """A JSON body of a few lines.  Raises Problem."""
-    data = b""
-    while chunk := await asyncio.wait_for(request.content.readany(), _STALL):
-        data += chunk
-        if len(data) > 4096:
-            raise Problem("too_large")
-    try:
-        value = json.loads(data)
-    except ValueError:
-        raise Problem("bad_request", "this is no JSON") from None
-    if not isinstance(value, dict):
-        raise Problem("bad_request", "give a JSON object")
-    return value
+    return web.Response(text=json.dumps(value), status=status, content_type="application/json", headers=headers)
 
 
 def _static(name: str, kind: str) -> Any:
     data = files("server").joinpath("page", name).read_bytes()
-    tag = hashlib.sha256(data).hexdigest()[:16]
 
     async def serve(request: web.Request) -> web.Response:
-        return web.Response(body=data, content_type=kind, charset="utf-8", headers={"ETag": f'"{tag}"'})
+        return web.Response(body=data, content_type=kind, charset="utf-8")
 
     return serve

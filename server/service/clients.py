@@ -9,6 +9,7 @@ import os
 import secrets
 import stat
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -42,17 +43,15 @@ class Clients:
         self._path = path
         self._known = {client.id: client for client in _load(path)}
         self._wrong: list[float] = []
+        #: Shows a code to whoever sits at the console.
+        self.show: Callable[[str], None] = lambda code: None
         self.renew()
 
     def renew(self) -> None:
         """A new code; the old one is of no more use."""
         self.code = "".join(secrets.choice(_LETTERS) for _ in range(_LENGTH))
         self._code_ends = time.monotonic() + CODE_SECONDS
-
-    @property
-    def code_lives(self) -> bool:
-        """Whether the code can still be used."""
-        return time.monotonic() < self._code_ends
+        self.show(self.code)
 
     def pair(self, code: str, *, name: str, origin: str) -> tuple[str, Client]:
         """A new client's token, seen here for the only time.  Raises Problem: too many attempts, or a wrong code."""
@@ -61,8 +60,10 @@ class Clients:
         if len(self._wrong) >= _ATTEMPTS:
             raise Problem("too_many_attempts", headers={"Retry-After": str(int(_WINDOW))})
         given = code.strip().upper().replace("-", "").encode()
-        if not hmac.compare_digest(given, self.code.encode()) or not self.code_lives:
+        if now > self._code_ends or not hmac.compare_digest(given, self.code.encode()):
             self._wrong.append(now)
+            if now > self._code_ends:
+                self.renew()
             raise Problem("bad_code")
         self.renew()
         token = secrets.token_urlsafe(32)

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import sys
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from server.service import wire
-from server.service.jobs import Job, Queue, Result
+from server.service.jobs import Job, Photo, Queue, Result
+from server.service.log import note
+from server.service.options import Options
+from server.service.problems import CODES
 
 #: Seconds that a worker has to answer a cancel or to end before it is killed.
 GRACE = 5.0
+#: Bytes of a result that are read at a time.
+_PIECE = 1 << 18
+#: A worker that died at its start so many times in a row is of no use; photos do not wait for it.
+_ATTEMPTS = 3
+NOTHING = Photo()
 #: Seconds before a worker that died at its start is started again, doubled each time up to the last.
 _PAUSES = (0.5, 30.0)
 
@@ -22,17 +31,25 @@ class Ended(Exception):
     """The worker is no more."""
 
 
+class Unusable(Exception):
+    """The worker cannot load its networks: the message says what is missing."""
+
+
 class Worker:
     """One process, `server.service.worker`."""
 
-    def __init__(self, command: Sequence[str]) -> None:
-        self._command = command
+    def __init__(self, command: Sequence[str], *, errors: int = asyncio.subprocess.DEVNULL) -> None:
+        """`errors` is where its standard error goes: libraries may say there what they read in a photo."""
+        self._command, self._errors = command, errors
         self._process: asyncio.subprocess.Process | None = None
 
     @classmethod
-    def of(cls, device: str, memory_mb: int) -> Worker:
-        """The worker that protects photos."""
-        return cls((sys.executable, "-m", "server.service.worker", "--device", device, "--memory-mb", str(memory_mb)))
+    def of(cls, options: Options) -> Worker:
+        """One of the workers that protect photos; they share the processor's cores."""
+        threads = max(1, (os.cpu_count() or 1) // options.workers) if options.workers > 1 else 0
+        values = {"--device": options.device, "--threads": str(threads), "--memory-mb": str(options.memory_mb)}
+        command = (sys.executable, "-m", "server.service.worker", *(part for pair in values.items() for part in pair))
+        return cls(command)
 
     @property
     def pid(self) -> int | None:
@@ -41,29 +58,35 @@ class Worker:
 
     async def start(self) -> None:
         """Start the process.  It is of no terminal's group: Ctrl-C ends the server, which ends it."""
+        pipe = asyncio.subprocess.PIPE
         self._process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=True
+            *self._command, stdin=pipe, stdout=pipe, stderr=self._errors, start_new_session=True
         )
 
-    async def send(self, header: dict[str, Any], body: bytes = b"") -> None:
+    async def send(self, header: dict[str, Any], photo: Photo = NOTHING) -> None:
         """Raises Ended where there is nobody to send to."""
         if self._process is None or self._process.stdin is None:
             raise Ended
         try:
-            self._process.stdin.write(wire.pack(header, body))
-            self._process.stdin.write(body)
-            await self._process.stdin.drain()
+            self._process.stdin.write(wire.pack(header, photo.size))
+            for piece in photo.pieces:
+                self._process.stdin.write(piece)
+                await self._process.stdin.drain()
         except (ConnectionError, RuntimeError) as error:
             raise Ended from error
 
-    async def receive(self) -> wire.Frame:
+    async def receive(self) -> tuple[dict[str, Any], bytearray]:
         """The next frame.  Raises Ended at the end of them, or where one is none."""
         if self._process is None or self._process.stdout is None:
             raise Ended
+        stream = self._process.stdout
         try:
-            header, body = wire.sizes(await self._process.stdout.readexactly(wire.PREFIX))
-            text = await self._process.stdout.readexactly(header)
-            return wire.parse(text), await self._process.stdout.readexactly(body)
+            header_size, size = wire.sizes(await stream.readexactly(wire.PREFIX))
+            header = wire.parse(await stream.readexactly(header_size))
+            body = bytearray()
+            while len(body) < size:
+                body += await stream.readexactly(min(_PIECE, size - len(body)))
+            return header, body
         except (asyncio.IncompleteReadError, ConnectionError, ValueError) as error:
             raise Ended from error
 
@@ -106,39 +129,46 @@ class Crew:
         await asyncio.gather(*(worker.stop() for worker in self._workers))
 
     async def _keep(self, number: int, worker: Worker) -> None:
+        """Have one worker at work for ever, whatever becomes of its process."""
         pause, longest = _PAUSES
+        failures = 0
         while True:
-            begun = time.monotonic()
             self.states[number] = "starting"
-            await worker.start()
-            with suppress(Ended):
-                await self._until_ready(number, worker)
+            try:
+                await worker.start()
+                await self._until_ready(worker)
+                failures, pause = 0, _PAUSES[0]
                 while True:
                     self.states[number] = "ready"
                     job = await self._queue.get()
                     self.states[number] = "busy"
                     await self._do(worker, job)
+            except (Ended, OSError):
+                failures += self.states[number] == "starting"
+            except Unusable as error:
+                failures, self.trouble = _ATTEMPTS, str(error)
             await worker.stop()
+            note("worker", logging.WARNING, state="ended", was=self.states[number])
             self.restarts += 1
-            if time.monotonic() - begun > 60 or self.states[number] == "busy":
-                pause = _PAUSES[0]
-            if self.states[number] != "unusable":
-                self.states[number] = "starting"
+            self.states[number] = "unusable" if failures >= _ATTEMPTS else "starting"
+            self._let_down()
             await asyncio.sleep(pause)
             pause = min(2 * pause, longest)
 
-    async def _until_ready(self, number: int, worker: Worker) -> None:
-        """A photo that waits while no worker can be had fails with what is missing."""
+    async def _until_ready(self, worker: Worker) -> None:
+        """Return when its networks are loaded.  Raises Unusable where they cannot be, Ended where it died."""
         header, _ = await worker.receive()
-        if header["event"] == "ready":
-            self.trouble = ""
-            return
-        self.states[number], self.trouble = "unusable", header.get("detail", "")
-        while len(self._queue):
-            job = await self._queue.get()
-            job.end("failed", code="models_missing", detail=self.trouble)
-            self._on_end(job)
-        raise Ended
+        if header.get("event") != "ready":
+            raise Unusable(str(header.get("detail", "")))
+        self.trouble = ""
+        note("worker", state="ready", device=str(header.get("device")))
+
+    def _let_down(self) -> None:
+        """Photos that wait while no worker can be had fail with what is missing."""
+        if set(self.states) == {"unusable"}:
+            for job in self._queue.clear():
+                job.end("failed", code="models_missing", detail=self.trouble or "the worker dies at its start")
+                self._on_end(job)
 
     async def _do(self, worker: Worker, job: Job) -> None:
         """One job.  Raises Ended where the worker does not outlive it."""
@@ -168,23 +198,30 @@ class Crew:
             self._on_end(job)
 
     async def _follow(self, worker: Worker, job: Job) -> None:
+        """Hear of a job until it is over.  Raises Ended where the worker dies, or talks nonsense."""
         await worker.send({"do": "protect", "job": job.id, "settings": job.settings}, job.photo)
-        preview = b""
+        preview = bytearray()
         while True:
             header, body = await worker.receive()
-            if header.get("job") != job.id:
-                continue
-            event = header["event"]
-            if event == "progress":
-                if not job.over:
+            try:
+                if header["job"] != job.id:
+                    continue
+                event = header["event"]
+                if event == "progress":
                     job.progress(header)
-            elif event == "preview":
-                preview = body
-            elif event == "done":
-                job.end("done", result=Result(body, preview, header["report"]))
-                return
-            elif event == "cancelled":
-                return  # whoever asked for it says why
-            else:
-                job.end("failed", code=header["code"], detail=header["detail"])
-                return
+                elif event == "preview":
+                    preview = body
+                elif event == "done":
+                    return job.end("done", result=Result(body, preview, header["report"]))
+                elif event == "cancelled":
+                    return None  # whoever asked for it says why
+                else:
+                    if header["where"]:
+                        note("error", logging.ERROR, where=header["where"])
+                    return job.end("failed", code=_known(header["code"]), detail=header["detail"])
+            except (LookupError, TypeError, ValueError, AttributeError) as error:
+                raise Ended from error
+
+
+def _known(code: str) -> str:
+    return code if code in CODES else "internal"

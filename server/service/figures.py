@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+import time
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from server.service.jobs import Job
+from server.service.log import note
 
 if TYPE_CHECKING:
     from server.service.app import Service
@@ -26,6 +31,9 @@ class Figures:
             buckets=_SECONDS,
             registry=self._registry,
         )
+        self._requests = Counter(
+            "clip2protect_requests", "Requests that were answered", ["route", "status"], registry=self._registry
+        )
         self._gauges = {
             name: Gauge(f"clip2protect_{name}", text, registry=self._registry)
             for name, text in (
@@ -35,6 +43,20 @@ class Figures:
                 ("clients", "Clients that are paired"),
             )
         }
+
+    @web.middleware
+    async def count(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """Count a request by its route, which holds no id, and the answer's status."""
+        begun = time.monotonic()
+        response = await handler(request)
+        resource = request.match_info.route.resource
+        route = "none" if resource is None else resource.canonical
+        self._requests.labels(route, str(response.status)).inc()
+        seconds = round(time.monotonic() - begun, 4)
+        note("request", logging.DEBUG, method=request.method, route=route, status=response.status, seconds=seconds)
+        return response
 
     def ended(self, job: Job) -> None:
         """Count a job."""

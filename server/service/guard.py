@@ -6,19 +6,21 @@ own; so neither the address nor the browser's good will counts, only a token.
 
 from __future__ import annotations
 
-import json
+import logging
+import traceback
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
 from server.service.clients import Client, Clients
+from server.service.log import note
 from server.service.problems import BY_STATUS, Problem
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 #: The client that asks, for handlers.
 CALLER = web.RequestKey("caller", Client)
 #: What needs no token: the page and what it is made of, health, pairing.
-OPEN = frozenset({"/", "/page.js", "/page.css", "/icon.svg", "/v1/health", "/v1/pair"})
+OPEN = frozenset({"/", "/page.js", "/page.css", "/v1/health", "/v1/pair"})
 #: A header that no plain web form can send.
 HEADER = "X-Clip2Protect"
 _EXTENSIONS = ("chrome-extension://", "moz-extension://", "safari-web-extension://")
@@ -51,6 +53,11 @@ class Guard:
                 raise
             allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
             return Problem(BY_STATUS.get(error.status, "internal"), headers=allow).response()
+        except Exception as error:  # where, not what: a message may hold a name
+            frames = traceback.extract_tb(error.__traceback__)[-3:]
+            where = [f"{frame.name}:{frame.lineno}" for frame in frames]
+            note("error", logging.ERROR, kind=type(error).__name__, where=where)
+            return Problem("internal").response()
 
     def _check_where(self, request: web.Request) -> None:
         hosts = request.headers.getall("Host", [])
@@ -105,8 +112,3 @@ class Guard:
 def hosts_of(port: int, names: tuple[str, ...]) -> frozenset[str]:
     """Values of Host for a server on this port: the loopback's, and configured names."""
     return frozenset(f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]", *names))
-
-
-def dumps(value: object) -> str:
-    """JSON that a browser takes for nothing else."""
-    return json.dumps(value, allow_nan=False)

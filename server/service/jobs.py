@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import secrets
 import time
 from collections import OrderedDict, deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from server.service.problems import CODES, Problem
+from server.service.problems import Problem
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
-#: Stages of a face in their order, and the part of its time that each takes.
-STAGES = {"invert": 0.3, "tune": 0.0, "search": 0.7}
+#: Jobs that are remembered, whatever became of them; the eldest that are over go first.
+REMEMBERED = 4096
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo as it came, in pieces that are never joined (that would hold up the event loop), and its sha256."""
+
+    pieces: tuple[bytes, ...] = ()
+    digest: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes."""
+        return sum(map(len, self.pieces))
 
 
 @dataclass(frozen=True)
 class Result:
-    """A protected photo, the picture of before and after, and the engines' report."""
+    """A protected photo, the picture of before and after (PNG), and the engines' report."""
 
-    data: bytes
-    preview: bytes
+    data: bytes | bytearray
+    preview: bytes | bytearray
     report: dict[str, Any]
 
     @property
@@ -32,20 +44,28 @@ class Result:
         return len(self.data) + len(self.preview)
 
 
+@dataclass
+class FaceStatus:
+    """One face of a job: `state` is waiting, working or done; `similarity` as in `engines.pipeline.Event`."""
+
+    state: str = "waiting"
+    stage: str = ""
+    progress: float = 0.0
+    similarity: float | None = None
+
+
 @dataclass(eq=False)
 class Job:
     """One photo on its way.  All of it lives on the event loop."""
 
     client: str
     settings: dict[str, Any]
-    photo: bytes
+    photo: Photo
+    key: str
     id: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     state: State = "queued"
-    stage: str = ""
     face: int = 0
-    faces: int = 0
-    fraction: float = 0.0
-    similarity: float | None = None
+    faces: list[FaceStatus] = field(default_factory=list)
     code: str = ""
     detail: str = ""
     result: Result | None = None
@@ -72,25 +92,30 @@ class Job:
         self._changed = asyncio.Event()
 
     def end(self, state: State, *, code: str = "", detail: str = "", result: Result | None = None) -> None:
-        """The last change; the photo is let go."""
+        """The last change; the photo is let go.  Nothing happens to a job that is over."""
         if not self.over:
-            fraction = 1.0 if state == "done" else self.fraction
-            self.photo = b""
-            self.update(state=state, code=code, detail=detail, result=result, ended=time.time(), fraction=fraction)
+            self.photo = Photo()
+            self.update(state=state, code=code, detail=detail, result=result, ended=time.time())
+
+    def drop_result(self) -> None:
+        """Let the result go; whoever asks for it is told so."""
+        if self.result is not None:
+            self.update(result=None, expired=True)
 
     def progress(self, event: dict[str, Any]) -> None:
-        """A step of the engines."""
-        before, share = 0.0, 0.0
-        for stage, part in STAGES.items():
-            if stage == event["stage"]:
-                share = part * event["done"] / max(event["total"], 1)
-                break
-            before += part
-        else:
-            before = 1.0
-        face, faces = event["face"], max(event["faces"], 1)
-        fraction = max(self.fraction, min(0.99, (face - 1 + before + share) / faces))
-        self.update(stage=event["stage"], face=face, faces=faces, fraction=fraction, similarity=event["similarity"])
+        """A step of the engines: the fields of `engines.pipeline.Event`.  A job that is over does not change."""
+        if self.over:
+            return
+        if not self.faces:
+            self.faces = [FaceStatus() for _ in range(event["faces"])]
+        for number, face in enumerate(self.faces, 1):
+            if number < event["face"]:
+                face.state, face.progress = "done", 1.0
+            elif number == event["face"]:
+                progress = max(face.progress, _part(self.settings, event["stage"], event["done"], event["total"]))
+                similarity = face.similarity if event["similarity"] is None else event["similarity"]
+                self.faces[number - 1] = FaceStatus("working", event["stage"], progress, similarity)
+        self.update(face=event["face"])
 
     async def change(self, seen: int) -> None:
         """Return when there is more than change number `seen`."""
@@ -99,10 +124,13 @@ class Job:
 
     def status(self) -> dict[str, Any]:
         """What a client may see of it, ready for JSON."""
+        now = self.faces[self.face - 1] if self.face else FaceStatus()
+        part = sum(face.progress for face in self.faces) / max(len(self.faces), 1)
         status: dict[str, Any] = {
-            "id": self.id, "state": self.state, "stage": self.stage, "face": self.face, "faces": self.faces,
-            "progress": round(self.fraction, 4), "similarity": self.similarity, "created": self.created,
-            "ended": self.ended, "cached": self.cached, "expired": self.expired,
+            "id": self.id, "state": self.state, "stage": now.stage, "face": self.face,
+            "faces": [vars(face) for face in self.faces],
+            "progress": 1.0 if self.state == "done" else min(0.99, round(part, 4)), "similarity": now.similarity,
+            "created": self.created, "ended": self.ended, "cached": self.cached, "expired": self.expired,
         }  # fmt: skip
         if self.code:
             status["error"] = Problem(self.code, self.detail).body()
@@ -110,31 +138,46 @@ class Job:
             status["report"] = self.result.report
         return status
 
-    def failure(self) -> Problem:
-        """Why there is no result."""
-        return Problem(self.code if self.code in CODES else "internal", self.detail)
+
+def _part(settings: dict[str, Any], stage: str, done: int, total: int) -> float:
+    """Part of a face's work that is done: its stages take about so many seconds on two cores of a CPU."""
+    generator, chosen = settings["render"] == "generator", "auto" in (settings["prompt"], settings["target"])
+    seconds = {
+        "invert": 1.6, "tune": 72.0 if generator else 0.0, "choose": 17.0 if chosen else 0.0,
+        "search": 23.0 if generator else 10.0, "render": 0.5,
+    }  # fmt: skip
+    stages = list(seconds)
+    before = sum(seconds[name] for name in stages[: stages.index(stage)])
+    return (before + seconds[stage] * done / max(total, 1)) / sum(seconds.values())
 
 
 class Queue:
     """Waiting jobs, bounded in number and bytes; clients take turns, each with its jobs in order."""
 
     def __init__(self, length: int, size: int) -> None:
-        self.length, self.size = length, size
+        """`length` is the most jobs, `size` the most bytes of photos that wait or are being received."""
+        self._length, self._size = length, size
         self._waiting: OrderedDict[str, deque[Job]] = OrderedDict()
         self._some = asyncio.Event()
+        self._receiving = 0
 
     def __len__(self) -> int:
         return sum(len(jobs) for jobs in self._waiting.values())
 
-    def check(self, more: int = 0) -> None:
-        """Raises Problem `queue_full` where a photo of so many bytes has no room."""
-        held = sum(len(job.photo) for jobs in self._waiting.values() for job in jobs)
-        if len(self) >= self.length or held + more > self.size:
+    def receive(self, more: int) -> None:
+        """Count bytes of a photo that comes in (negative: it is here, or gave up).
+
+        Raises Problem `queue_full` where they, or the job that they will be, have no room.
+        """
+        held = sum(job.photo.size for jobs in self._waiting.values() for job in jobs)
+        if more >= 0 and (len(self) >= self._length or held + self._receiving + more > self._size):
             raise Problem("queue_full", headers={"Retry-After": "10"})
+        self._receiving += more
 
     def put(self, job: Job) -> None:
-        """Raises as `check`."""
-        self.check(len(job.photo))
+        """Raises as `receive`."""
+        self.receive(job.photo.size)
+        self.receive(-job.photo.size)
         self._waiting.setdefault(job.client, deque()).append(job)
         self._some.set()
 
@@ -146,10 +189,15 @@ class Queue:
                 del self._waiting[client]
                 if jobs:
                     self._waiting[client] = jobs
-                if not job.over:
-                    return job
+                return job
             self._some.clear()
             await self._some.wait()
+
+    def clear(self) -> list[Job]:
+        """Forget all jobs that wait, and return them."""
+        jobs = [job for waiting in self._waiting.values() for job in waiting]
+        self._waiting.clear()
+        return jobs
 
     def drop(self, job: Job) -> None:
         """Forget a job that waits; nothing happens where it does not."""
@@ -160,35 +208,47 @@ class Queue:
                 del self._waiting[job.client]
 
 
-class Results:
-    """Results by what was asked, in memory, the least lately asked for go first."""
+class Jobs:
+    """Every job that is remembered, and with them the results, bounded in bytes and in time."""
 
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self._known: OrderedDict[str, tuple[float, Result]] = OrderedDict()
+    def __init__(self, size: int, keep: float) -> None:
+        """`size` is the most bytes of results, `keep` the seconds that one is kept."""
+        self._size, self._keep = size, keep
+        self._known: OrderedDict[str, Job] = OrderedDict()
 
-    @staticmethod
-    def key(photo: bytes, settings: dict[str, Any]) -> str:
-        """What makes two requests the same."""
-        asked = json.dumps(settings, sort_keys=True).encode()
-        return hashlib.sha256(hashlib.sha256(photo).digest() + asked).hexdigest()
+    def __iter__(self) -> Iterator[Job]:
+        return iter(self._known.values())
 
-    def get(self, key: str) -> Result | None:
-        """The result, if it is kept."""
-        if key not in self._known:
-            return None
-        self._known.move_to_end(key)
-        return self._known[key][1]
+    def add(self, job: Job) -> None:
+        """Remember a job."""
+        self._known[job.id] = job
+        self.tidy()
 
-    def put(self, key: str, result: Result) -> None:
-        """Keep a result, if there is room for it at all."""
-        self._known.pop(key, None)
-        self._known[key] = time.monotonic(), result
-        while sum(kept.size for _, kept in self._known.values()) > self.size:
-            self._known.popitem(last=False)
+    def find(self, number: str, client: str) -> Job:
+        """A client's job.  Raises Problem where there is none, or it is another's."""
+        job = self._known.get(number)
+        if job is None or job.client != client:
+            raise Problem("not_found")
+        return job
 
-    def expire(self, seconds: float) -> None:
-        """Drop what is older."""
-        oldest = time.monotonic() - seconds
-        for key in [key for key, (since, _) in self._known.items() if since < oldest]:
-            del self._known[key]
+    def same(self, key: str) -> Result | None:
+        """The result of a job that asked for the same: content addresses it."""
+        return next((j.result for j in reversed(self._known.values()) if j.key == key and j.result is not None), None)
+
+    def tidy(self) -> None:
+        """Let go what is too old or too much; the latest result stays, however large."""
+        now, held, seen = time.time(), 0, set[int]()
+        over = [job for job in self._known.values() if job.ended is not None]
+        over.sort(key=lambda job: job.ended or 0, reverse=True)
+        for job in over:
+            age = now - (job.ended or now)
+            if job.result is not None:
+                held += 0 if id(job.result) in seen else job.result.size
+                seen.add(id(job.result))
+                if age > self._keep or (held > self._size and len(seen) > 1):
+                    job.drop_result()
+            if age > 4 * self._keep:
+                del self._known[job.id]
+        excess = max(0, len(self._known) - REMEMBERED)
+        for job in reversed(over[-excess:] if excess else ()):
+            self._known.pop(job.id, None)

@@ -5,18 +5,45 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
 from engines.errors import ConfigError
-from server.service.app import Options
 
 #: Name of an environment variable: this, and the option in capitals.
 PREFIX = "CLIP2PROTECT_SERVER_"
 _APP = "clip2protect"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a server behaves.
+
+    `names`: host names besides the loopback's that it answers to.  `workers`: photos at a time.
+    `queue_length`, `queue_mb`: photos that may wait, and their MiB.  `upload_mb`: largest photo, MiB.
+    `job_seconds`: longest time that a photo may take.  `keep_seconds`, `keep_mb`: how long results are kept,
+    and how much of them.  `cache`: whether a result that is kept answers for the same photo and options.
+    `memory_mb`: memory that a worker may take for data, on a CPU; 0 for three quarters of the machine's.
+    `clients`: the file of those that are paired.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8765
+    names: tuple[str, ...] = ()
+    device: str = "auto"
+    workers: int = 1
+    queue_length: int = 128
+    queue_mb: int = 512
+    upload_mb: int = 64
+    job_seconds: float = 300.0
+    keep_seconds: float = 900.0
+    keep_mb: int = 256
+    cache: bool = True
+    memory_mb: int = 0
+    clients: Path = field(default_factory=Path)
 
 
 @dataclass(frozen=True)
@@ -73,26 +100,31 @@ def _read(path: Path) -> dict[str, Any]:
 def _parse(text: str, kind: type, name: str) -> Any:
     if kind is tuple:
         return tuple(part.strip() for part in text.split(",") if part.strip())
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise ConfigError(f"{name} must be true or false, not {text!r}")
+        return text.lower() == "true"
     try:
         return kind(text)
     except ValueError:
-        raise ConfigError(f"{name} is no {'number' if kind is not str else 'text'}: {text!r}") from None
+        raise ConfigError(f"{name} must be a number, not {text!r}") from None
 
 
 def _check(value: Any, kind: type, name: str) -> Any:
     if kind is tuple and isinstance(value, list) and all(isinstance(part, str) for part in value):
         return tuple(value)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    if kind is float and type(value) is int:
         return float(value)
-    if not isinstance(value, kind) or isinstance(value, bool):
+    if type(value) is not kind:
         raise ConfigError(f"{name} has a value that cannot be used: {value!r}")
     return value
 
 
 def _validate(values: Mapping[str, Any]) -> None:
     for name, value in values.items():
-        if isinstance(value, (int, float)) and value < (0 if name in ("port", "cache_mb", "memory_mb") else 1):
-            raise ConfigError(f"{name} must be 1 or more, not {value}")
+        least = 0 if name in ("port", "memory_mb") else 1
+        if type(value) in (int, float) and not least <= value < 1 << 31:
+            raise ConfigError(f"{name} must be {least} or more, not {value}")
     if values["port"] > 65535:
         raise ConfigError(f"port must be at most 65535, not {values['port']}")
     if values["device"] not in ("auto", "cpu", "cuda"):

@@ -11,7 +11,7 @@ from aiohttp import web
 CODES: dict[str, tuple[int, str]] = {
     "bad_request": (400, "The request cannot be understood"),
     "bad_option": (400, "An option has a value that cannot be used"),
-    "bad_code": (401, "The pairing code is wrong or has been used: read the new one on the server's console"),
+    "bad_code": (401, "The pairing code is wrong or too old: the server's console shows the one that counts"),
     "unpaired": (401, "This client is not paired with the server: pair it with the code on the server's console"),
     "forbidden_host": (403, "The request names a host that is not this server"),
     "forbidden_origin": (403, "This web page may not talk to the server"),
@@ -19,23 +19,23 @@ CODES: dict[str, tuple[int, str]] = {
     "wrong_origin": (403, "The token belongs to another client"),
     "not_found": (404, "There is no such thing here"),
     "method_not_allowed": (405, "This cannot be done here"),
-    "upload_too_slow": (408, "The upload stalled"),
+    "upload_too_slow": (408, "The upload took too long"),
     "not_ready": (409, "The job has no result yet"),
-    "job_failed": (409, "The job ended without a result"),
-    "expired": (410, "The result has expired: send the photo again"),
-    "too_large": (413, "The photo is larger than the server takes"),
+    "cancelled": (409, "The job was cancelled"),
+    "expired": (410, "The result is no longer kept: send the photo again"),
+    "too_large": (413, "This is larger than the server takes"),
     "unsupported_content": (415, "Send the photo as the body with its image type, or as multipart with the header"
                                  " X-Clip2Protect"),
     "bad_image": (422, "The photo cannot be read"),
     "no_face": (422, "No face was found"),
-    "too_many_attempts": (429, "Too many attempts: wait a little"),
+    "too_many_attempts": (429, "Too many attempts: wait a minute"),
     "queue_full": (429, "Too many photos are waiting: try again later"),
-    "internal": (500, "Something unforeseen happened"),
-    "models_missing": (503, "The networks cannot be had: see `clip2protect doctor`"),
+    "internal": (500, "Something unforeseen happened: the server's log says where"),
     "worker_failed": (502, "The worker died at this photo: it may be too large for the memory"),
+    "models_missing": (503, "The networks cannot be had: see `clip2protect doctor`"),
+    "out_of_memory": (503, "The photo needs more memory than there is: make it smaller or close other programs"),
     "stopping": (503, "The server is stopping"),
     "timeout": (504, "The photo took longer than the server allows"),
-    "cancelled": (409, "The job was cancelled"),
 }  # fmt: skip
 
 
@@ -43,7 +43,7 @@ class Problem(Exception):
     """What a handler raises in place of an answer."""
 
     def __init__(self, code: str, detail: str = "", *, headers: Mapping[str, str] | None = None) -> None:
-        """`code` is one of `CODES`; `detail` is one line that holds no name, token or pixel."""
+        """`code` is one of `CODES`; `detail` is one line that holds no file name, token or pixel."""
         super().__init__(code)
         self.code, self.detail, self.headers = code, detail, dict(headers or {})
 
@@ -64,10 +64,4 @@ class Problem(Exception):
 
 
 #: What aiohttp itself raises -> our code.
-BY_STATUS = {
-    404: "not_found",
-    405: "method_not_allowed",
-    413: "too_large",
-    400: "bad_request",
-    415: "unsupported_content",
-}
+BY_STATUS = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}

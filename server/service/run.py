@@ -11,14 +11,15 @@ from dataclasses import replace
 from aiohttp import web
 
 from engines.errors import ConfigError
-from server.service.app import Options, Service, make_app
+from server.service.app import Service, make_app
 from server.service.crew import Worker
 from server.service.log import note
+from server.service.options import Options
 
-#: Seconds within which a connection must have sent a whole request's head.
-_HEAD = 15.0
-#: Connections at a time.
-_CONNECTIONS = 512
+#: Seconds that a connection may take from one request to the head of the next, or of its first.
+HEAD_SECONDS = 30.0
+#: Connections that wait to be accepted.
+_BACKLOG = 512
 
 
 class Server:
@@ -39,14 +40,14 @@ class Server:
             raise ConfigError(f"cannot listen on {options.host} port {options.port}: {error.strerror}") from None
         options = replace(options, port=listener.getsockname()[1])
         if workers is None:
-            workers = [Worker.of(options.device, options.memory_mb) for _ in range(options.workers)]
+            workers = [Worker.of(options) for _ in range(options.workers)]
         service = Service(options, list(workers))
         runner = web.AppRunner(
-            make_app(service), access_log=None, handle_signals=False, handler_cancellation=True, keepalive_timeout=30,
-            shutdown_timeout=2,
+            make_app(service), access_log=None, handle_signals=False, handler_cancellation=True,
+            keepalive_timeout=HEAD_SECONDS, shutdown_timeout=2,
         )  # fmt: skip
         await runner.setup()
-        await web.SockSite(runner, listener, backlog=_CONNECTIONS).start()
+        await web.SockSite(runner, listener, backlog=_BACKLOG).start()
         host = f"[{options.host}]" if ":" in options.host else options.host
         note("started", port=options.port)
         return cls(service, runner, f"http://{host}:{options.port}")
@@ -57,12 +58,10 @@ class Server:
         return self.service.clients.code
 
     async def stop(self) -> int:
-        """End running jobs and close; how many photos were not finished."""
-        lost = [job for job in self.service.jobs.values() if not job.over]
-        for job in lost:
-            if job.state == "queued":
-                self.service.queue.drop(job)
-                job.end("failed", code="stopping")
+        """End all jobs and close; how many photos were not finished."""
+        lost = [job for job in self.service.jobs if not job.over]
+        for job in self.service.queue.clear():
+            job.end("failed", code="stopping")
         self._sweep.cancel()
         await self.service.crew.stop()
         await self._runner.cleanup()
@@ -71,19 +70,13 @@ class Server:
 
 
 async def _close_idle(runner: web.AppRunner) -> None:
-    """Close connections that never get to a whole request."""
-    since: dict[int, float] = {}
+    """Close connections that do not get to a whole request: aiohttp waits for its first one without end."""
+    since: dict[web.RequestHandler, float] = {}
     while True:
-        await asyncio.sleep(_HEAD / 3)
-        server = runner.server
-        if server is None:
-            continue
-        now, alive = time.monotonic(), {}
-        for handler in server.connections:
-            # A handler that has had a request is aiohttp's to time out.
-            if getattr(handler, "_current_request", None) is None and getattr(handler, "_manager", None) is not None:
-                begun = since.get(id(handler), now)
-                alive[id(handler)] = begun
-                if now - begun > 2 * _HEAD:
-                    handler.force_close()
-        since = alive
+        await asyncio.sleep(HEAD_SECONDS / 3)
+        now = time.monotonic()
+        idle = [c for c in (runner.server.connections if runner.server else []) if c._current_request is None]
+        since = {connection: since.get(connection, now) for connection in idle}
+        for connection, begun in since.items():
+            if now - begun > HEAD_SECONDS:
+                connection.force_close()

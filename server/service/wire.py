@@ -21,10 +21,10 @@ MAX_HEADER, MAX_BODY = 1 << 20, 1 << 30
 Frame = tuple[dict[str, Any], bytes]
 
 
-def pack(header: dict[str, Any], body: bytes = b"") -> bytes:
-    """All of a frame but its body, which need not be copied."""
+def pack(header: dict[str, Any], body: int = 0) -> bytes:
+    """All of a frame but its body, of which this is the length."""
     text = json.dumps(header).encode()
-    return _PREFIX.pack(len(text), len(body)) + text
+    return _PREFIX.pack(len(text), body) + text
 
 
 def sizes(prefix: bytes) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 It reads frames from standard input (`server.service.wire`) and writes them to standard output; whatever else
 prints goes to standard error.  A photo is decoded here and nowhere else, so that what kills a decoder kills
-one job and not the server.
+one job and not the server.  Its memory is limited, so that a photo that takes too much fails alone.
 """
 
 from __future__ import annotations
@@ -15,10 +15,15 @@ import threading
 import traceback
 from typing import Any, BinaryIO
 
+from engines.errors import ConfigError, ImageError, ModelError, NoFaceError, OutputError
+from server.cli.console import out_of_memory, reason
 from server.service import wire
 
-#: Exceptions of the engines -> codes of `problems`.
-_CODES = {"ConfigError": "bad_option", "ImageError": "bad_image", "NoFaceError": "no_face", "OutputError": "bad_image"}
+#: What the engines raise -> code of `problems`.
+_CODES: dict[type[Exception], str] = {
+    ConfigError: "bad_option", ImageError: "bad_image", NoFaceError: "no_face", OutputError: "bad_image",
+    ModelError: "models_missing",
+}  # fmt: skip
 
 
 class Cancelled(Exception):
@@ -28,8 +33,10 @@ class Cancelled(Exception):
 class Worker:
     """Jobs in, progress and results out."""
 
-    def __init__(self, inbox: BinaryIO, outbox: BinaryIO, device: str) -> None:
-        self._inbox, self._outbox, self._device = inbox, outbox, device
+    def __init__(self, inbox: BinaryIO, outbox: BinaryIO, *, device: str, threads: int, memory_mb: int) -> None:
+        """`threads` 0: torch's own choice; `memory_mb` 0: three quarters of the machine's."""
+        self._inbox, self._outbox = inbox, outbox
+        self._device, self._threads, self._memory_mb = device, threads, memory_mb
         self._jobs: queue.Queue[wire.Frame | None] = queue.Queue()
         self._unwanted: set[str] = set()
 
@@ -39,7 +46,7 @@ class Worker:
         try:
             stack = self._load()
         except Exception as error:
-            self._tell({"event": "unusable", "detail": _line(error)})
+            self._tell({"event": "unusable", "detail": reason(error)})
             return
         self._tell({"event": "ready", "device": str(stack.device)})
         while (frame := self._jobs.get()) is not None:
@@ -57,12 +64,18 @@ class Worker:
                 os._exit(0)  # the server is gone: nobody waits for what is being done
 
     def _load(self) -> Any:
-        from engines.runtime import tune_allocator
+        import torch
+
+        from engines.runtime import limit_memory, tune_allocator
         from engines.stack import Stack
 
         tune_allocator()
+        if self._threads:
+            torch.set_num_threads(self._threads)
         stack = Stack.embedded(self._device)
         _ = stack.prompter  # its libraries take seconds to import
+        if stack.device.type == "cpu":  # CUDA reserves more addresses than there is memory
+            limit_memory(self._memory_mb)
         return stack
 
     def _attempt(self, header: dict[str, Any], body: bytes, stack: Any) -> None:
@@ -72,14 +85,8 @@ class Worker:
         except Cancelled:
             self._tell({"event": "cancelled", "job": job})
         except Exception as error:
-            code = next((_CODES[k.__name__] for k in type(error).__mro__ if k.__name__ in _CODES), "internal")
-            if isinstance(error, MemoryError):
-                code = "worker_failed"
-            if code == "internal":
-                traceback.print_tb(error.__traceback__)  # where, not what: a message may hold a name
-            self._tell(
-                {"event": "failed", "job": job, "code": code, "detail": "" if code == "internal" else _line(error)}
-            )
+            code, detail, where = _failure(error)
+            self._tell({"event": "failed", "job": job, "code": code, "detail": detail, "where": where})
         finally:
             self._unwanted.discard(job)
 
@@ -87,6 +94,7 @@ class Worker:
         from engines import imaging
         from engines.config import Settings
         from engines.pipeline import Event, protect
+        from server.cli.compare import comparison
 
         job = header["job"]
 
@@ -103,34 +111,36 @@ class Worker:
         protected = protect(imaging.decode(body), stack, Settings(**header["settings"]), tell)
         if job in self._unwanted:
             raise Cancelled
-        from server.cli.compare import comparison
-
         self._tell({"event": "preview", "job": job}, comparison(protected))
         self._tell({"event": "done", "job": job, "report": protected.report}, protected.data)
 
     def _tell(self, header: dict[str, Any], body: bytes = b"") -> None:
-        self._outbox.write(wire.pack(header, body))
+        self._outbox.write(wire.pack(header, len(body)))
         self._outbox.write(body)
         self._outbox.flush()
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
+def _failure(error: Exception) -> tuple[str, str, list[str]]:
+    """Code, detail and, where nobody foresaw it, the place: a foreign message may hold anything."""
+    for kind, code in _CODES.items():
+        if isinstance(error, kind):
+            return code, " ".join(str(error).split()), []
+    if out_of_memory(error):
+        return "out_of_memory", "", []
+    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    return "internal", "", [type(error).__name__, *(f"{frame.name}:{frame.lineno}" for frame in frames)]
 
 
 def main() -> int:
-    """Parse, keep standard output for frames, limit memory, work."""
+    """Parse, keep standard output for frames, work."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--memory-mb", type=int, default=0, help="most memory that it may take, 0 for any")
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--memory-mb", type=int, default=0)
     args = parser.parse_args()
     outbox = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    if args.memory_mb:
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_DATA, (args.memory_mb << 20, args.memory_mb << 20))
-    Worker(sys.stdin.buffer, outbox, args.device).run()
+    Worker(sys.stdin.buffer, outbox, device=args.device, threads=args.threads, memory_mb=args.memory_mb).run()
     return 0
 
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from server.service.app import Options
 from server.service.crew import Worker
+from server.service.options import Options
 from server.service.run import Server
 
 SCRIPTED = (sys.executable, str(Path(__file__).with_name("scripted.py")))

@@ -1,6 +1,6 @@
 """A worker whose photos say what it does, for what real photos cannot bring about on demand.
 
-    PHOTO = b"echo", b"slow SECONDS", b"die", b"hang", b"deaf", b"no face"; the result is the photo itself.
+PHOTO = b"echo", b"slow SECONDS", b"die", b"hang", b"deaf", b"no face"; the result is the photo itself.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
-from server.service import wire  # noqa: E402
+from server.service import wire
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
         os._exit(0)
 
     def tell(header: dict, body: bytes = b"") -> None:
-        sys.stdout.buffer.write(wire.pack(header, body) + body)
+        sys.stdout.buffer.write(wire.pack(header, len(body)) + body)
         sys.stdout.buffer.flush()
 
     threading.Thread(target=listen, daemon=True).start()
@@ -55,7 +55,7 @@ def work(job: str, photo: bytes, unwanted: set[str], tell) -> None:  # noqa: ANN
     if what == "hang":
         time.sleep(3600)
     if what == "no":
-        tell({"event": "failed", "job": job, "code": "no_face", "detail": "no face was found"})
+        tell({"event": "failed", "job": job, "code": "no_face", "detail": "no face was found", "where": []})
         return
     ends = time.monotonic() + (float(words[1]) if what in ("slow", "deaf") else 0)
     step, steps = 0, 50

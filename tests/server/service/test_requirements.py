@@ -35,7 +35,9 @@ def raw(live: Live, data: bytes, *, ends: bool = True) -> bytes:
 
 
 # 1
-def test_it_listens_on_the_loopback_and_elsewhere_only_when_told(live: Live, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_listens_on_the_loopback_and_elsewhere_only_when_told(
+    live: Live, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert live.server.url == f"http://127.0.0.1:{live.port}"
     for host in ("0.0.0.0", "192.168.1.5", "::"):
         assert main(["serve", "--host", host]) == 2
@@ -77,7 +79,9 @@ def test_a_configured_name_is_taken(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize(("method", "path"), [("GET", "/v1/prompts"), ("POST", "/v1/jobs"), ("GET", "/v1/health")])
 def test_other_origins_are_refused(live: Live, origin: str, method: str, path: str) -> None:
-    assert live.ask(method, path, b"echo" if method == "POST" else None, Origin=origin, **PNG).code == "forbidden_origin"
+    assert (
+        live.ask(method, path, b"echo" if method == "POST" else None, Origin=origin, **PNG).code == "forbidden_origin"
+    )
 
 
 def test_its_own_page_and_paired_extensions_are_taken(live: Live) -> None:
@@ -250,8 +254,8 @@ def test_whoever_leaves_cancels(live: Live) -> None:
     ).encode()
     with socket.create_connection(("127.0.0.1", live.port)) as connection:
         connection.sendall(head)
-        wait_for(lambda: any(j.state == "running" for j in live.server.service.jobs.values()))
-    wait_for(lambda: all(j.state == "cancelled" for j in live.server.service.jobs.values()), 10)
+        wait_for(lambda: any(j.state == "running" for j in live.server.service.jobs))
+    wait_for(lambda: all(j.state == "cancelled" for j in live.server.service.jobs), 10)
 
 
 # 12
@@ -275,9 +279,7 @@ def test_nothing_is_written_and_nothing_is_told(
             b'--b\r\nContent-Disposition: form-data; name="photo"; filename="secret-name.png"\r\n'
             b"Content-Type: image/png\r\n\r\necho secret-pixels\r\n--b--\r\n"
         )
-        answer = live.ask(
-            "POST", "/v1/jobs", body, Content_Type="multipart/form-data; boundary=b", X_Clip2Protect="1"
-        )
+        answer = live.ask("POST", "/v1/jobs", body, Content_Type="multipart/form-data; boundary=b", X_Clip2Protect="1")
         live.until(answer.json["id"], "done")
         live.ask("GET", f"/v1/jobs/{answer.json['id']}/result")
         live.ask("POST", "/v1/jobs?level=secret-level", b"echo", **PNG)

@@ -1,0 +1,139 @@
+"""What comes in: photos, options, small JSON documents; read in pieces, counted as they come."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from aiohttp import BodyPartReader, web
+
+from engines.config import AUTO, NO_PROMPT, Settings
+from engines.errors import ConfigError
+from engines.prompts import resolve
+from server.service.jobs import Photo, Queue
+from server.service.problems import Problem
+
+#: Options of a job, which are fields of `Settings`.
+OPTIONS = ("mode", "level", "faces", "render", "prompt", "source_text", "steps", "seed", "target")
+#: Seconds that a whole upload may take: the sender is on this machine, or near it.
+UPLOAD_SECONDS = 60.0
+_IMAGES = frozenset({"image/jpeg", "image/png", "image/webp", "application/octet-stream"})
+#: Most bytes of a document or of one option, and most steps that may be asked for.
+_SMALL, _STEPS = 4096, 200
+
+
+async def photo_and_options(request: web.Request, queue: Queue, limit_mb: int) -> tuple[Photo, dict[str, Any]]:
+    """The photo, and the `OPTIONS` of its `Settings`, ready for JSON.
+
+    Raises Problem: no room in the queue, too large, too slow, of a type that is not taken, a bad option.
+    """
+    limit = limit_mb << 20
+    queue.receive(0)
+    options = dict(request.query.items())
+    if request.content_type not in _IMAGES | {"multipart/form-data"}:
+        raise Problem("unsupported_content")
+    if (request.content_length or 0) > limit + 16 * _SMALL:
+        raise Problem("too_large", f"the limit is {limit_mb} MiB")
+    _settings(options)
+    received, pieces, digest = 0, [], hashlib.sha256()
+    try:
+        async for name, piece in _pieces(request):
+            queue.receive(len(piece))
+            received += len(piece)
+            if received > limit + 16 * _SMALL:
+                raise Problem("too_large", f"the limit is {limit_mb} MiB")
+            if name == "photo":
+                pieces.append(piece)
+                digest.update(piece)
+            else:
+                options[name] = options.get(name, "") + piece.decode("utf-8", "replace")
+                if len(options[name]) > _SMALL or len(options) > len(OPTIONS):
+                    raise Problem("bad_option", f"there are {', '.join(OPTIONS)}, each a few words")
+        return Photo(tuple(pieces), digest.hexdigest()), _settings(options)
+    finally:
+        queue.receive(-received)
+
+
+async def small_json(request: web.Request) -> dict[str, Any]:
+    """A JSON object of a few lines.  Raises Problem."""
+    data = b""
+    async for _, piece in _pieces(request):
+        data += piece
+        if len(data) > _SMALL:
+            raise Problem("too_large")
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        raise Problem("bad_request", "this is no JSON") from None
+    if not isinstance(value, dict):
+        raise Problem("bad_request", "give a JSON object")
+    return value
+
+
+async def later(request: web.Request) -> web.Response | None:
+    """Answer to `Expect: 100-continue`: nothing yet.  The sender goes on when the body is wanted, after the guard."""
+    if request.headers["Expect"].lower() == "100-continue":
+        return None
+    return Problem("bad_request", "an expectation that is not known").response()
+
+
+async def _pieces(request: web.Request) -> AsyncIterator[tuple[str, bytes]]:
+    """Pieces of the body, each with the name of its part.  Raises Problem: too slow, or not what it says it is."""
+    if "Expect" in request.headers and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    ends = asyncio.get_running_loop().time() + UPLOAD_SECONDS
+    source = _of_parts(request) if request.content_type == "multipart/form-data" else _of_body(request)
+    try:
+        while True:
+            async with asyncio.timeout_at(ends):
+                piece = await anext(source)
+            yield piece
+    except StopAsyncIteration:
+        return
+    except TimeoutError:
+        raise Problem("upload_too_slow") from None
+    except (ValueError, LookupError):  # what aiohttp makes of a multipart body that is none
+        raise Problem("bad_request", "the parts of the body cannot be told apart") from None
+
+
+async def _of_body(request: web.Request) -> AsyncIterator[tuple[str, bytes]]:
+    while piece := await request.content.readany():
+        yield "photo", piece
+
+
+async def _of_parts(request: web.Request) -> AsyncIterator[tuple[str, bytes]]:
+    async for part in await request.multipart():
+        if not isinstance(part, BodyPartReader):
+            raise Problem("bad_request", "a part in a part")
+        while piece := await part.read_chunk():
+            yield part.name or "", piece
+
+
+def _settings(options: dict[str, str]) -> dict[str, Any]:
+    """What was asked for, checked, as a worker wants it.  Raises Problem."""
+    if set(options) - set(OPTIONS):
+        raise Problem("bad_option", f"an option is unknown: there are {', '.join(OPTIONS)}")
+    wanted: dict[str, Any] = dict(options)
+    try:
+        for name in ("seed", "steps", "target"):
+            if name in wanted and (name, wanted[name]) != ("target", AUTO):
+                wanted[name] = int(wanted[name])
+        if wanted.get("prompt", NO_PROMPT) not in (NO_PROMPT, AUTO):
+            wanted["prompt"] = resolve(wanted["prompt"])
+        if "source_text" in wanted:
+            wanted["source_text"] = resolve(wanted["source_text"])
+        settings = Settings(**wanted)
+    except ConfigError as error:
+        raise Problem("bad_option", str(error)) from None
+    except ValueError:
+        raise Problem("bad_option", "seed, steps and target are whole numbers") from None
+    if max(abs(settings.seed), abs(int(settings.target != AUTO and settings.target))) >= 1 << 63:
+        raise Problem("bad_option", "seed and target are numbers of at most 63 bits")
+    if "target" in options and settings.mode != "impersonate":
+        raise Problem("bad_option", "target needs mode=impersonate")
+    if settings.steps is not None and settings.steps > _STEPS:
+        raise Problem("bad_option", f"steps are at most {_STEPS}")
+    return {name: getattr(settings, name) for name in OPTIONS}
