@@ -174,8 +174,8 @@ class Service:
         return await _photo(request, self._job(request))
 
     async def preview(self, request: web.Request) -> web.StreamResponse:
-        """A picture of before and after."""
-        return await _send(request, _result(self._job(request)).preview, "image/png")
+        """A picture of the photo and its faces, before and after."""
+        return await _send(request, _result(self._job(request)).preview, "image/jpeg")
 
     async def delete(self, request: web.Request) -> web.Response:
         """Cancel a job, or drop its result."""

@@ -32,7 +32,7 @@ class Photo:
 
 @dataclass(frozen=True)
 class Result:
-    """A protected photo, the picture of before and after (PNG), and the engines' report."""
+    """A protected photo, the picture of before and after (JPEG), and the engines' report."""
 
     data: bytes | bytearray
     preview: bytes | bytearray
@@ -95,6 +95,8 @@ class Job:
         """The last change; the photo is let go.  Nothing happens to a job that is over."""
         if not self.over:
             self.photo = Photo()
+            for face in self.faces if state == "done" else ():
+                face.state, face.progress = "done", 1.0
             self.update(state=state, code=code, detail=detail, result=result, ended=time.time())
 
     def drop_result(self) -> None:

@@ -111,7 +111,7 @@ class Worker:
         protected = protect(imaging.decode(body), stack, Settings(**header["settings"]), tell)
         if job in self._unwanted:
             raise Cancelled
-        self._tell({"event": "preview", "job": job}, comparison(protected))
+        self._tell({"event": "preview", "job": job}, comparison(protected, "JPEG"))
         self._tell({"event": "done", "job": job, "report": protected.report}, protected.data)
 
     def _tell(self, header: dict[str, Any], body: bytes = b"") -> None:
