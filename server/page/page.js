@@ -1,32 +1,66 @@
-// The server's own page: pair, choose photos, watch, compare, download.  It talks to nobody but its server.
+// The server's own page: pair, choose photos, watch, compare, download.  It talks to nobody but its server, and
+// tells the server no file name.
 
 const KEY = 'clip2protect-token';
+/** Types of photos, and how the results' names end. */
+const ENDINGS = { 'image/jpeg': '.jpg', 'image/png': '.png', 'image/webp': '.webp' };
+/** Photos of this page that are at the server at a time; the others wait here, so that its queue has room for others. */
+const AT_SERVER = 8;
+/** Milliseconds between two looks at a photo, one that waits and one that is worked on. */
+const PAUSE = { queued: 1200, running: 400 };
+/** A server that does not answer so many times in a row, so many milliseconds apart, is gone. */
+const TRIES = 8, BETWEEN_TRIES = 750;
+/** The choice in the list of looks that stands for the user's own words: no preset has such a name. */
+const OWN = '(own)';
+const STAGES = {
+  '': 'Starting', invert: 'Reading the face', tune: 'Learning the face', choose: 'Choosing a look',
+  search: 'Searching for the change', render: 'Drawing the change',
+};
+const LEVELS = {
+  subtle: 'Subtle: least to see, protects less', balanced: 'Balanced', strong: 'Strong: protects more, more to see',
+};
+
 const $ = (selector, root = document) => root.querySelector(selector);
+const make = (kind, properties = {}, ...children) => {
+  const element = Object.assign(document.createElement(kind), properties);
+  element.append(...children);
+  return element;
+};
+const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
+// --- the server ----------------------------------------------------------------------------------
+
+const GONE = { code: 'unreachable', title: 'The server does not answer: start it again, then try again' };
 
 /** A request with the token.  Throws {code, title, detail} for an answer that is a problem. */
 async function ask(path, options = {}) {
   const headers = { 'X-Clip2Protect': '1', ...options.headers };
   const token = localStorage.getItem(KEY);
   if (token) headers.Authorization = `Bearer ${token}`;
-  let response;
-  try {
-    response = await fetch(path, { ...options, headers });
-  } catch (error) {
-    if (error.name === 'AbortError') throw error;
-    throw { code: 'unreachable', title: 'The server does not answer: is it still running?' };
-  }
+  const response = await fetch(path, { ...options, headers }).catch(() => { throw GONE; });
   if (response.ok) return response;
   const problem = await response.json().catch(() => ({ code: 'internal', title: `The server answered ${response.status}` }));
-  if (problem.code === 'unpaired') askForCode(token ? problem.title : '');
+  // Only the token that was refused is forgotten: there may be a newer one by now.
+  if (problem.code === 'unpaired' && token === localStorage.getItem(KEY)) {
+    localStorage.removeItem(KEY);
+    askForCode(token ? words(problem) : '');
+  }
   throw problem;
 }
 
-const words = (problem) => [problem.title, problem.detail].filter(Boolean).join(': ');
+/** What a request is answered with, read to its end; an answer that breaks off is none. */
+async function read(kind, path, options) {
+  const response = await ask(path, options);
+  return response[kind]().catch(() => { throw GONE; });
+}
+
+/** A problem as a sentence or two. */
+const words = (problem) => [problem.title ?? String(problem), problem.detail].filter(Boolean).join(': ');
 
 // --- pairing -------------------------------------------------------------------------------------
 
 function askForCode(why = '') {
-  localStorage.removeItem(KEY);
   $('#work').hidden = true;
   $('#pairing').hidden = false;
   $('#pairing-problem').textContent = why;
@@ -34,169 +68,435 @@ function askForCode(why = '') {
 }
 
 async function pair(code) {
-  const body = JSON.stringify({ code, name: 'web page' });
-  const response = await ask('/v1/pair', { method: 'POST', body, headers: { 'Content-Type': 'application/json' } });
-  localStorage.setItem(KEY, (await response.json()).token);
+  const body = JSON.stringify({ code, name: 'Web page' });
+  const { token } = await read('json', '/v1/pair', { method: 'POST', body, headers: { 'Content-Type': 'application/json' } });
+  localStorage.setItem(KEY, token);
 }
 
 $('#pairing').addEventListener('submit', async (event) => {
   event.preventDefault();
+  const button = $('#pairing button');
+  button.disabled = true; // a code works once: a second press would be told that it is wrong
   try {
     await pair($('#code').value);
     await begin();
+    $('#code').value = '';
+    $('#look').focus();
   } catch (problem) {
-    $('#pairing-problem').textContent = words(problem);
+    askForCode(words(problem));
+  } finally {
+    button.disabled = false;
   }
 });
 
+/** Show what a paired browser may do. */
 async function begin() {
-  const [prompts, levels] = await Promise.all(['/v1/prompts', '/v1/levels'].map(async (path) => (await ask(path)).json()));
-  $('#presets').replaceChildren(...[...Object.keys(prompts.presets), prompts.auto, prompts.none].map((name) => new Option('', name)));
-  $('#prompt').value ||= prompts.default;
-  $('#level').replaceChildren(...levels.levels.map((name) => new Option(name, name, name === levels.default, name === levels.default)));
+  const [prompts, levels] = await Promise.all([read('json', '/v1/prompts'), read('json', '/v1/levels')]);
+  const looks = Object.entries(prompts.presets).map(([name, text]) => [name, capital(text)]);
+  looks.push([prompts.auto, 'Choose for me (takes longer)'], [prompts.none, 'No makeup'], [OWN, 'My own words…']);
+  fill($('#look'), looks, prompts.default);
+  fill($('#level'), levels.levels.map((name) => [name, LEVELS[name] ?? capital(name)]), levels.default);
+  $('#look').dispatchEvent(new Event('change'));
   $('#pairing').hidden = true;
   $('#work').hidden = false;
 }
 
-// --- photos --------------------------------------------------------------------------------------
+/** Fill a list of choices; what was chosen before stays so. */
+function fill(list, choices, standard) {
+  const chosen = list.value || standard;
+  list.replaceChildren(...choices.map(([value, text]) => new Option(text, value, value === standard, value === chosen)));
+}
 
-const drop = $('#drop');
-for (const kind of ['dragenter', 'dragover']) drop.addEventListener(kind, (event) => { event.preventDefault(); drop.classList.add('over'); });
-for (const kind of ['dragleave', 'drop']) drop.addEventListener(kind, () => drop.classList.remove('over'));
-drop.addEventListener('drop', (event) => { event.preventDefault(); take(event.dataTransfer.files); });
-addEventListener('paste', (event) => { if (!$('#work').hidden) take(event.clipboardData.files); });
-$('#photos').addEventListener('change', (event) => { take([...event.target.files]); event.target.value = ''; });
+$('#look').addEventListener('change', () => { $('#own').hidden = $('#look').value !== OWN; });
+
+// --- who is paired -------------------------------------------------------------------------------
+
+async function showClients() {
+  const { clients, you } = await read('json', '/v1/clients');
+  $('#clients').replaceChildren(...clients.map((client) => row(client, client.id === you)));
+}
+
+function row({ id, name, origin, paired, used }, own) {
+  const day = (seconds) => new Date(1000 * seconds).toLocaleString([], { dateStyle: 'medium', timeStyle: 'short' });
+  const what = (name || 'No name') + (own ? ' (this browser)' : '');
+  const from = origin ? `${origin}, ` : '';
+  const revoke = make('button', { type: 'button', textContent: 'Revoke', ariaLabel: `Revoke ${what}, paired ${day(paired)}` });
+  revoke.addEventListener('click', () => attempt(async () => {
+    await ask(`/v1/clients/${id}`, { method: 'DELETE' });
+    if (own) return leave();
+    await showClients();
+    $('#paired summary').focus();
+  }));
+  const times = `${from}paired ${day(paired)}, last used ${day(used)}`;
+  return make('li', {}, make('div', {}, what, make('small', { textContent: times })), revoke);
+}
+
+/** Do something with the list of clients, and say there what went wrong. */
+async function attempt(action) {
+  $('#clients-problem').textContent = '';
+  await action().catch((problem) => { $('#clients-problem').textContent = words(problem); });
+}
+
+/** This browser is no longer paired: the next one to sit here sees nothing. */
+function leave() {
+  localStorage.removeItem(KEY);
+  for (const job of [...jobs]) job.remove();
+  $('#news').textContent = '';
+  $('#paired').open = false;
+  askForCode();
+}
+
+$('#paired').addEventListener('toggle', () => $('#paired').open && attempt(showClients));
+$('#unpair').addEventListener('click', () => attempt(async () => {
+  const { you } = await read('json', '/v1/clients');
+  await ask(`/v1/clients/${you}`, { method: 'DELETE' });
+  leave();
+}));
+
+// --- photos come in ------------------------------------------------------------------------------
+
+// Anywhere in the window: a photo dropped beside the frame would replace the page.
+for (const kind of ['dragenter', 'dragover']) addEventListener(kind, (event) => hover(event, true));
+for (const kind of ['dragleave', 'drop']) addEventListener(kind, (event) => hover(event, false));
+addEventListener('drop', (event) => take(event.dataTransfer?.files));
+addEventListener('paste', (event) => take(event.clipboardData?.files));
+$('#photos').addEventListener('change', ({ target }) => {
+  take([...target.files]);
+  target.value = ''; // so that the same photo can be chosen again
+});
+
+function hover(event, over) {
+  event.preventDefault();
+  $('#drop').classList.toggle('over', over);
+}
 
 function take(files) {
-  for (const file of files) new Job(file).run();
+  if ($('#work').hidden || !files?.length) return;
+  const refused = [...files].filter((file) => !(file.type in ENDINGS));
+  $('#refused').textContent = refused.length
+    ? `Not taken: ${refused.map((file) => file.name).join(', ')}. Only JPEG, PNG and WebP photos can be protected.` : '';
+  const taken = [...files].filter((file) => file.type in ENDINGS).map((file) => new Job(file));
+  $('#jobs').prepend(...taken.map((job) => job.view)); // the latest are on top, each lot in its order
+  for (const job of taken) job.start();
+}
+
+/** Photos on the page; those of them that wait here for their turn, and how many are at the server. */
+const jobs = new Set(), line = [];
+let atServer = 0;
+
+function sendNext() {
+  while (atServer < AT_SERVER && line.length) {
+    atServer += 1;
+    line.shift().run().finally(() => { atServer -= 1; sendNext(); });
+  }
 }
 
 /** One photo on the page. */
 class Job {
   constructor(file) {
     this.file = file;
+    this.urls = [];
     this.view = $('#job').content.cloneNode(true).firstElementChild;
-    $('h2', this.view).textContent = file.name;
-    $('.cancel', this.view).addEventListener('click', () => this.cancel());
-    $('.again', this.view).addEventListener('click', () => this.run());
-    $('input[type=range]', this.view).addEventListener('input', (event) => {
-      $('.photos', this.view).style.setProperty('--cut', `${event.target.value}%`);
-    });
-    $('#jobs').prepend(this.view);
+    this.$ = (selector) => $(selector, this.view);
+    this.$('h2').textContent = file.name;
+    for (const [part, name] of [['.cancel', 'Cancel'], ['.again', 'Try again:'], ['.remove', 'Remove'], ['progress', 'Progress of']]) {
+      this.$(part).ariaLabel = `${name} ${file.name}`;
+    }
+    this.$('.cancel').addEventListener('click', () => this.cancel());
+    this.$('.again').addEventListener('click', () => this.start());
+    this.$('.remove').addEventListener('click', () => { this.remove(); $('#photos').focus(); });
+    this.showThumb();
+    this.prepareSlider();
+    jobs.add(this);
+  }
+
+  /** An address of a photo in memory, until the photo is removed. */
+  url(blob) {
+    this.urls.push(URL.createObjectURL(blob));
+    return this.urls.at(-1);
+  }
+
+  showThumb() {
+    const thumb = this.$('.thumb');
+    thumb.addEventListener('load', () => { thumb.hidden = this.state === 'done'; });
+    thumb.src = this.original = this.url(this.file);
+  }
+
+  prepareSlider() {
+    const slider = this.$('input[type=range]'), photos = this.$('.photos');
+    const show = () => {
+      photos.style.setProperty('--cut', `${slider.value}%`);
+      slider.setAttribute('aria-valuetext', `${slider.value} % before, ${100 - slider.value} % after`);
+    };
+    const follow = (event) => {
+      if (!event.buttons) return;
+      const { left, width } = photos.getBoundingClientRect();
+      slider.value = 100 * (event.clientX - left) / width;
+      show();
+    };
+    slider.ariaLabel = `Before and after: ${this.file.name}`;
+    slider.addEventListener('input', show);
+    for (const kind of ['pointerdown', 'pointermove']) photos.addEventListener(kind, follow);
+    photos.addEventListener('dragstart', (event) => event.preventDefault());
+    show();
+  }
+
+  // --- from waiting to done ------------------------------------------------
+
+  /** Wait for its turn, with the choices as they are now. */
+  start() {
+    const [look, level] = ['#look', '#level'].map((list) => $(list).selectedOptions[0]);
+    this.asked = { prompt: look.value === OWN ? $('#prompt').value : look.value, level: level.value };
+    this.$('.asked').textContent = `${look.value === OWN ? `“${this.asked.prompt}”` : look.text.split(' (')[0]}, ${level.value}`;
+    this.id = '';
+    this.unwanted = this.begun = false;
+    this.since = performance.now();
+    this.$('.faces').replaceChildren();
+    this.$('progress').value = 0;
+    this.show('waiting', 'Waiting');
+    line.push(this);
+    sendNext();
   }
 
   async run() {
-    this.stop = new AbortController();
-    this.show({ problem: '', state: 'Sending', working: true });
     try {
-      const query = new URLSearchParams({ prompt: $('#prompt').value, level: $('#level').value });
-      const headers = { 'Content-Type': this.file.type || 'application/octet-stream' };
-      const sent = await ask(`/v1/jobs?${query}`, { method: 'POST', body: this.file, headers, signal: this.stop.signal });
-      this.id = (await sent.json()).id;
+      await this.send();
       const status = await this.follow();
       if (status.state !== 'done') throw status.error;
       await this.finish(status);
     } catch (problem) {
-      if (problem.name === 'AbortError' || problem.code === 'cancelled') this.show({ state: 'Cancelled', working: false });
-      else this.show({ state: 'Not protected', problem: words(problem), working: false });
+      if (this.unwanted || problem?.code === 'cancelled') this.show('cancelled', 'Cancelled');
+      else this.fail(problem);
     }
   }
 
-  /** Progress until the job is over; goes on where a stream breaks off. */
+  async send() {
+    this.show('working', 'Sending');
+    const headers = { 'Content-Type': this.file.type };
+    const sent = await read('json', `/v1/jobs?${new URLSearchParams(this.asked)}`, { method: 'POST', body: this.file, headers });
+    this.id = sent.id;
+    if (this.unwanted) await this.tellUnwanted(); // cancelled, or removed, before it had a number
+  }
+
+  /**
+   * Look again and again until the job is over.  A browser has six connections to one server: as many streams of
+   * events would leave none to cancel with.
+   */
   async follow() {
-    for (let failures = 0, last = ''; ;) {
+    for (let failures = 0; ;) {
       try {
-        const headers = last ? { 'Last-Event-ID': last } : {};
-        const response = await ask(`/v1/jobs/${this.id}/events`, { headers, signal: this.stop.signal });
-        for await (const { id, data } of messages(response.body)) {
-          [last, failures] = [id, 0];
-          const status = JSON.parse(data);
-          this.progress(status);
-          if (['done', 'failed', 'cancelled'].includes(status.state)) return status;
-        }
+        const status = await read('json', `/v1/jobs/${this.id}`);
+        failures = 0;
+        if (['done', 'failed', 'cancelled'].includes(status.state)) return status;
+        this.progress(status);
+        await sleep(PAUSE[status.state]);
       } catch (problem) {
-        if (problem.name === 'AbortError' || (problem.code && problem.code !== 'unreachable') || ++failures > 5) throw problem;
+        if (problem.code === 'not_found') throw { ...problem, title: 'The server no longer knows this photo: try again' };
+        if (problem.code !== 'unreachable' || ++failures >= TRIES) throw problem;
+        this.show('working', 'No answer, trying again');
+        await sleep(BETWEEN_TRIES);
       }
-      await new Promise((resolve) => setTimeout(resolve, 500));
     }
   }
 
   progress(status) {
-    const face = status.faces > 1 ? `, face ${status.face} of ${status.faces}` : '';
-    const similarity = status.similarity === null ? '' : `, similarity ${status.similarity.toFixed(2)}`;
-    this.show({ state: status.state === 'queued' ? 'Waiting' : `${status.stage || 'starting'}${face}${similarity}`, part: status.progress });
+    if (this.unwanted) return this.show('working', 'Cancelling');
+    if (status.state === 'queued') return this.show('working', 'In the queue');
+    if (!this.begun) [this.begun, this.since] = [true, performance.now()]; // the time in the queue is not its own
+    this.show('working', 'Working');
+    this.$('progress').value = status.progress;
+    this.$('.now').textContent = [stage(status), likeness(status.similarity)].filter(Boolean).join('. ');
+    const several = status.faces.length > 1 ? status.faces : [];
+    this.$('.faces').replaceChildren(...several.map((face, i) => {
+      const part = face.state === 'working' ? `${stage(face)}, ${Math.round(100 * face.progress)} %` : capital(face.state);
+      return make('li', {}, make('span', { textContent: `Face ${i + 1}` }), make('span', { textContent: part }));
+    }));
   }
 
   async finish(status) {
-    const after = await (await ask(`/v1/jobs/${this.id}/result`)).blob();
-    const name = this.file.name.replace(/\.[^.]*$/, '') + '-protected.' + { 'image/jpeg': 'jpg', 'image/png': 'png', 'image/webp': 'webp' }[after.type];
-    $('.before', this.view).src = URL.createObjectURL(this.file);
-    $('.after', this.view).src = URL.createObjectURL(after);
-    const link = $('.download', this.view);
-    link.href = $('.after', this.view).src;
-    link.download = name;
-    $('.scores', this.view).replaceChildren(...status.report.faces.map(scores));
-    for (const part of ['.pair', '.scores', '.download']) $(part, this.view).hidden = false;
-    this.show({ state: 'Protected', part: 1, working: false });
-    $('#news').textContent = `${this.file.name} is protected`;
+    const result = await read('blob', `/v1/jobs/${this.id}/result`);
+    const after = this.url(result), link = this.$('.download');
+    this.$('.before').src = this.original;
+    this.$('.after').src = after;
+    link.href = after;
+    link.download = `${this.file.name.replace(/\.[^.]*$/, '')}-protected${ENDINGS[result.type] ?? ''}`;
+    link.ariaLabel = `Download ${link.download}`;
+    const { faces } = status.report;
+    this.$('.scores').replaceChildren(...faces.map((face, i) => scores(face, i + 1, faces.length)));
+    this.$('.meaning').hidden = !faces.length;
+    this.show('done', status.cached ? 'Protected already' : `Protected in ${this.elapsed()}`);
+    this.crops(faces);
   }
 
-  async cancel() {
-    this.stop.abort();
-    if (this.id) await ask(`/v1/jobs/${this.id}`, { method: 'DELETE' }).catch(() => {});
+  /** Small pictures of the faces, so that it is plain which is which. */
+  async crops(faces) {
+    const image = this.$('.after');
+    await image.decode().catch(() => {}); // what cannot be shown has no crops
+    if (!image.naturalWidth) return;
+    this.view.querySelectorAll('.face-head canvas').forEach((canvas, i) => {
+      const [left, top, right, bottom] = faces[i].box, side = Math.max(right - left, bottom - top);
+      const [x, y] = [(left + right - side) / 2, (top + bottom - side) / 2];
+      canvas.hidden = false;
+      canvas.getContext('2d').drawImage(image, x, y, side, side, 0, 0, canvas.width, canvas.height);
+    });
   }
 
-  show({ state, problem, part, working }) {
-    if (state !== undefined) $('.state', this.view).textContent = state;
-    if (part !== undefined) $('progress', this.view).value = part;
-    if (problem !== undefined) {
-      $('.problem', this.view).textContent = problem;
-      $('.problem', this.view).hidden = !problem;
-    }
-    if (working !== undefined) {
-      $('progress', this.view).hidden = $('.cancel', this.view).hidden = !working;
-      $('.again', this.view).hidden = working || !$('.download', this.view).hidden;
-    }
+  fail(problem) {
+    this.$('.problem').textContent = words(problem);
+    this.show('failed', 'Not protected');
   }
-}
 
-/** A table of what every recogniser makes of one face. */
-function scores(face) {
-  const rows = Object.entries(face.recognisers).map(([name, r]) => [
-    name + (r.surrogate ? '' : ' (held out)'), r.before.toFixed(2), r.after === null ? 'no face' : r.after.toFixed(2),
-    r.threshold.toFixed(2), r.matched_after ? 'still matches' : 'no match',
-  ]);
-  const table = document.createElement('table');
-  const row = (cells, kind) => {
-    const line = table.insertRow();
-    for (const text of cells) line.append(Object.assign(document.createElement(kind), { textContent: text }));
-  };
-  row(['recogniser', 'before', 'after', 'threshold', ''], 'th');
-  for (const cells of rows) row(cells, 'td');
-  return table;
-}
+  // --- giving up -----------------------------------------------------------
 
-/** Messages of a stream of server-sent events.  EventSource cannot send a token. */
-async function* messages(body) {
-  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
-  for (let text = ''; ;) {
-    const { value, done } = await reader.read();
-    if (done) return;
-    const parts = (text + value).split('\n\n');
-    text = parts.pop();
-    for (const part of parts) {
-      const fields = Object.fromEntries(part.split('\n').map((line) => line.split(/: (.*)/s, 2)));
-      if (fields.data) yield fields;
+  cancel() {
+    this.unwanted = true;
+    const place = line.indexOf(this);
+    if (place >= 0) {
+      line.splice(place, 1);
+      this.show('cancelled', 'Cancelled');
+    } else {
+      this.show('working', 'Cancelling'); // until the server says that it is
+      this.tellUnwanted();
     }
   }
+
+  /** The server ends the job, or drops its result; what it makes of that, the next look says. */
+  async tellUnwanted(options = {}) {
+    if (this.id && localStorage.getItem(KEY)) await ask(`/v1/jobs/${this.id}`, { method: 'DELETE', ...options }).catch(() => {});
+  }
+
+  remove() {
+    if (this.busy) this.cancel();
+    else this.tellUnwanted();
+    this.stopClock();
+    jobs.delete(this);
+    this.view.remove();
+    this.urls.forEach((url) => URL.revokeObjectURL(url));
+  }
+
+  // --- what is seen --------------------------------------------------------
+
+  get busy() {
+    return ['waiting', 'working'].includes(this.state);
+  }
+
+  /** `state` is waiting, working, done, failed or cancelled; `text` says it to people. */
+  show(state, text) {
+    [this.state, this.text] = [state, text];
+    const held = document.activeElement;
+    this.view.className = `card job ${state}`;
+    this.$('.working').hidden = this.$('.cancel').hidden = !this.busy;
+    this.$('.problem').hidden = state !== 'failed';
+    this.$('.again').hidden = !['failed', 'cancelled'].includes(state);
+    this.$('.remove').hidden = this.busy;
+    for (const part of ['.pair', '.scores', '.download']) this.$(part).hidden = state !== 'done';
+    this.$('.thumb').hidden = state === 'done' || !this.$('.thumb').naturalWidth;
+    if (text !== 'Working') this.$('.now').textContent = '';
+    if (this.busy) this.startClock();
+    else this.announce();
+    // A button that was pressed and is gone takes the focus with it.
+    if (this.view.contains(held) && !held.checkVisibility()) this.$('.buttons > :not([hidden])').focus();
+  }
+
+  announce() {
+    this.stopClock();
+    this.$('.state').textContent = this.text;
+    if (!jobs.has(this)) return;
+    const over = [...jobs].filter((job) => !job.busy).length;
+    const count = jobs.size > 1 ? ` ${over} of ${jobs.size} photos are finished.` : '';
+    const result = { done: 'is protected', cancelled: 'was cancelled', failed: 'is not protected' }[this.state];
+    $('#news').textContent = `${this.file.name} ${result}.${count}`;
+  }
+
+  elapsed() {
+    const seconds = Math.floor((performance.now() - this.since) / 1000);
+    return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
+  }
+
+  startClock() {
+    const tick = () => { this.$('.state').textContent = `${this.text} · ${this.elapsed()}`; };
+    tick();
+    this.clock ??= setInterval(tick, 500);
+  }
+
+  stopClock() {
+    clearInterval(this.clock);
+    this.clock = undefined;
+  }
 }
 
-const given = new URLSearchParams(location.hash.slice(1)).get('pair');
-history.replaceState(null, '', location.pathname);
-try {
-  if (given) await pair(given);
-  if (localStorage.getItem(KEY)) await begin();
-  else askForCode();
-} catch (problem) {
-  askForCode(words(problem));
+// Nobody waits any more: let the server go on with the photos of others.
+addEventListener('pagehide', () => { for (const job of jobs) if (job.busy) job.tellUnwanted({ keepalive: true }); });
+
+// --- what the recognisers say ---------------------------------------------------------------------
+
+const stage = (status) => STAGES[status.stage] ?? status.stage;
+
+/** The search's own measure: 1 is a typical pair of one person, 0 the recognisers' limit. */
+function likeness(value) {
+  return value === null ? '' : `Likeness ${Math.round(100 * value)} %, below 0 % nobody is recognised`;
 }
+
+/** A section with a table of what every recogniser makes of one face. */
+function scores(face, number, count) {
+  const entries = Object.entries(face.recognisers);
+  const titles = ['Recogniser', 'Before', 'After'].map((text) => make('th', { scope: 'col', textContent: text }));
+  const table = make('table', {}, make('thead', {}, make('tr', {}, ...titles)), make('tbody', {}, ...entries.map(scoreRow)));
+  table.ariaLabel = `What each recogniser makes of face ${number} before and after`;
+  const which = count > 1 ? `Face ${number} of ${count}. ` : '';
+  const lost = face.found_after === false ? ' A face is no longer found here at all.' : '';
+  const text = make('div', {},
+    make('h3', { textContent: summary(entries.map(([, r]) => r)) }),
+    make('p', { className: 'quiet', textContent: `${which}How much changed: PSNR ${face.psnr.toFixed(1)} dB (higher is less to see).${lost}` }));
+  const crop = make('canvas', { width: 96, height: 96, ariaHidden: 'true', hidden: true });
+  return make('section', {}, make('div', { className: 'face-head' }, crop, text), table);
+}
+
+function summary(results) {
+  if (!results.some((r) => r.matched_before || r.matched_after)) return 'No recogniser here matched this face, before or after';
+  const still = results.filter((r) => r.matched_after).length;
+  if (!still) return 'No recogniser here matches this face any more';
+  return `${still} of ${results.length} recognisers still ${still === 1 ? 'matches' : 'match'} this face`;
+}
+
+function scoreRow([name, r]) {
+  const [measure, side] = r.metric === 'cosine' ? ['Similarity', 'above'] : ['Distance', 'below'];
+  const head = make('th', { scope: 'row' }, name, make('small', { textContent: `${measure}, matches ${side} ${r.threshold.toFixed(3)}` }));
+  if (!r.surrogate) head.firstChild.after(' ', make('span', { className: 'tag', textContent: 'held out' }));
+  const cell = (value, text, kind) => make('td', {}, value.toFixed(3).replace('-', '−'), make('span', { className: kind, textContent: text }));
+  const verdict = r.matched_before
+    ? (r.matched_after ? 'still matches' : 'no longer matches') : (r.matched_after ? 'matches now' : 'does not match');
+  return make('tr', {}, head, cell(r.before, r.matched_before ? 'matches' : 'does not match', ''),
+    cell(r.after, verdict, r.matched_after ? 'still' : 'good'));
+}
+
+// --- the page opens ------------------------------------------------------------------------------
+
+/** Take the code out of the address, where it could be seen or kept. */
+function givenCode() {
+  const code = new URLSearchParams(location.hash.slice(1)).get('pair');
+  if (location.hash) history.replaceState(null, '', location.pathname);
+  return code;
+}
+
+/** A browser that is paired stays so, whatever old link it was opened with. */
+async function enter() {
+  const code = givenCode();
+  try {
+    if (localStorage.getItem(KEY)) {
+      try {
+        return await begin();
+      } catch (problem) {
+        if (!code || problem.code !== 'unpaired') throw problem;
+      }
+    }
+    if (!code) return askForCode();
+    await pair(code);
+    await begin();
+  } catch (problem) {
+    askForCode(words(problem));
+  }
+}
+
+addEventListener('hashchange', () => location.hash && $('#work').hidden && enter());
+await enter();

@@ -20,7 +20,8 @@ from server.service.problems import CODES
 GRACE = 5.0
 #: Bytes of a result that are read at a time.
 _PIECE = 1 << 18
-#: A worker that died at its start so many times in a row is of no use; photos do not wait for it.
+#: A worker that died at its start so many times in a row is of no use: photos do not wait for it, nor is one given
+#: to more workers that are dead before they begin it.
 _ATTEMPTS = 3
 NOTHING = Photo()
 #: Seconds before a worker that died at its start is started again, doubled each time up to the last.
@@ -42,6 +43,7 @@ class Worker:
         """`errors` is where its standard error goes: libraries may say there what they read in a photo."""
         self._command, self._errors = command, errors
         self._process: asyncio.subprocess.Process | None = None
+        self._sending = asyncio.Lock()
 
     @classmethod
     def of(cls, options: Options) -> Worker:
@@ -67,13 +69,15 @@ class Worker:
         """Raises Ended where there is nobody to send to."""
         if self._process is None or self._process.stdin is None:
             raise Ended
-        try:
-            self._process.stdin.write(wire.pack(header, photo.size))
-            for piece in photo.pieces:
-                self._process.stdin.write(piece)
-                await self._process.stdin.drain()
-        except (ConnectionError, RuntimeError) as error:
-            raise Ended from error
+        stream = self._process.stdin
+        async with self._sending:  # a frame amid another would be read as a part of it
+            try:
+                stream.write(wire.pack(header, photo.size))
+                for piece in photo.pieces:
+                    stream.write(piece)
+                    await stream.drain()
+            except (ConnectionError, RuntimeError) as error:
+                raise Ended from error
 
     async def receive(self) -> tuple[dict[str, Any], bytearray]:
         """The next frame.  Raises Ended at the end of them, or where one is none."""
@@ -89,6 +93,11 @@ class Worker:
             return header, body
         except (asyncio.IncompleteReadError, ConnectionError, ValueError) as error:
             raise Ended from error
+
+    async def gone(self) -> None:
+        """Return when the process has ended."""
+        if self._process is not None:
+            await self._process.wait()
 
     async def stop(self) -> None:
         """End the process, gently at first."""
@@ -140,7 +149,7 @@ class Crew:
                 failures, pause = 0, _PAUSES[0]
                 while True:
                     self.states[number] = "ready"
-                    job = await self._queue.get()
+                    job = await self._next(worker)
                     self.states[number] = "busy"
                     await self._do(worker, job)
             except (Ended, OSError):
@@ -163,6 +172,20 @@ class Crew:
         self.trouble = ""
         note("worker", state="ready", device=str(header.get("device")))
 
+    async def _next(self, worker: Worker) -> Job:
+        """A job.  Raises Ended, and keeps the job for another, where the worker dies while there is none."""
+        job, gone = asyncio.create_task(self._queue.get()), asyncio.create_task(worker.gone())
+        try:
+            await asyncio.wait({job, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not gone.done():
+                return job.result()
+            if job.done():
+                self._queue.put_back(job.result())
+            raise Ended
+        finally:
+            job.cancel()
+            gone.cancel()
+
     def _let_down(self) -> None:
         """Photos that wait while no worker can be had fail with what is missing."""
         if set(self.states) == {"unusable"}:
@@ -179,15 +202,19 @@ class Crew:
             await asyncio.wait({follow, unwanted}, timeout=self._limit, return_when=asyncio.FIRST_COMPLETED)
             if not follow.done():
                 end = ("cancelled", "cancelled") if unwanted.done() else ("failed", "timeout")
-                with suppress(Ended):
-                    await worker.send({"do": "cancel", "job": job.id})
+                with suppress(Ended, TimeoutError):
+                    await asyncio.wait_for(worker.send({"do": "cancel", "job": job.id}), GRACE)
                 await asyncio.wait({follow}, timeout=GRACE)
                 job.end(end[0], code=end[1])  # type: ignore[arg-type]
                 if not follow.done():
                     raise Ended  # it hangs
             follow.result()
         except Ended:
-            job.end("failed", code="worker_failed")
+            job.attempts += 1
+            if job.begun or job.attempts == _ATTEMPTS:
+                job.end("failed", code="worker_failed")
+            else:  # it was dead already: the photo had no part in it
+                self._queue.put_back(job)
             raise
         except asyncio.CancelledError:
             job.end("failed", code="stopping")
@@ -195,7 +222,8 @@ class Crew:
         finally:
             follow.cancel()
             unwanted.cancel()
-            self._on_end(job)
+            if job.over:
+                self._on_end(job)
 
     async def _follow(self, worker: Worker, job: Job) -> None:
         """Hear of a job until it is over.  Raises Ended where the worker dies, or talks nonsense."""
@@ -207,7 +235,9 @@ class Crew:
                 if header["job"] != job.id:
                     continue
                 event = header["event"]
-                if event == "progress":
+                if event == "begun":
+                    job.begun = True
+                elif event == "progress":
                     job.progress(header)
                 elif event == "preview":
                     preview = body

@@ -87,8 +87,8 @@ class Guard:
 
     def _check_how(self, request: web.Request) -> None:
         """What changes something cannot be sent by a plain form of another site."""
-        if request.method in ("GET", "HEAD"):
-            return
+        if request.method not in ("POST", "DELETE") or request.match_info.http_exception is not None:
+            return  # it changes nothing, or nothing is there that it could change
         plain = ("", "text/plain", "multipart/form-data", "application/x-www-form-urlencoded")
         sent = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if HEADER not in request.headers and sent in plain:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http import HttpProcessingError
 
 from engines.config import AUTO, NO_PROMPT, Settings
 from engines.errors import ConfigError
@@ -52,6 +53,8 @@ async def photo_and_options(request: web.Request, queue: Queue, limit_mb: int) -
                 options[name] = options.get(name, "") + piece.decode("utf-8", "replace")
                 if len(options[name]) > _SMALL or len(options) > len(OPTIONS):
                     raise Problem("bad_option", f"there are {', '.join(OPTIONS)}, each a few words")
+        if not pieces:
+            raise Problem("bad_request", "there is no photo: send it as the body, or as the part `photo`")
         return Photo(tuple(pieces), digest.hexdigest()), _settings(options)
     finally:
         queue.receive(-received)
@@ -95,8 +98,8 @@ async def _pieces(request: web.Request) -> AsyncIterator[tuple[str, bytes]]:
         return
     except TimeoutError:
         raise Problem("upload_too_slow") from None
-    except (ValueError, LookupError):  # what aiohttp makes of a multipart body that is none
-        raise Problem("bad_request", "the parts of the body cannot be told apart") from None
+    except (HttpProcessingError, web.RequestPayloadError, ValueError, LookupError):
+        raise Problem("bad_request", "the body is not coded as its headers say") from None
 
 
 async def _of_body(request: web.Request) -> AsyncIterator[tuple[str, bytes]]:

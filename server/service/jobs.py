@@ -73,6 +73,9 @@ class Job:
     expired: bool = False
     created: float = field(default_factory=time.time)
     ended: float | None = None
+    #: Whether a worker has taken it up, and to how many it was given that had not.
+    begun: bool = False
+    attempts: int = 0
     #: Counts changes, so that whoever watches knows what was seen.
     number: int = 0
     unwanted: asyncio.Event = field(default_factory=asyncio.Event)
@@ -150,7 +153,7 @@ def _part(settings: dict[str, Any], stage: str, done: int, total: int) -> float:
     }  # fmt: skip
     stages = list(seconds)
     before = sum(seconds[name] for name in stages[: stages.index(stage)])
-    return (before + seconds[stage] * done / max(total, 1)) / sum(seconds.values())
+    return round((before + seconds[stage] * done / max(total, 1)) / sum(seconds.values()), 4)
 
 
 class Queue:
@@ -194,6 +197,13 @@ class Queue:
                 return job
             self._some.clear()
             await self._some.wait()
+
+    def put_back(self, job: Job) -> None:
+        """Make a job that was taken, and not begun, the next."""
+        job.update(state="queued")
+        self._waiting.setdefault(job.client, deque()).appendleft(job)
+        self._waiting.move_to_end(job.client, last=False)
+        self._some.set()
 
     def clear(self) -> list[Job]:
         """Forget all jobs that wait, and return them."""

@@ -80,6 +80,7 @@ class Worker:
 
     def _attempt(self, header: dict[str, Any], body: bytes, stack: Any) -> None:
         job = header["job"]
+        self._tell({"event": "begun", "job": job})
         try:
             self._protect(header, body, stack)
         except Cancelled:

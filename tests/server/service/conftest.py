@@ -81,7 +81,14 @@ class Live:
 
     def until(self, job: str, *states: str, seconds: float = 30) -> Any:
         """The job's status when it has one of these states."""
-        return wait_for(lambda: (lambda s: s if s["state"] in states else None)(self.job(job)), seconds)
+
+        def reached() -> Any:
+            status = self.job(job)
+            over = status["state"] in ("done", "failed", "cancelled")
+            assert status["state"] in states or not over, status
+            return status if status["state"] in states else None
+
+        return wait_for(reached, seconds)
 
 
 def wait_for(what: Callable[[], Any], seconds: float = 30) -> Any:

@@ -36,6 +36,8 @@ def main() -> None:
         sys.stdout.buffer.flush()
 
     threading.Thread(target=listen, daemon=True).start()
+    if "--stillborn" in sys.argv:
+        return
     if "--unusable" in sys.argv:
         tell({"event": "unusable", "detail": "no networks"})
         return
@@ -44,20 +46,29 @@ def main() -> None:
         with more:
             more.wait_for(lambda: bool(jobs))
             header, photo = jobs.pop(0)
+        tell({"event": "begun", "job": header["job"]})
         work(header["job"], photo, unwanted, tell)
 
 
 def work(job: str, photo: bytes, unwanted: set[str], tell) -> None:  # noqa: ANN001
     words = photo.split()
-    what = words[0].decode() if words else ""
+    what = words[0].decode("utf-8", "replace") if words else ""
     if what == "die":
         os.kill(os.getpid(), signal.SIGKILL)
+    if what in ("nonsense", "flood"):
+        sys.stdout.buffer.write(b"\0\0\0\4" + b"\0" * 8 + b"junk" if what == "nonsense" else b"\xff" * 100_000)
+        sys.stdout.buffer.flush()
+        time.sleep(3600)
+    if what == "stage":
+        tell({"event": "progress", "job": job, "stage": "unheard of", "face": 1, "faces": 1, "done": 1, "total": 2,
+              "similarity": None})  # fmt: skip
     if what == "hang":
         time.sleep(3600)
     if what == "no":
         tell({"event": "failed", "job": job, "code": "no_face", "detail": "no face was found", "where": []})
         return
-    ends = time.monotonic() + (float(words[1]) if what in ("slow", "deaf") else 0)
+    seconds = float(words[1]) if what in ("slow", "deaf") and words[1:] and words[1].isdigit() else 0
+    ends = time.monotonic() + seconds
     step, steps = 0, 50
     while time.monotonic() < ends:
         if job in unwanted and what != "deaf":

@@ -1,0 +1,65 @@
+"""The API's description against the API: routes, words, and what schemathesis makes of both."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from engines import config
+from server.service.app import make_app
+from server.service.guard import OPEN
+from server.service.intake import OPTIONS
+from server.service.problems import CODES
+
+from .conftest import Live
+
+METHODS = {"get", "post", "put", "delete", "patch", "head", "options"}
+
+
+@pytest.fixture
+def document(live: Live) -> dict[str, Any]:
+    return live.ask("GET", "/v1/openapi.json").json
+
+
+def test_it_describes_every_route_and_no_other(live: Live, document: dict[str, Any]) -> None:
+    described = {(m.upper(), path) for path, item in document["paths"].items() for m in item if m in METHODS}
+    routes = {(r.method, r.resource.canonical) for r in make_app(live.server.service).router.routes() if r.resource}
+    assert {route for route in routes if route[1].startswith("/v1/")} == described
+
+
+def test_it_says_what_needs_a_token(document: dict[str, Any]) -> None:
+    free = {path for path, item in document["paths"].items() for o in item.values() if o["security"] == []}
+    assert free == {path for path in OPEN if path.startswith("/v1/")}
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/protect"])
+def test_its_options_are_the_engines_own(document: dict[str, Any], path: str) -> None:
+    options = {p["name"]: p["schema"] for p in document["paths"][path]["post"]["parameters"] if p["in"] == "query"}
+    assert set(options) == set(OPTIONS)
+    for name, kind in (
+        ("mode", config.Mode), ("level", config.Level), ("faces", config.Faces), ("render", config.Render)
+    ):  # fmt: skip
+        assert options[name]["enum"] == list(get_args(kind))
+
+
+def test_its_codes_are_all_there_are(document: dict[str, Any]) -> None:
+    assert document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"] == list(CODES)
+
+
+def test_schemathesis_finds_nothing(live: Live, tmp_path: Path) -> None:
+    command = [
+        str(Path(sys.executable).with_name("schemathesis")), "run", f"http://127.0.0.1:{live.port}/v1/openapi.json",
+        "-H", f"Authorization: Bearer {live.token}", "--checks", "all",
+        # What a schema allows may still be refused: a prompt without words, a target without its mode, a full queue.
+        "--exclude-checks", "positive_data_acceptance",
+        "--max-examples", "15", "--seed", "1", "--generation-database", "none", "--no-color",
+    ]  # fmt: skip
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=500)
+    assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-2000:]
+    assert int(re.search(r"(\d+) generated", ran.stdout)[1]) > 100, ran.stdout[-2000:]
+    assert live.ask("GET", "/v1/health", token=None).status == 200

@@ -1,0 +1,259 @@
+"""What goes wrong around a server: slow, many and leaving clients; workers that die, hang or never come up."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from server.service import crew, intake, run
+
+from .conftest import Live, running, wait_for
+
+PNG = {"Content_Type": "image/png"}
+
+
+def connect(live: Live) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", live.port), timeout=30)
+
+
+def head(live: Live, method: str, path: str, *lines: str) -> bytes:
+    """A request's head with the first client's token."""
+    own = f"Host: 127.0.0.1:{live.port}", f"Authorization: Bearer {live.token}", "Content-Type: image/png"
+    return "\r\n".join([f"{method} {path} HTTP/1.1", *own, *lines, "", ""]).encode()
+
+
+def held(live: Live) -> int:
+    """Bytes of photos that are being received."""
+    return live.server.service.queue._receiving
+
+
+# --- clients -------------------------------------------------------------------------------------------------
+
+
+def test_a_head_that_never_ends_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "HEAD_SECONDS", 1.0)
+    with running(tmp_path) as live:
+        slow = [connect(live) for _ in range(50)]
+        for number, connection in enumerate(slow):
+            connection.sendall(head(live, "POST", "/v1/jobs")[: number % 40])
+        assert live.ask("GET", "/v1/status").status == 200
+        for connection in slow:
+            assert connection.recv(1) == b""  # closed by the server
+            connection.close()
+        assert live.until(live.send(b"slow 3"), "done")  # while what takes long by itself is let finish
+
+
+def test_a_body_that_never_ends_is_not_waited_for(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "UPLOAD_SECONDS", 0.5)
+    with connect(live) as connection:
+        connection.sendall(head(live, "POST", "/v1/jobs", "Content-Length: 1000", "Connection: close") + b"echo")
+        answer = connection.recv(65536)
+    assert b" 408 " in answer.split(b"\r\n")[0] and b"upload_too_slow" in answer
+    wait_for(lambda: held(live) == 0)
+    assert not list(live.server.service.jobs)
+
+
+def test_two_hundred_connections_at_once(live: Live) -> None:
+    connections = [connect(live) for _ in range(200)]
+    for connection in connections:
+        connection.sendall(head(live, "GET", "/v1/status"))
+    assert all(connection.recv(4096).startswith(b"HTTP/1.1 200 ") for connection in connections)
+    with ThreadPoolExecutor(50) as pool:  # and these stay open
+        statuses = list(pool.map(lambda n: live.ask("POST", "/v1/protect", b"echo %d" % n, **PNG).status, range(100)))
+    assert set(statuses) == {200}
+    for connection in connections:
+        connection.close()
+
+
+def test_who_leaves_amid_an_upload_leaves_nothing(live: Live) -> None:
+    for _ in range(20):
+        with connect(live) as connection:
+            connection.sendall(head(live, "POST", "/v1/jobs", "Content-Length: 5000000") + bytes(1_000_000))
+    wait_for(lambda: held(live) == 0)
+    assert not list(live.server.service.jobs)
+    assert live.until(live.send(b"echo"), "done")
+
+
+def test_who_leaves_amid_a_result_may_come_again(live: Live) -> None:
+    photo = b"echo " + os.urandom(8_000_000)
+    job = live.send(photo)
+    live.until(job, "done")
+    for _ in range(10):
+        with connect(live) as connection:
+            connection.sendall(head(live, "GET", f"/v1/jobs/{job}/result"))
+            connection.recv(1000)
+    assert live.ask("GET", f"/v1/jobs/{job}/result").body == photo
+
+
+def test_uploads_share_the_room_of_the_queue(tmp_path: Path) -> None:
+    """Many large photos at once are refused before they fill the memory, and their room is given back."""
+    with running(tmp_path, queue_mb=2) as live:
+        waiting = [connect(live) for _ in range(2)]
+        for connection in waiting:
+            connection.sendall(head(live, "POST", "/v1/jobs", "Content-Length: 1500000") + bytes(1_000_000))
+        wait_for(lambda: held(live) > 1_900_000)
+        assert live.ask("POST", "/v1/jobs", bytes(500_000), **PNG).code == "queue_full"
+        for connection in waiting:
+            connection.close()
+        wait_for(lambda: held(live) == 0)
+        assert live.ask("POST", "/v1/jobs", b"echo" + bytes(500_000), **PNG).status == 202
+
+
+def test_the_body_is_asked_for_after_the_guard(live: Live) -> None:
+    with connect(live) as connection:
+        connection.sendall(head(live, "POST", "/v1/protect", "Content-Length: 4", "Expect: 100-continue"))
+        assert connection.recv(4096) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(b"echo")
+        assert b" 200 OK" in connection.recv(4096)
+    with connect(live) as connection:
+        refused = head(live, "POST", "/v1/protect", "Content-Length: 4", "Expect: 100-continue", "Origin: null")
+        connection.sendall(refused)
+        assert connection.recv(4096).startswith(b"HTTP/1.1 403 ")
+
+
+# --- workers -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("photo", [b"die", b"nonsense", b"stage", b"flood"])
+def test_a_worker_that_dies_costs_one_job(live: Live, photo: bytes) -> None:
+    first, dead, last = live.send(b"slow 1"), live.send(photo), live.send(b"echo last")
+    assert live.until(dead, "failed")["error"]["code"] == "worker_failed"
+    assert live.ask("GET", f"/v1/jobs/{dead}/result").status == 502
+    assert live.until(first, "done") and live.until(last, "done")
+    assert live.server.service.crew.restarts == 1
+
+
+def test_a_worker_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew, "GRACE", 0.3)
+    with running(tmp_path, job_seconds=1) as live:
+        hung, after = live.send(b"hang"), live.send(b"echo after")
+        assert live.until(hung, "failed")["error"]["code"] == "timeout"
+        assert live.until(after, "done")
+        deaf = live.send(b"deaf 30")
+        live.until(deaf, "running")
+        live.ask("DELETE", f"/v1/jobs/{deaf}", X_Clip2Protect="1")
+        assert live.until(deaf, "cancelled")
+        assert live.until(live.send(b"echo 2"), "done")
+        assert live.server.service.crew.restarts == 2
+
+
+def test_a_worker_that_is_stopped_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew, "GRACE", 0.3)
+    with running(tmp_path, job_seconds=1) as live:
+        job = live.send(b"slow 30")
+        live.until(job, "running")
+        os.kill(live.server.service.crew._workers[0].pid, signal.SIGSTOP)
+        assert live.until(job, "failed")["error"]["code"] == "timeout"
+        assert live.until(live.send(b"echo"), "done")
+
+
+def test_cancelling_while_the_photo_is_on_its_way_to_the_worker(live: Live) -> None:
+    live.until(live.send(b"echo"), "done")
+    os.kill(live.server.service.crew._workers[0].pid, signal.SIGSTOP)
+    job = live.send(b"slow 60 " + bytes(20_000_000))
+    live.until(job, "running")
+    live.ask("DELETE", f"/v1/jobs/{job}", X_Clip2Protect="1")
+    os.kill(live.server.service.crew._workers[0].pid, signal.SIGCONT)
+    assert live.until(job, "cancelled")
+    assert live.until(live.send(b"echo 2"), "done")
+    assert live.server.service.crew.restarts == 0
+
+
+def test_a_worker_that_dies_between_jobs_is_replaced(live: Live) -> None:
+    for number in range(3):
+        os.kill(wait_for(lambda: live.server.service.crew._workers[0].pid), signal.SIGKILL)
+        assert live.until(live.send(b"echo %d" % number), "done")
+        assert live.server.service.crew.restarts == number + 1
+
+
+def test_one_worker_goes_on_while_the_other_dies(tmp_path: Path) -> None:
+    with running(tmp_path, workers=2) as live:
+        long = live.send(b"slow 3")
+        live.until(long, "running")
+        for _ in range(3):
+            assert live.until(live.send(b"die"), "failed")["error"]["code"] == "worker_failed"
+        assert live.until(long, "done")
+
+
+@pytest.mark.parametrize(("argument", "words"), [("--unusable", "no networks"), ("--stillborn", "dies at its start")])
+def test_photos_do_not_wait_for_a_worker_that_never_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argument: str, words: str
+) -> None:
+    monkeypatch.setattr(crew, "_PAUSES", (0.1, 0.2))
+    with running(tmp_path, argument) as live:
+        error = live.until(live.send(b"echo"), "failed")["error"]
+        assert error["code"] == "models_missing" and words in error["detail"]
+        assert live.ask("GET", "/v1/health", token=None).status == 200
+
+
+def test_stopping_ends_and_reports_what_runs(tmp_path: Path) -> None:
+    with running(tmp_path) as live:
+        jobs = [live.send(b"slow 60 %d" % n) for n in range(3)]
+        live.until(jobs[0], "running")
+        service, worker = live.server.service, live.server.service.crew._workers[0].pid
+        lost = asyncio.run_coroutine_threadsafe(live.server.stop(), live.loop).result(30)
+        assert lost == 3
+        assert {(job.state, job.code) for job in service.jobs} == {("failed", "stopping")}
+        with pytest.raises(ProcessLookupError):
+            os.kill(worker, 0)
+
+
+# --- the real worker -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def portrait() -> bytes:
+    """A photo with a face, JPEG."""
+    from io import BytesIO
+
+    from PIL import Image
+    from skimage import data
+
+    buffer = BytesIO()
+    Image.fromarray(data.astronaut()).save(buffer, "JPEG", quality=92)
+    return buffer.getvalue()
+
+
+@pytest.mark.models
+def test_the_real_worker_killed_in_every_stage(tmp_path: Path, portrait: bytes) -> None:
+    def stage(job: str) -> str:
+        status = live.job(job)
+        assert status["state"] in ("queued", "running"), status
+        return status["stage"]
+
+    with running(tmp_path, real=True, cache=False) as live:
+        service = live.server.service
+        for deaths, when in enumerate(("starting", "ready", "", "invert", "search"), 1):
+            job = ""
+            wait_for(lambda when=when: when == "starting" or service.crew.states == ["ready"], 120)
+            if when not in ("starting", "ready"):
+                job = live.send(portrait, "?steps=40")
+                live.until(job, "running")
+                wait_for(lambda job=job, when=when: stage(job) == when, 60)
+            other = live.send(portrait, "?steps=1&prompt=none") if when != "ready" else ""
+            os.kill(wait_for(lambda: service.crew._workers[0].pid), signal.SIGKILL)
+            other = other or live.send(portrait, "?steps=1&prompt=none")
+            if job:
+                assert live.until(job, "failed")["error"]["code"] == "worker_failed", when
+            assert live.until(other, "done", seconds=180)["report"]["faces"], when
+            assert service.crew.restarts == deaths
+
+
+@pytest.mark.models
+def test_cancelling_takes_effect_at_the_next_step(tmp_path: Path, portrait: bytes) -> None:
+    with running(tmp_path, real=True) as live:
+        job = live.send(portrait, "?steps=200")
+        wait_for(lambda: live.job(job)["stage"] == "search", 120)
+        record = next(j for j in live.server.service.jobs if j.id == job)
+        live.ask("DELETE", f"/v1/jobs/{job}", X_Clip2Protect="1")
+        before = record.number
+        live.until(job, "cancelled")
+        assert record.number - before <= 3  # at most the step under way, the next, and the end
+        assert live.until(live.send(portrait, "?steps=1&prompt=none"), "done", seconds=60)
+        assert live.server.service.crew.restarts == 0
