@@ -29,6 +29,8 @@ _NEEDED = {
         "scikit-image",
         "open_clip_torch",
         "transformers",
+        "aiohttp",
+        "prometheus-client",
     )
 }
 _OPTIONAL = {"onnxruntime": ("onnxruntime", "onnxruntime-gpu"), "tensorrt": ("tensorrt",)}

@@ -95,5 +95,5 @@ async def _serve(options: Options) -> int:
     show(server.code)
     await stop.wait()
     lost = await server.stop()
-    say("stopped" + (f"; {lost} photos were not finished" if lost else ""))
+    say(f"stopped; {lost} photos were not finished" if lost else "stopped")
     return 0

@@ -183,6 +183,8 @@ function take(files) {
 /** Photos on the page; those of them that wait here for their turn, and how many are at the server. */
 const jobs = new Set(), line = [];
 let atServer = 0;
+/** The upload that began last: one follows the other, so that photos are worked on in their order. */
+let upload = Promise.resolve();
 
 function sendNext() {
   while (atServer < AT_SERVER && line.length) {
@@ -260,7 +262,7 @@ class Job {
 
   async run() {
     try {
-      await this.send();
+      await (upload = upload.catch(() => {}).then(() => this.send()));
       const status = await this.follow();
       if (status.state !== 'done') throw status.error;
       await this.finish(status);
@@ -271,6 +273,7 @@ class Job {
   }
 
   async send() {
+    if (this.unwanted) throw { code: 'cancelled' };
     this.show('working', 'Sending');
     const headers = { 'Content-Type': this.file.type };
     const sent = await read('json', `/v1/jobs?${new URLSearchParams(this.asked)}`, { method: 'POST', body: this.file, headers });
@@ -434,7 +437,7 @@ const stage = (status) => STAGES[status.stage] ?? status.stage;
 
 /** The search's own measure: 1 is a typical pair of one person, 0 the recognisers' limit. */
 function likeness(value) {
-  return value === null ? '' : `Likeness ${Math.round(100 * value)} %, below 0 % nobody is recognised`;
+  return value === null ? '' : `Likeness ${Math.round(100 * value)} %, unmatched below 0 %`;
 }
 
 /** A section with a table of what every recogniser makes of one face. */
@@ -445,9 +448,9 @@ function scores(face, number, count) {
   table.ariaLabel = `What each recogniser makes of face ${number} before and after`;
   const which = count > 1 ? `Face ${number} of ${count}. ` : '';
   const lost = face.found_after === false ? ' A face is no longer found here at all.' : '';
-  const text = make('div', {},
-    make('h3', { textContent: summary(entries.map(([, r]) => r)) }),
-    make('p', { className: 'quiet', textContent: `${which}How much changed: PSNR ${face.psnr.toFixed(1)} dB (higher is less to see).${lost}` }));
+  const change = `${which}How much changed: PSNR ${face.psnr.toFixed(1)} dB (higher is less to see).${lost}`;
+  const title = make('h3', { textContent: summary(entries.map(([, r]) => r)) });
+  const text = make('div', {}, title, make('p', { className: 'quiet', textContent: change }));
   const crop = make('canvas', { width: 96, height: 96, ariaHidden: 'true', hidden: true });
   return make('section', {}, make('div', { className: 'face-head' }, crop, text), table);
 }
@@ -463,7 +466,7 @@ function scoreRow([name, r]) {
   const [measure, side] = r.metric === 'cosine' ? ['Similarity', 'above'] : ['Distance', 'below'];
   const head = make('th', { scope: 'row' }, name, make('small', { textContent: `${measure}, matches ${side} ${r.threshold.toFixed(3)}` }));
   if (!r.surrogate) head.firstChild.after(' ', make('span', { className: 'tag', textContent: 'held out' }));
-  const cell = (value, text, kind) => make('td', {}, value.toFixed(3).replace('-', '−'), make('span', { className: kind, textContent: text }));
+  const cell = (value, text, className) => make('td', {}, value.toFixed(3).replace('-', '−'), make('span', { className }, text));
   const verdict = r.matched_before
     ? (r.matched_after ? 'still matches' : 'no longer matches') : (r.matched_after ? 'matches now' : 'does not match');
   return make('tr', {}, head, cell(r.before, r.matched_before ? 'matches' : 'does not match', ''),
