@@ -1,4 +1,4 @@
-# `make demo` and `make test` need nothing but Python >= 3.11, Node.js with npm, and make.
+# `make demo` needs nothing but Python >= 3.11, Node.js with npm, and make; `make test` also a Chromium.
 # Everything is installed into .venv; the networks are fetched on first use.
 
 PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 python3.11, \
@@ -19,7 +19,7 @@ help:
 demo: $(VENV)/.installed
 	$(BIN)/clip2protect demo -o demo
 
-test: $(VENV)/.installed-dev
+test: $(VENV)/.installed-dev $(VENV)/.browser
 	$(BIN)/clip2protect models pull
 	$(BIN)/python -m pytest
 
@@ -40,6 +40,14 @@ clean:
 $(VENV)/.made:
 	@test -n "$(PYTHON)" || { echo "no Python >= 3.11 was found: install one, or name it with make PYTHON=..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+# The server's page is tested in a real browser; root on Debian gets it here, anybody else is told how by the tests.
+$(VENV)/.browser: $(VENV)/.made
+	@for b in "$$CHROMIUM" /usr/lib/chromium/chromium chromium chromium-browser google-chrome; do \
+		if [ -n "$$b" ] && command -v "$$b" >/dev/null; then exit 0; fi; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -q && apt-get install -y -q --no-install-recommends chromium; fi
 	touch $@
 
 $(VENV)/.installed: pyproject.toml $(VENV)/.made

@@ -6,6 +6,7 @@ to read the pixels right (orientation, colour space) and are never written again
 
 from __future__ import annotations
 
+import re
 import struct
 import warnings
 from collections.abc import Callable
@@ -33,6 +34,11 @@ MAX_PIXELS = 100_000_000
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 # A lossless PNG of 50 megapixels takes 150 MB at worst; past this no photo is expected.
 MAX_BYTES = 200 * 1024**2
+# A scan of a progressive JPEG may be empty and still walks over every pixel: megabytes become hours.
+# Encoders write some ten, twenty where they search for the best.  Segments are kept as a list,
+# which may take 30 times their size; the longest profile or XMP has some hundreds.
+MAX_SCANS = 100
+MAX_SEGMENTS = 10_000
 # Colours are converted in bands of this many pixels, so that no second copy of a photo exists.
 BAND_PIXELS = 4_000_000
 
@@ -40,6 +46,8 @@ _READ = "give a JPEG, PNG or WebP photo"
 _TOO_LARGE = f"the photo has more than {MAX_PIXELS // 10**6} megapixels; make it smaller first"
 _STARTS: dict[Format, bytes] = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n", "WEBP": b"RIFF"}
 _OTHER_STARTS = {b"GIF8": "GIF", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"BM": "BMP", b"%PDF": "PDF"}
+# Markers of a JPEG, without stuffing and what has no length: restarts and starts of pictures.
+_MARKER = re.compile(rb"\xff([\xc0-\xcf\xd9-\xfe])")
 _ONE_CHANNEL = ("1", "L", "LA", "I", "I;16")
 
 
@@ -90,6 +98,8 @@ def decode(data: bytes) -> Photo:
     Raises ImageError: another format, too large, animated, damaged or cut short.
     """
     kind = _kind(data)
+    if kind == "JPEG":
+        _check_segments(data)
     try:
         # Filters are shared by threads: a race may leave these on, which costs other warnings,
         # or drop the error early, and then _check refuses the same pictures.
@@ -130,6 +140,20 @@ def _other_kind(data: bytes) -> str:
     if b"<svg" in data[:1024].lower():
         names.append("SVG")
     return f"{names[0]} files are not read" if names else "this is no image that is read here"
+
+
+def _check_segments(data: bytes) -> None:
+    """Refuse a JPEG that would take hours or gigabytes; only its first picture is looked at."""
+    scans, at = 0, 2
+    for _ in range(MAX_SEGMENTS):
+        marker = _MARKER.search(data, at)
+        if marker is None or marker[1] == b"\xd9":  # the end
+            return
+        scans += marker[1] == b"\xda"
+        if scans > MAX_SCANS:
+            break
+        at = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
+    raise ImageError("the JPEG file has more scans or segments than any camera or program writes")
 
 
 def _check(image: Image.Image) -> None:

@@ -308,7 +308,7 @@ class Job {
     if (!this.begun) [this.begun, this.since] = [true, performance.now()]; // the time in the queue is not its own
     this.show('working', 'Working');
     this.$('progress').value = status.progress;
-    this.$('.now').textContent = [stage(status), likeness(status.similarity)].filter(Boolean).join('. ');
+    this.$('.now').textContent = [stage(status), recognisable(status.similarity)].filter(Boolean).join('. ');
     const several = status.faces.length > 1 ? status.faces : [];
     this.$('.faces').replaceChildren(...several.map((face, i) => {
       const part = face.state === 'working' ? `${stage(face)}, ${Math.round(100 * face.progress)} %` : capital(face.state);
@@ -436,8 +436,8 @@ addEventListener('pagehide', () => { for (const job of jobs) if (job.busy) job.t
 const stage = (status) => STAGES[status.stage] ?? status.stage;
 
 /** The search's own measure: 1 is a typical pair of one person, 0 the recognisers' limit. */
-function likeness(value) {
-  return value === null ? '' : `Likeness ${Math.round(100 * value)} %, unmatched below 0 %`;
+function recognisable(value) {
+  return value === null ? '' : `Recognisable: ${Math.round(100 * value)} % (aim: below 0 %)`;
 }
 
 /** A section with a table of what every recogniser makes of one face. */

@@ -29,6 +29,8 @@ NAME = "clip2protect"
 _MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 #: Seconds between two signs of life of a stream of events, and between two looks for what has expired.
 _BEAT, _SWEEP = 15.0, 5.0
+#: Seconds that a client may take to read a piece of an answer.
+READ_SECONDS = 60.0
 #: Bytes that are handed to a connection at a time, so that none holds up the others.
 _PIECE = 1 << 18
 
@@ -165,8 +167,7 @@ class Service:
         await stream.prepare(request)
         with suppress(ConnectionError):
             async for text in _events(job, seen):
-                await stream.write(text.encode())
-            await stream.write_eof()
+                await _write(request, stream, text.encode())
         return stream
 
     async def result(self, request: web.Request) -> web.StreamResponse:
@@ -220,7 +221,8 @@ def make_app(service: Service) -> web.Application:
 async def _events(job: Job, seen: int) -> AsyncIterator[str]:
     while not (job.over and job.number <= seen):
         try:
-            await asyncio.wait_for(job.change(seen), _BEAT)
+            async with asyncio.timeout(_BEAT):
+                await job.change(seen)
         except TimeoutError:
             yield ": still there\n\n"
             continue
@@ -252,9 +254,19 @@ async def _send(
     view = memoryview(data)
     with suppress(ConnectionError):
         for start in range(0, len(data), _PIECE):
-            await response.write(view[start : start + _PIECE])
-        await response.write_eof()
+            await _write(request, response, view[start : start + _PIECE])
     return response
+
+
+async def _write(request: web.Request, response: web.StreamResponse, data: bytes | memoryview) -> None:
+    """Write to whoever still listens.  Raises ConnectionError where nobody reads on."""
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            await response.write(data)
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError("nobody reads on") from None
 
 
 def _json(value: object, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:

@@ -107,7 +107,8 @@ class Worker:
         if process.stdin is not None:
             process.stdin.close()
         try:
-            await asyncio.wait_for(process.wait(), 1.0)
+            async with asyncio.timeout(1.0):  # not wait_for, which in Python 3.11 may lose a cancellation
+                await process.wait()
         except TimeoutError:
             with suppress(ProcessLookupError):
                 process.kill()
@@ -203,7 +204,8 @@ class Crew:
             if not follow.done():
                 end = ("cancelled", "cancelled") if unwanted.done() else ("failed", "timeout")
                 with suppress(Ended, TimeoutError):
-                    await asyncio.wait_for(worker.send({"do": "cancel", "job": job.id}), GRACE)
+                    async with asyncio.timeout(GRACE):
+                        await worker.send({"do": "cancel", "job": job.id})
                 await asyncio.wait({follow}, timeout=GRACE)
                 job.end(end[0], code=end[1])  # type: ignore[arg-type]
                 if not follow.done():

@@ -27,7 +27,7 @@ CODES: dict[str, tuple[int, str]] = {
     "unsupported_content": (415, "Send the photo as the body with its image type, or as multipart with the header"
                                  " X-Clip2Protect"),
     "bad_image": (422, "The photo cannot be read"),
-    "no_face": (422, "No face was found"),
+    "no_face": (422, "There is nothing to protect"),
     "too_many_attempts": (429, "Too many attempts: wait a minute"),
     "queue_full": (429, "Too many photos are waiting: try again later"),
     "internal": (500, "Something unforeseen happened: the server's log says where"),

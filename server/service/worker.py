@@ -79,6 +79,8 @@ class Worker:
         return stack
 
     def _attempt(self, header: dict[str, Any], body: bytes, stack: Any) -> None:
+        from engines.runtime import release_memory
+
         job = header["job"]
         self._tell({"event": "begun", "job": job})
         try:
@@ -90,6 +92,7 @@ class Worker:
             self._tell({"event": "failed", "job": job, "code": code, "detail": detail, "where": where})
         finally:
             self._unwanted.discard(job)
+            release_memory()  # of a photo that failed, too
 
     def _protect(self, header: dict[str, Any], body: bytes, stack: Any) -> None:
         from engines import imaging

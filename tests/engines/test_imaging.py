@@ -8,108 +8,55 @@ import sys
 import textwrap
 import time
 import zlib
+from contextlib import nullcontext
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms, PngImagePlugin
-from skimage import data as pictures
+from PIL import Image, ImageCms
 
 from engines import imaging
 from engines.encoding import MAX_GROWTH, encode
 from engines.errors import ImageError
 from engines.imaging import Photo, decode, load
+from tests.pictures import (
+    ALPHA,
+    ASTRONAUT,
+    CANARY,
+    FACE,
+    KINDS,
+    P3,
+    SRGB,
+    animated,
+    chunk,
+    curve,
+    fixed,
+    huge,
+    matrix_profile,
+    parts,
+    png16,
+    png_huge,
+    png_with,
+    profile,
+    raw_png,
+    reopened,
+    saved,
+    scan_bomb,
+    tagged,
+    text_bomb,
+    turned,
+)
 
 ROOT = Path(__file__).parents[2]
-FACE = np.ascontiguousarray(pictures.astronaut()[:200, 140:300])  # 200 x 160, not square
 RNG = np.random.default_rng(7)
-ALPHA = RNG.integers(0, 256, FACE.shape[:2], dtype=np.uint8)
-KINDS = ("JPEG", "PNG", "WEBP")
-CANARY = b"CANARY-7f3a"
-# White point and primaries (columns) in XYZ, for ICC profiles
-D50 = (0.9642, 1.0, 0.8249)
-SRGB = np.array([[0.4361, 0.3851, 0.1431], [0.2225, 0.7169, 0.0606], [0.0139, 0.0971, 0.7141]])
-P3 = np.array([[0.5151, 0.2920, 0.1571], [0.2412, 0.6922, 0.0666], [-0.0011, 0.0419, 0.7841]])
-
-
-def saved(pixels: np.ndarray | Image.Image, kind: str, **options: Any) -> bytes:
-    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
-    buffer = BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def reopened(data: bytes) -> Image.Image:
-    image = Image.open(BytesIO(data))
-    image.load()
-    return image
 
 
 def changed(pixels: np.ndarray, strength: int = 8) -> np.ndarray:
     """What a protection does to a photo: a small change everywhere."""
     noise = np.random.default_rng(1).integers(-strength, strength + 1, pixels.shape)
     return (pixels.astype(int) + noise).clip(0, 255).astype(np.uint8)
-
-
-def chunk(tag: bytes, body: bytes) -> bytes:
-    crc = struct.pack(">I", zlib.crc32(tag + body))
-    return struct.pack(">I", len(body)) + tag + body + crc
-
-
-def png_with(*chunks: bytes, pixels: np.ndarray = FACE) -> bytes:
-    """A PNG with more chunks between its header and its pixels."""
-    data = saved(pixels, "PNG")
-    return data[:33] + b"".join(chunks) + data[33:]
-
-
-def raw_png(rows: np.ndarray, width: int, depth: int, colour: int, *chunks: bytes) -> bytes:
-    """A PNG of packed rows (HB uint8), with a depth and colour type that Pillow cannot write."""
-    packed = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
-    header = struct.pack(">IIBBBBB", width, len(rows), depth, colour, 0, 0, 0)
-    parts = chunk(b"IHDR", header), *chunks, chunk(b"IDAT", packed), chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
-
-
-def png16(values: np.ndarray, *chunks: bytes) -> bytes:
-    """A 16-bit PNG of HW (gray) or HWC (RGB) values."""
-    rows = values.astype(">u2").reshape(len(values), -1)
-    return raw_png(rows, values.shape[1], 16, 2 if values.ndim == 3 else 0, *chunks)
-
-
-def fixed(values: Any) -> bytes:
-    return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
-
-
-def profile(space: bytes, connection: bytes, tags: dict[bytes, bytes]) -> bytes:
-    """An ICC v2 profile with these tags and the ones that every profile must have."""
-    tags = tags | {
-        b"desc": b"desc\0\0\0\0" + struct.pack(">I", 5) + b"test\0" + bytes(79),
-        b"cprt": b"text\0\0\0\0" + CANARY + b"\0",
-        b"wtpt": b"XYZ \0\0\0\0" + fixed(D50),
-    }
-    table, bodies, offset = b"", b"", 132 + 12 * len(tags)
-    for name, body in tags.items():
-        table += name + struct.pack(">II", offset + len(bodies), len(body))
-        bodies += body + bytes(-len(body) % 4)
-    header = struct.pack(">I4sI", offset + len(bodies), b"lcms", 0x02100000)
-    header += (b"prtr" if space == b"CMYK" else b"mntr") + space + connection
-    header += bytes(12) + b"acsp" + bytes(28) + fixed(D50) + bytes(48)
-    return header + struct.pack(">I", len(tags)) + table + bodies
-
-
-def curve(gamma: float) -> bytes:
-    return b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + b"\0\0"
-
-
-def matrix_profile(primaries: np.ndarray) -> bytes:
-    """A display's profile; the columns of `primaries` are XYZ (D50) of red, green, blue."""
-    tags = {}
-    for name, column in zip((b"r", b"g", b"b"), primaries.T, strict=True):
-        tags |= {name + b"XYZ": b"XYZ \0\0\0\0" + fixed(column), name + b"TRC": curve(2.2)}
-    return profile(b"RGB ", b"XYZ ", tags)
 
 
 def ink_profile(paper: tuple[int, ...], cyan: tuple[int, ...]) -> bytes:
@@ -124,26 +71,12 @@ def ink_profile(paper: tuple[int, ...], cyan: tuple[int, ...]) -> bytes:
 
 # --- what is read -------------------------------------------------------------------------------
 
-STORED = {  # how an upright picture is stored so that the orientation brings it back
-    1: lambda a: a,
-    2: np.fliplr,
-    3: lambda a: np.rot90(a, 2),
-    4: np.flipud,
-    5: lambda a: a.swapaxes(0, 1),
-    6: np.rot90,
-    7: lambda a: np.rot90(a, 2).swapaxes(0, 1),
-    8: lambda a: np.rot90(a, -1),
-}
-
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
 def test_orientation_is_undone_for_pixels_and_alpha(kind: str, orientation: int) -> None:
-    tags = Image.Exif()
-    tags[0x0112] = orientation
-    stored = STORED[orientation](np.dstack([FACE, ALPHA]))
     options = {"lossless": True, "exact": True} if kind == "WEBP" else {}
-    photo = decode(saved(np.ascontiguousarray(stored), kind, exif=tags.tobytes(), **options))
+    photo = decode(turned(np.dstack([FACE, ALPHA]), kind, orientation, **options))
     np.testing.assert_array_equal(photo.pixels, FACE)
     np.testing.assert_array_equal(photo.alpha, ALPHA)
     again = decode(encode(photo, photo.pixels))
@@ -152,10 +85,7 @@ def test_orientation_is_undone_for_pixels_and_alpha(kind: str, orientation: int)
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_jpeg_orientation_is_undone(orientation: int) -> None:
-    tags = Image.Exif()
-    tags[0x0112] = orientation
-    stored = np.ascontiguousarray(STORED[orientation](FACE))
-    photo = decode(saved(stored, "JPEG", quality=95, subsampling=0, exif=tags.tobytes()))
+    photo = decode(turned(FACE, "JPEG", orientation, quality=95, subsampling=0))
     assert photo.pixels.shape == FACE.shape
     assert np.abs(photo.pixels.astype(int) - FACE).mean() < 3
 
@@ -359,26 +289,6 @@ def test_no_cut_file_is_read(kind: str, options: dict[str, Any]) -> None:
             decode(data[:length])
 
 
-def huge(kind: str) -> bytes:
-    """A valid small file whose header claims more pixels than any limit allows."""
-    if kind == "PNG":
-        return png_huge(50000, 50000)
-    if kind == "JPEG":
-        data = bytearray(saved(FACE, "JPEG"))
-        at = data.index(b"\xff\xc0")
-        data[at + 5 : at + 9] = struct.pack(">HH", 60000, 60000)
-        return bytes(data)
-    data = bytearray(saved(np.dstack([FACE, ALPHA]), "WEBP"))
-    data[24:30] = (16382).to_bytes(3, "little") * 2
-    return bytes(data)
-
-
-def png_huge(width: int, height: int) -> bytes:
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    body = chunk(b"IDAT", zlib.compress(bytes(999))) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + body
-
-
 @pytest.mark.parametrize(
     "data", [huge("JPEG"), huge("PNG"), huge("WEBP"), png_huge(10001, 10000), png_huge(2**31 - 1, 2**31 - 1)]
 )
@@ -402,12 +312,37 @@ def test_the_pixel_limit_itself_is_allowed() -> None:
 
 @pytest.mark.parametrize("tag", [b"zTXt", b"iTXt", b"iCCP"])
 def test_compressed_chunk_bomb_is_refused(tag: bytes) -> None:
-    packed = zlib.compress(bytes(64 * 2**20))
-    body = {b"zTXt": b"k\0\0", b"iTXt": b"k\0\1\0\0\0", b"iCCP": b"k\0\0"}[tag] + packed
+    data = text_bomb(tag)
     start = time.perf_counter()
     with pytest.raises(ImageError):
-        decode(png_with(chunk(tag, body)))
+        decode(data)
     assert time.perf_counter() - start < 0.5
+
+
+def test_a_jpeg_of_many_scans_is_refused_before_the_first() -> None:
+    assert decode(scan_bomb(imaging.MAX_SCANS, side=64)).pixels.shape == (64, 64, 3)
+    start = time.perf_counter()
+    for data in (scan_bomb(imaging.MAX_SCANS + 1), scan_bomb(100_000)):
+        with pytest.raises(ImageError, match="scans"):
+            decode(data)
+    assert time.perf_counter() - start < 0.5
+
+
+def test_a_jpeg_of_many_segments_is_refused_before_it_is_opened() -> None:
+    data = saved(FACE, "JPEG")
+    for body, read in ((b"\xff\xe2\0\2" * 999, True), (b"\xff\xe2\0\2" * 5_000_000, False)):
+        start = time.perf_counter()
+        with nullcontext() if read else pytest.raises(ImageError, match="segments"):
+            assert decode(data[:2] + body + data[2:]).pixels.shape == FACE.shape
+        assert time.perf_counter() - start < 0.5
+
+
+def test_only_scans_of_the_picture_itself_are_counted() -> None:
+    """What looks like one may be in metadata, between the pixels or behind them."""
+    scan = b"\xff\xda\0\3\0"
+    data = saved(FACE, "JPEG", comment=scan * 999, progressive=True)
+    plain = decode(saved(FACE, "JPEG")).pixels
+    np.testing.assert_array_equal(decode(data + scan * 999).pixels, plain)
 
 
 @pytest.mark.parametrize(
@@ -437,9 +372,8 @@ def test_what_is_no_photo_is_named_and_refused(tmp_path: Path, data: bytes, word
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
 def test_animation_is_refused(kind: str) -> None:
-    frames = [Image.fromarray(255 - FACE)]
     with pytest.raises(ImageError, match="animated"):
-        decode(saved(FACE, kind, save_all=True, append_images=frames, duration=50))
+        decode(animated(kind))
 
 
 def test_load_says_what_is_wrong_with_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -458,33 +392,6 @@ def test_load_says_what_is_wrong_with_a_path(tmp_path: Path, monkeypatch: pytest
 # --- what is written ----------------------------------------------------------------------------
 
 
-def exif_with_canary() -> bytes:
-    tags = Image.Exif()
-    tags[0x010E] = CANARY.decode()
-    tags.get_ifd(0x8825)[29] = CANARY.decode()
-    thumbnail = saved(FACE[:32, :32], "JPEG", comment=CANARY)
-    return tags.tobytes() + thumbnail
-
-
-def tagged(kind: str) -> bytes:
-    options: dict[str, Any] = {"icc_profile": matrix_profile(P3), "exif": exif_with_canary()}
-    if kind == "PNG":
-        text = PngImagePlugin.PngInfo()
-        text.add_text("Comment", CANARY.decode())
-        text.add_itxt("XML:com.adobe.xmp", f"<x>{CANARY.decode()}</x>")
-        return saved(FACE, kind, pnginfo=text, dpi=(300, 300), **options)
-    options["xmp"] = b"<x:xmpmeta>" + CANARY + b"</x:xmpmeta>"
-    return saved(FACE, kind, **options, **({"comment": CANARY} if kind == "JPEG" else {}))
-
-
-def png_chunks(data: bytes) -> list[bytes]:
-    tags, at = [], 8
-    while at < len(data):
-        tags.append(data[at + 4 : at + 8])
-        at += 12 + int.from_bytes(data[at : at + 4], "big")
-    return tags
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_metadata_is_written(kind: str) -> None:
     source = tagged(kind)
@@ -497,14 +404,14 @@ def test_no_metadata_is_written(kind: str) -> None:
     allowed = {"jfif", "jfif_version", "jfif_unit", "jfif_density", "loop", "background", "timestamp", "duration"}
     assert set(reopened(result).info) <= allowed
     if kind == "PNG":
-        assert set(png_chunks(result)) == {b"IHDR", b"IDAT", b"IEND"}
+        assert set(parts(result)) == {b"IHDR", b"IDAT", b"IEND"}
 
 
 def test_compressed_text_is_not_written() -> None:
     packed = chunk(b"zTXt", b"k\0\0" + zlib.compress(CANARY))
     packed += chunk(b"iTXt", b"k\0\1\0\0\0" + zlib.compress(CANARY)) + chunk(b"prVt", CANARY)
     photo = decode(png_with(packed))
-    assert png_chunks(encode(photo, photo.pixels)) == [b"IHDR", b"IDAT", b"IEND"]
+    assert parts(encode(photo, photo.pixels)) == [b"IHDR", b"IDAT", b"IEND"]
 
 
 @pytest.mark.parametrize("subsampling", [0, 1, 2])
@@ -537,9 +444,7 @@ def test_jpeg_falls_below_its_tables_only_when_it_must() -> None:
 
 
 def test_turned_422_is_not_halved_twice() -> None:
-    tags = Image.Exif()
-    tags[0x0112] = 6
-    assert decode(saved(FACE, "JPEG", subsampling=1, exif=tags.tobytes())).subsampling == 0
+    assert decode(turned(FACE, "JPEG", 6, subsampling=1)).subsampling == 0
 
 
 @pytest.mark.parametrize("quality", [30, 60, 80, 90])
@@ -622,7 +527,7 @@ def test_encode_refuses_other_shapes_and_types(pixels: np.ndarray) -> None:
 
 
 def test_50_megapixels_in_bounded_memory(tmp_path: Path) -> None:
-    tile = np.tile(pictures.astronaut(), (12, 16, 1))
+    tile = np.tile(ASTRONAUT, (12, 16, 1))
     path = tmp_path / "large.jpg"
     path.write_bytes(saved(tile, "JPEG", quality=90))
     script = textwrap.dedent("""

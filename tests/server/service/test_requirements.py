@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import os
@@ -224,6 +225,20 @@ def test_the_real_bytes_are_counted(tmp_path: Path) -> None:
             except (BrokenPipeError, ConnectionResetError):
                 answer = connection.recv(65536)
         assert b"too_large" in answer
+
+
+def test_what_a_packed_body_unpacks_to_is_counted(tmp_path: Path) -> None:
+    with running(tmp_path, upload_mb=1) as live:
+        packed = gzip.compress(bytes(50 << 20))
+        assert len(packed) < 1 << 20
+        answer = live.ask("POST", "/v1/jobs", packed, Content_Encoding="gzip", **PNG)
+        assert answer.status in (400, 413) and not list(live.server.service.jobs)
+        parts = b"".join(
+            b'--b\r\nContent-Disposition: form-data; name="photo"\r\n\r\n%s\r\n' % bytes(600_000) for _ in range(4)
+        )
+        kind = "multipart/form-data; boundary=b"
+        answer = live.ask("POST", "/v1/jobs", parts + b"--b--\r\n", Content_Type=kind, X_Clip2Protect="1")
+        assert answer.code == "too_large"
 
 
 # 11

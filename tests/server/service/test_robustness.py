@@ -7,11 +7,12 @@ import os
 import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from server.service import crew, intake, run
+from server.service import app, crew, intake, run
 
 from .conftest import Live, running, wait_for
 
@@ -89,6 +90,21 @@ def test_who_leaves_amid_a_result_may_come_again(live: Live) -> None:
             connection.sendall(head(live, "GET", f"/v1/jobs/{job}/result"))
             connection.recv(1000)
     assert live.ask("GET", f"/v1/jobs/{job}/result").body == photo
+
+
+def test_who_does_not_read_is_not_waited_for(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "READ_SECONDS", 0.3)
+    job = live.send(b"echo " + bytes(20_000_000))
+    live.until(job, "done")
+    with connect(live) as connection:
+        connection.sendall(head(live, "GET", f"/v1/jobs/{job}/result"))
+        received = connection.recv(1000)
+        wait_for(lambda: not any(c._current_request for c in live.server._runner.server.connections))
+        with suppress(ConnectionResetError):
+            while part := connection.recv(1 << 20):
+                received += part
+    assert len(received) < 20_000_000
+    assert live.ask("GET", f"/v1/jobs/{job}/result").status == 200
 
 
 def test_uploads_share_the_room_of_the_queue(tmp_path: Path) -> None:
