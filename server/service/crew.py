@@ -39,9 +39,8 @@ class Unusable(Exception):
 class Worker:
     """One process, `server.service.worker`."""
 
-    def __init__(self, command: Sequence[str], *, errors: int = asyncio.subprocess.DEVNULL) -> None:
-        """`errors` is where its standard error goes: libraries may say there what they read in a photo."""
-        self._command, self._errors = command, errors
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = command
         self._process: asyncio.subprocess.Process | None = None
         self._sending = asyncio.Lock()
 
@@ -59,10 +58,14 @@ class Worker:
         return None if self._process is None else self._process.pid
 
     async def start(self) -> None:
-        """Start the process.  It is of no terminal's group: Ctrl-C ends the server, which ends it."""
-        pipe = asyncio.subprocess.PIPE
+        """Start the process.
+
+        It is of no terminal's group: Ctrl-C ends the server, which ends it.  Nobody reads its standard error:
+        libraries may say there what they found in a photo.
+        """
+        pipe, nobody = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
         self._process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=pipe, stdout=pipe, stderr=self._errors, start_new_session=True
+            *self._command, stdin=pipe, stdout=pipe, stderr=nobody, start_new_session=True
         )
 
     async def send(self, header: dict[str, Any], photo: Photo = NOTHING) -> None:
@@ -100,19 +103,20 @@ class Worker:
             await self._process.wait()
 
     async def stop(self) -> None:
-        """End the process, gently at first."""
+        """End the process, gently at first; it does not outlive this, even if nobody waits for the end."""
         process, self._process = self._process, None
         if process is None:
             return
         if process.stdin is not None:
             process.stdin.close()
         try:
-            async with asyncio.timeout(1.0):  # not wait_for, which in Python 3.11 may lose a cancellation
-                await process.wait()
-        except TimeoutError:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1.0):  # not wait_for, which in Python 3.11 may lose a cancellation
+                    await process.wait()
+        finally:
             with suppress(ProcessLookupError):
                 process.kill()
-            await process.wait()
+        await process.wait()
 
 
 class Crew:
@@ -211,6 +215,7 @@ class Crew:
                 if not follow.done():
                     raise Ended  # it hangs
             follow.result()
+            job.end("failed", code="worker_failed")  # unless it has ended as it should
         except Ended:
             job.attempts += 1
             if job.begun or job.attempts == _ATTEMPTS:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -195,6 +196,16 @@ def test_one_worker_goes_on_while_the_other_dies(tmp_path: Path) -> None:
         for _ in range(3):
             assert live.until(live.send(b"die"), "failed")["error"]["code"] == "worker_failed"
         assert live.until(long, "done")
+
+
+def test_stopping_amid_a_cancelling_ends(tmp_path: Path) -> None:
+    """The moment in which the worker is told matters: all of them are tried."""
+    for number in range(10):
+        with running(tmp_path) as live:
+            job = live.send(b"hang")
+            live.until(job, "running")
+            live.ask("DELETE", f"/v1/jobs/{job}", X_Clip2Protect="1")
+            time.sleep(number / 5000)
 
 
 @pytest.mark.parametrize(("argument", "words"), [("--unusable", "no networks"), ("--stillborn", "dies at its start")])
