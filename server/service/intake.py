@@ -55,7 +55,7 @@ async def photo_and_options(request: web.Request, queue: Queue, limit_mb: int) -
                     raise Problem("bad_option", f"there are {', '.join(OPTIONS)}, each a few words")
         if not pieces:
             raise Problem("bad_request", "there is no photo: send it as the body, or as the part `photo`")
-        return Photo(tuple(pieces), digest.hexdigest()), _settings(options)
+        return Photo(tuple(pieces), sum(map(len, pieces)), digest.hexdigest()), _settings(options)
     finally:
         queue.receive(-received)
 

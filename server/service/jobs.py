@@ -19,15 +19,11 @@ REMEMBERED = 4096
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo as it came, in pieces that are never joined (that would hold up the event loop), and its sha256."""
+    """A photo as it came, in pieces that are never joined (that would hold up the event loop); its bytes and sha256."""
 
     pieces: tuple[bytes, ...] = ()
+    size: int = 0
     digest: str = ""
-
-    @property
-    def size(self) -> int:
-        """Bytes that it takes."""
-        return sum(map(len, self.pieces))
 
 
 @dataclass(frozen=True)
