@@ -106,7 +106,11 @@ class Service:
 
     async def metrics(self, request: web.Request) -> web.Response:
         """Figures in Prometheus' text format."""
-        return web.Response(text=self.figures.text(self), content_type="text/plain", charset="utf-8")
+        text = self.figures.text(
+            waiting_jobs=len(self.queue), busy_workers=self.crew.states.count("busy"),
+            worker_restarts=self.crew.restarts, clients=len(self.clients.listing()),
+        )  # fmt: skip
+        return web.Response(text=text, content_type="text/plain", charset="utf-8")
 
     async def list_clients(self, request: web.Request) -> web.Response:
         """Who is paired."""

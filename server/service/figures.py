@@ -5,16 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from server.service.jobs import Job
 from server.service.log import note
-
-if TYPE_CHECKING:
-    from server.service.app import Service
 
 _SECONDS = (1, 2, 5, 10, 20, 40, 80, 160, 320)
 
@@ -63,14 +59,8 @@ class Figures:
         self._jobs.labels(job.state, job.code).inc()
         self._seconds.observe((job.ended or job.created) - job.created)
 
-    def text(self, service: Service) -> str:
-        """All of them as they are now."""
-        now = {
-            "waiting_jobs": len(service.queue),
-            "busy_workers": service.crew.states.count("busy"),
-            "worker_restarts": service.crew.restarts,
-            "clients": len(service.clients.listing()),
-        }
-        for name, value in now.items():
-            self._gauges[name].set(value)
+    def text(self, **now: float) -> str:
+        """All of them; `now` has a value for each of what goes up and down."""
+        for name, gauge in self._gauges.items():
+            gauge.set(now[name])
         return generate_latest(self._registry).decode()
