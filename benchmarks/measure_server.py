@@ -79,7 +79,7 @@ def _shown(value: Any) -> str:
 async def _serve(folder: Path, device: str) -> None:
     """The server, in a process of its own, until its input ends; then the longest pause."""
     # Of results no more is kept than a tenth of the load's: what grows after that is a leak.
-    options = Options(port=0, device=device, cache=False, keep_mb=4, clients=folder / "clients.json")
+    options = Options(port=0, device=device, cache=False, keep_mb=4, folder=folder)
     server = await Server.start(options)
     clients = server.service.clients
     tokens = [clients.pair(clients.code, name=str(number), origin="")[0] for number in range(CLIENTS)]

@@ -9,7 +9,7 @@ from engines.errors import ConfigError
 
 Mode = Literal["dodge", "impersonate"]
 Level = Literal["subtle", "balanced", "strong"]
-Faces = Literal["all", "largest"]
+Faces = Literal["all", "largest", "mine"]
 Render = Literal["residual", "generator"]
 
 #: Words with a meaning of their own: no guidance, and the choice left to the program.

@@ -14,6 +14,7 @@ from engines.detect import Face, detect
 from engines.errors import NoFaceError
 from engines.face import cut
 from engines.imaging import Photo
+from engines.losses.adversarial import Identity
 from engines.models.registry import Metric
 from engines.recognise import Recogniser
 from engines.stack import Stack
@@ -59,6 +60,11 @@ def embed_face(recogniser: Recogniser, pixels: np.ndarray, face: Face, *, mirror
     identity = np.array([[1.0, 0, 0], [0, 1.0, 0]])
     device = next(recogniser.network.parameters()).device
     return recogniser.embed((crop.flip(3) if mirror else crop).to(device), identity)
+
+
+def identity(stack: Stack, pixels: np.ndarray, face: Face) -> Identity:
+    """A face of a photo (H, W, 3) uint8 as every recogniser sees it."""
+    return Identity({name: embed_face(r, pixels, face) for name, r in stack.recognisers.items()})
 
 
 def compare_embeddings(recogniser: Recogniser, a: Tensor, b: Tensor) -> Comparison:

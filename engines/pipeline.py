@@ -19,7 +19,7 @@ from engines.auto import choose_prompt, choose_target
 from engines.composite import composite
 from engines.config import AUTO, NO_PROMPT, Settings
 from engines.detect import Face, detect
-from engines.errors import NoFaceError
+from engines.errors import ConfigError, NoFaceError
 from engines.face import AlignedFace
 from engines.guidance import Prompter
 from engines.imaging import Photo
@@ -27,6 +27,7 @@ from engines.invert import TUNING_STEPS, invert, tuned
 from engines.losses.adversarial import Identity
 from engines.networks.mobilestylegan import Generator
 from engines.networks.preview import Preview
+from engines.owner import Owner, is_owner
 from engines.prompts import CANDIDATES
 from engines.recognise import Recogniser
 from engines.report import Done, Stopwatch, face_report, photo_report
@@ -70,17 +71,20 @@ class Protected:
 Progress = Callable[[Event], None]
 
 
-def protect(photo: Photo, stack: Stack, settings: Settings, progress: Progress | None = None) -> Protected:
-    """Change every face of a photo so that recognisers no longer match it.
+def protect(
+    photo: Photo, stack: Stack, settings: Settings, progress: Progress | None = None, owner: Owner | None = None
+) -> Protected:
+    """Change every face of a photo, or those that the settings name, so that recognisers no longer match it.
 
-    The same photo, settings and machine give the same bytes.  Raises NoFaceError where there is no face,
-    ConfigError for an unknown surrogate or a prompt that speaks of no makeup, OutputError if the encoder fails.
+    The same photo, settings and machine give the same bytes.  Raises NoFaceError where there is no such face,
+    ConfigError for an unknown surrogate, a prompt that speaks of no makeup or `mine` without an owner,
+    OutputError if the encoder fails.
     """
     prompter = _prompter(stack, settings)
     watch = Stopwatch()
     generator, surrogates = stack.generator, stack.choose(settings.surrogates)
     artist = stack.preview if settings.render == "residual" else generator
-    faces = _choose_faces(detect(stack.detector, photo.pixels), settings)
+    faces = _choose_faces(stack, photo, settings, owner)
     targets = _targets(stack, settings)
     watch.lap("detect")
 
@@ -165,9 +169,17 @@ def _choose(
     return chosen, target
 
 
-def _choose_faces(found: list[Face], settings: Settings) -> list[Face]:
+def _choose_faces(stack: Stack, photo: Photo, settings: Settings, owner: Owner | None) -> list[Face]:
+    if settings.faces == "mine" and owner is None:
+        raise ConfigError("nobody knows yet which face is yours: enrol by `clip2protect owner add PHOTO-OF-YOU`")
+    found = detect(stack.detector, photo.pixels)
     if not found:
         raise NoFaceError("no face was found: give a photo in which a face is larger and turned to the camera")
+    if settings.faces == "mine" and owner is not None:
+        mine = [face for face in found if is_owner(stack, photo.pixels, face, owner)]
+        if not mine:
+            raise NoFaceError(f"none of the {len(found)} faces is yours: enrol by more photos, or protect all faces")
+        return mine
     return found[:1] if settings.faces == "largest" else found
 
 
@@ -206,7 +218,7 @@ def _identity(stack: Stack, pixels: np.ndarray) -> Identity:
     faces = detect(stack.detector, pixels)
     if not faces:
         raise NoFaceError("the target shows no face: give another photo or seed")
-    return Identity({name: evaluate.embed_face(r, pixels, faces[0]) for name, r in stack.recognisers.items()})
+    return evaluate.identity(stack, pixels, faces[0])
 
 
 @torch.no_grad()

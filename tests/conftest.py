@@ -18,3 +18,25 @@ def stack() -> Stack:
 
     tune_allocator()
     return Stack.embedded("cpu")
+
+
+@pytest.fixture(scope="session")
+def two_faces(stack: Stack) -> tuple[bytes, bytes]:
+    """PNG: a person in another light, and that person on the left with a generated face on the right."""
+    from io import BytesIO
+
+    import numpy as np
+    from PIL import Image
+    from skimage import data
+
+    from engines.pipeline import generated_face
+
+    def png(pixels: np.ndarray) -> bytes:
+        buffer = BytesIO()
+        Image.fromarray(pixels).save(buffer, "PNG")
+        return buffer.getvalue()
+
+    person = data.astronaut()
+    stranger = np.asarray(Image.fromarray(generated_face(stack, 3)).resize((512, 512)))
+    darker = (person[:, ::-1] * 0.7).astype(np.uint8)  # and seen in a mirror
+    return png(darker), png(np.concatenate([person, stranger], axis=1))

@@ -85,7 +85,7 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--text-checkpoint", metavar="FILE", help="weights of --text-model")
     choice("level", config.Level, "how much may be seen: more protects better")
-    choice("faces", config.Faces, "which faces of a photo to protect")
+    choice("faces", config.Faces, "which faces of a photo to protect; mine: yours, see `clip2protect owner`")
     parser.add_argument(
         "--surrogates",
         metavar="NAMES",
@@ -135,9 +135,12 @@ def protect_one(job: Job, photo: Photo, settings: Settings, session: Session) ->
         check_writable(path, 2 * photo.source_bytes)
     stack = session.stack
     from engines.pipeline import protect
+    from server.enrolled import enrolled_owner
 
     with Bar(job.source.name) as bar:
-        protected = protect(photo, stack, settings, progress=bar.searching)
+        protected = protect(
+            photo, stack, settings, bar.searching, enrolled_owner() if settings.faces == "mine" else None
+        )
     write_atomic(job.output, protected.data)
     if job.comparison is not None:
         from server.cli.compare import comparison

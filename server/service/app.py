@@ -13,7 +13,9 @@ from aiohttp import web
 
 from engines import config
 from engines.config import AUTO, NO_PROMPT, Settings
+from engines.errors import ConfigError
 from engines.prompts import PRESETS
+from server.enrolled import Enrolled
 from server.service.clients import Client, Clients
 from server.service.crew import Crew, Worker
 from server.service.figures import Figures
@@ -40,7 +42,8 @@ class Service:
 
     def __init__(self, options: Options, workers: list[Worker]) -> None:
         self.options = options
-        self.clients = Clients(options.clients)
+        self.clients = Clients(options.folder / "clients.json")
+        self.enrolled = Enrolled(options.folder / "owner.json")
         self.jobs = Jobs(options.keep_mb << 20, options.keep_seconds)
         self.queue = Queue(options.queue_length, options.queue_mb << 20)
         self.figures = Figures()
@@ -50,7 +53,11 @@ class Service:
 
     def submit(self, client: Client, photo: Photo, settings: dict[str, Any]) -> Job:
         """A new job.  Raises Problem where there is no room."""
-        job = Job(client.id, settings, photo, photo.digest + json.dumps(settings, sort_keys=True))
+        owner = self.enrolled.photos() if settings["faces"] == "mine" else []
+        if settings["faces"] == "mine" and not owner:
+            raise Problem("nobody_enrolled")
+        asked = json.dumps([settings, [photo.id for photo in owner]], sort_keys=True)
+        job = Job(client.id, settings, photo, photo.digest + asked, owner=[photo.embeddings for photo in owner])
         known = self.jobs.same(job.key) if self.options.cache else None
         if known is None:
             self.queue.put(job)
@@ -127,6 +134,28 @@ class Service:
         note("revoked")
         return web.Response(status=204)
 
+    async def owner(self, request: web.Request) -> web.Response:
+        """The photos by which the owner is known."""
+        return _json({"photos": [{"id": photo.id, "added": photo.added} for photo in self.enrolled.photos()]})
+
+    async def enrol(self, request: web.Request) -> web.Response:
+        """Learn the owner's face from a photo: what recognisers make of it is kept, the photo is not."""
+        photo, settings = await photo_and_options(request, self.queue, self.options.upload_mb)
+        job = Job(request[CALLER].id, settings, photo, "", kind="enrol")
+        self.queue.put(job)
+        result = await self._ended_job(job)
+        try:
+            enrolled = self.enrolled.add(result.report["embeddings"])
+        except ConfigError as error:
+            raise Problem("too_many_enrolled", str(error)) from None
+        return _json({"id": enrolled.id, "added": enrolled.added}, status=201)
+
+    async def forget(self, request: web.Request) -> web.Response:
+        """Forget one of the owner's photos."""
+        if not self.enrolled.remove(request.match_info["id"]):
+            raise Problem("not_found")
+        return web.Response(status=204)
+
     async def prompts(self, request: web.Request) -> web.Response:
         """Looks that have names."""
         return _json({"default": Settings().prompt, "auto": AUTO, "none": NO_PROMPT, "presets": PRESETS})
@@ -147,13 +176,18 @@ class Service:
     async def protect(self, request: web.Request) -> web.StreamResponse:
         """Take a photo and answer with the protected one; whoever leaves cancels."""
         job = await self._accept(request)
+        await self._ended_job(job)
+        return await _photo(request, job)
+
+    async def _ended_job(self, job: Job) -> Result:
+        """A job's result, as soon as it has one; whoever leaves cancels.  Raises Problem where there is none."""
         try:
             while not job.over:
                 await job.change(job.number)
-            return await _photo(request, job)
         except asyncio.CancelledError:
             self.cancel(job)
             raise
+        return _result(job)
 
     def _job(self, request: web.Request) -> Job:
         return self.jobs.find(request.match_info["id"], request[CALLER].id)
@@ -203,6 +237,8 @@ def make_app(service: Service) -> web.Application:
         ("GET", "/v1/health", service.health), ("POST", "/v1/pair", service.pair),
         ("GET", "/v1/status", service.status), ("GET", "/v1/metrics", service.metrics),
         ("GET", "/v1/clients", service.list_clients), ("DELETE", "/v1/clients/{id}", service.revoke),
+        ("GET", "/v1/owner", service.owner), ("POST", "/v1/owner", service.enrol),
+        ("DELETE", "/v1/owner/{id}", service.forget),
         ("GET", "/v1/prompts", service.prompts), ("GET", "/v1/levels", service.levels),
         ("POST", "/v1/jobs", service.create), ("POST", "/v1/protect", service.protect),
         ("GET", "/v1/jobs/{id}", service.show), ("DELETE", "/v1/jobs/{id}", service.delete),

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
-import os
 import secrets
-import stat
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from engines.errors import ConfigError
-from engines.files import write_atomic
+from server.private import read_private, write_private
 from server.service.problems import Problem
 
 #: A code has no letter that looks like another, and lives so many seconds.
@@ -97,22 +94,13 @@ class Clients:
         return [{k: v for k, v in asdict(c).items() if k != "digest"} for c in self._known.values()]
 
     def _save(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        before = os.umask(0o077)
-        try:
-            write_atomic(self._path, json.dumps([asdict(c) for c in self._known.values()]).encode())
-        finally:
-            os.umask(before)
+        write_private(self._path, [asdict(client) for client in self._known.values()])
 
 
 def _load(path: Path) -> list[Client]:
-    if not path.exists():
-        return []
-    if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise ConfigError(f"others may read {path}: run `chmod 600` on it, or remove it and pair anew")
     try:
-        return [Client(**entry) for entry in json.loads(path.read_text("utf-8"))]
-    except (ValueError, TypeError) as error:
+        return [Client(**entry) for entry in read_private(path) or []]
+    except TypeError as error:
         raise ConfigError(f"{path} is damaged: remove it and pair anew") from error
 
 

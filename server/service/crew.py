@@ -234,7 +234,8 @@ class Crew:
 
     async def _follow(self, worker: Worker, job: Job) -> None:
         """Hear of a job until it is over.  Raises Ended where the worker dies, or talks nonsense."""
-        await worker.send({"do": "protect", "job": job.id, "settings": job.settings}, job.photo)
+        asked = {"do": job.kind, "job": job.id, "settings": job.settings, "owner": job.owner}
+        await worker.send(asked, job.photo)
         preview = bytearray()
         while True:
             header, body = await worker.receive()

@@ -58,6 +58,10 @@ class Job:
     settings: dict[str, Any]
     photo: Photo
     key: str
+    #: What a worker does with it: protect the photo, or learn the owner's face from it.
+    kind: Literal["protect", "enrol"] = "protect"
+    #: The owner's embeddings, where only that face is to be protected.
+    owner: list[Any] = field(default_factory=list)
     id: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     state: State = "queued"
     face: int = 0

@@ -12,6 +12,7 @@ from typing import Any
 import platformdirs
 
 from engines.errors import ConfigError
+from server.private import data_folder
 
 #: Name of an environment variable: this, and the option in capitals.
 PREFIX = "CLIP2PROTECT_SERVER_"
@@ -27,7 +28,7 @@ class Options:
     `job_seconds`: longest time that a photo may take.  `keep_seconds`, `keep_mb`: how long results are kept,
     and how much of them.  `cache`: whether a result that is kept answers for the same photo and options.
     `memory_mb`: memory that a worker may take for data, on a CPU; 0 for three quarters of the machine's.
-    `clients`: the file of those that are paired.
+    `folder`: where the lists of clients and of the owner's photos are.
     """
 
     host: str = "127.0.0.1"
@@ -43,7 +44,7 @@ class Options:
     keep_mb: int = 256
     cache: bool = True
     memory_mb: int = 0
-    clients: Path = field(default_factory=Path)
+    folder: Path = field(default_factory=data_folder)
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def resolve_options(flags: Mapping[str, Any]) -> dict[str, Value]:
     """Every option of `Options` with its source.  Raises ConfigError for one that is unknown or cannot be used."""
     path = file_of_options()
     in_file = _read(path)
-    kinds = {f.name: type(f.default) for f in fields(Options) if f.name != "clients"}
+    kinds = {f.name: type(f.default) for f in fields(Options) if f.name != "folder"}
     unknown = sorted(set(in_file) - set(kinds))
     if unknown:
         raise ConfigError(f"{path}: unknown option {unknown[0]!r}: there are {', '.join(kinds)}")
@@ -83,9 +84,8 @@ def resolve_options(flags: Mapping[str, Any]) -> dict[str, Value]:
 
 
 def options_of(chosen: Mapping[str, Value]) -> Options:
-    """The options themselves; the list of clients is in the user's data folder."""
-    clients = Path(platformdirs.user_data_dir(_APP)) / "clients.json"
-    return Options(**{name: v.value for name, v in chosen.items()}, clients=clients)
+    """The options themselves."""
+    return Options(**{name: v.value for name, v in chosen.items()})
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -22,6 +22,8 @@ CODES: dict[str, tuple[int, str]] = {
     "upload_too_slow": (408, "The upload took too long"),
     "not_ready": (409, "The job has no result yet"),
     "cancelled": (409, "The job was cancelled"),
+    "nobody_enrolled": (409, "Nobody knows yet which face is yours: enrol by a photo of you"),
+    "too_many_enrolled": (409, "Enough photos of you are enrolled"),
     "expired": (410, "The result is no longer kept: send the photo again"),
     "too_large": (413, "This is larger than the server takes"),
     "unsupported_content": (415, "Send the photo as the body with its image type, or as multipart with the header"

@@ -84,7 +84,7 @@ class Worker:
         job = header["job"]
         self._tell({"event": "begun", "job": job})
         try:
-            self._protect(header, body, stack)
+            {"protect": self._protect, "enrol": self._enrol}[header["do"]](header, body, stack)
         except Cancelled:
             self._tell({"event": "cancelled", "job": job})
         except Exception as error:
@@ -99,6 +99,7 @@ class Worker:
         from engines.config import Settings
         from engines.pipeline import Event, protect
         from server.cli.compare import comparison
+        from server.enrolled import owner_of
 
         job = header["job"]
 
@@ -112,11 +113,20 @@ class Worker:
 
         if job in self._unwanted:
             raise Cancelled
-        protected = protect(imaging.decode(body), stack, Settings(**header["settings"]), tell)
+        owner = owner_of(header["owner"])
+        protected = protect(imaging.decode(body), stack, Settings(**header["settings"]), tell, owner)
         if job in self._unwanted:
             raise Cancelled
         self._tell({"event": "preview", "job": job}, comparison(protected, "JPEG"))
         self._tell({"event": "done", "job": job, "report": protected.report}, protected.data)
+
+    def _enrol(self, header: dict[str, Any], body: bytes, stack: Any) -> None:
+        from engines import imaging
+        from engines.owner import enrol
+        from server.enrolled import plain
+
+        identity = enrol(stack, imaging.decode(body))
+        self._tell({"event": "done", "job": header["job"], "report": {"embeddings": plain(identity)}})
 
     def _tell(self, header: dict[str, Any], body: bytes = b"") -> None:
         self._outbox.write(wire.pack(header, len(body)))

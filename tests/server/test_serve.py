@@ -135,7 +135,7 @@ def test_flags_come_before_the_environment_and_that_before_the_file(
     }  # fmt: skip
     sources = [chosen[name].source for name in ("port", "workers", "upload_mb", "host")]
     assert sources == ["flag", "CLIP2PROTECT_SERVER_WORKERS", str(path), "default"]
-    assert options_of(chosen).clients.is_relative_to(home / "XDG_DATA_HOME")
+    assert options_of(chosen).folder.is_relative_to(home / "XDG_DATA_HOME")
     assert main(["config", "show"]) == 0
     shown = capsys.readouterr().out
     assert str(path) in shown and "CLIP2PROTECT_SERVER_PORT" in shown and re.search(r"upload_mb +3 ", shown)
@@ -143,7 +143,7 @@ def test_flags_come_before_the_environment_and_that_before_the_file(
 
 def test_without_any_the_built_in_ones_hold(home: Path) -> None:
     chosen = options_of(resolve_options({}))
-    assert chosen == Options(clients=chosen.clients)
+    assert chosen == Options()
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def running(folder: Path, *arguments: str, workers: int = 1, real: bool = False,
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    chosen = Options(**({"port": 0, "workers": workers, "clients": folder / "clients.json"} | options))
+    chosen = Options(**({"port": 0, "workers": workers, "folder": folder} | options))
     scripted = None if real else [Worker((*SCRIPTED, *arguments)) for _ in range(workers)]
     server = asyncio.run_coroutine_threadsafe(Server.start(chosen, scripted), loop).result(30)
     try:

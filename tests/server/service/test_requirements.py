@@ -110,7 +110,7 @@ def test_everything_wants_a_token(live: Live) -> None:
 
 
 def test_tokens_are_kept_hashed_and_only_for_their_owner(live: Live) -> None:
-    path = live.server.service.options.clients
+    path = live.server.service.options.folder / "clients.json"
     assert live.token not in path.read_text()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 

@@ -1,0 +1,49 @@
+"""Which faces of a photo are the owner's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engines import imaging
+from engines.config import Settings
+from engines.detect import detect
+from engines.errors import ConfigError, NoFaceError
+from engines.owner import Owner, enrol, is_owner
+from engines.pipeline import protect
+from engines.stack import Stack
+
+pytestmark = pytest.mark.models
+ONE_STEP = Settings(faces="mine", steps=1, prompt="none")
+
+
+def test_one_of_two_faces_is_the_owners_and_that_alone_changes(stack: Stack, two_faces: tuple[bytes, bytes]) -> None:
+    me, both = map(imaging.decode, two_faces)
+    owner = Owner([enrol(stack, me)])
+    found = detect(stack.detector, both.pixels)
+    assert sorted(is_owner(stack, both.pixels, face, owner) for face in found) == [False, True]
+    protected = protect(both, stack, ONE_STEP, owner=owner)
+    assert len(protected.report["faces"]) == 1
+    changed = np.abs(protected.pixels.astype(int) - both.pixels).max(axis=2) > 0
+    half = both.pixels.shape[1] // 2  # the stranger's, on the right
+    assert changed[:, :half].any() and not changed[:, half:].any()
+
+
+def test_several_photos_count_for_one(stack: Stack, two_faces: tuple[bytes, bytes]) -> None:
+    me, both = map(imaging.decode, two_faces)
+    half = both.pixels.shape[1] // 2
+    stranger = imaging.Photo(pixels=both.pixels[:, half:].copy(), format="PNG", source_bytes=1)
+    face = detect(stack.detector, me.pixels)[0]
+    assert not is_owner(stack, me.pixels, face, Owner([enrol(stack, stranger)]))
+    assert is_owner(stack, me.pixels, face, Owner([enrol(stack, stranger), enrol(stack, me)]))
+    with pytest.raises(NoFaceError, match="none of the 1 faces is yours"):
+        protect(stranger, stack, ONE_STEP, owner=Owner([enrol(stack, me)]))
+
+
+def test_what_is_missing_is_told(stack: Stack, two_faces: tuple[bytes, bytes]) -> None:
+    photo = imaging.decode(two_faces[0])
+    with pytest.raises(ConfigError, match="owner add"):
+        protect(photo, stack, ONE_STEP)
+    blank = imaging.Photo(pixels=np.full((64, 64, 3), 128, np.uint8), format="PNG", source_bytes=1)
+    with pytest.raises(NoFaceError, match="photo of yourself"):
+        enrol(stack, blank)

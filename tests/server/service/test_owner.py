@@ -1,0 +1,56 @@
+"""The owner's photos: enrolled, listed, forgotten, and given to the worker where only that face is asked for."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from server.enrolled import MOST
+
+from .conftest import Live, running
+
+PNG = {"Content_Type": "image/png"}
+OWN = {"X_Clip2Protect": "1"}
+
+
+def test_the_owner_is_enrolled_listed_and_forgotten(live: Live) -> None:
+    assert live.ask("GET", "/v1/owner").json == {"photos": []}
+    first, second = (live.ask("POST", "/v1/owner", photo, **PNG) for photo in (b"1", b"22"))
+    assert first.status == 201
+    listed = [photo["id"] for photo in live.ask("GET", "/v1/owner").json["photos"]]
+    assert listed == [first.json["id"], second.json["id"]]
+    assert live.ask("POST", "/v1/protect?faces=mine", b"owner", **PNG).body == b'[{"scripted": [1]}, {"scripted": [2]}]'
+    assert live.ask("DELETE", f"/v1/owner/{first.json['id']}", **OWN).status == 204
+    assert live.ask("DELETE", f"/v1/owner/{first.json['id']}", **OWN).code == "not_found"
+    # Not from memory: it is another owner now.
+    assert live.ask("POST", "/v1/protect?faces=mine", b"owner", **PNG).body == b'[{"scripted": [2]}]'
+    assert live.ask("POST", "/v1/protect?faces=all", b"owner", **PNG).body == b"[]"
+
+
+def test_it_is_told_when_nobody_is_enrolled_or_no_face_is_there(live: Live) -> None:
+    assert live.ask("POST", "/v1/jobs?faces=mine", b"echo", **PNG).code == "nobody_enrolled"
+    answer = live.ask("POST", "/v1/owner", b"no face", **PNG)
+    assert (answer.status, answer.code) == (422, "no_face")
+    assert live.ask("GET", "/v1/owner").json == {"photos": []}
+
+
+def test_what_is_enrolled_is_private_bounded_and_outlives_the_server(tmp_path: Path) -> None:
+    with running(tmp_path) as live:
+        codes = [live.ask("POST", "/v1/owner", b"%d" % n, **PNG).status for n in range(MOST + 1)]
+        assert codes == [201] * MOST + [409]
+    assert stat.S_IMODE((tmp_path / "owner.json").stat().st_mode) == 0o600
+    with running(tmp_path) as live:
+        assert len(live.ask("GET", "/v1/owner").json["photos"]) == MOST
+
+
+@pytest.mark.models
+def test_the_real_worker_protects_the_owner_alone(tmp_path: Path, two_faces: tuple[bytes, bytes]) -> None:
+    me, both = two_faces
+    with running(tmp_path, real=True, device="cpu") as live:
+        assert live.ask("POST", "/v1/owner", me, **PNG).status == 201
+        job = live.send(both, "?faces=mine&steps=1&prompt=none")
+        assert len(live.until(job, "done", seconds=120)["report"]["faces"]) == 1
+        job = live.send(both, "?faces=all&steps=1&prompt=none")
+        assert len(live.until(job, "done", seconds=120)["report"]["faces"]) == 2
