@@ -20,7 +20,7 @@ def data_folder() -> Path:
 
 
 def read_private(path: Path) -> Any:
-    """What is in a file, None if there is no such file.  Raises ConfigError where others may read it, or it is damaged."""
+    """What is in a file, None if there is none.  Raises ConfigError where others may read it, or it is damaged."""
     if not path.exists():
         return None
     if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:

@@ -137,10 +137,9 @@ def protect_one(job: Job, photo: Photo, settings: Settings, session: Session) ->
     from engines.pipeline import protect
     from server.enrolled import enrolled_owner
 
+    owner = enrolled_owner() if settings.faces == "mine" else None
     with Bar(job.source.name) as bar:
-        protected = protect(
-            photo, stack, settings, bar.searching, enrolled_owner() if settings.faces == "mine" else None
-        )
+        protected = protect(photo, stack, settings, bar.searching, owner)
     write_atomic(job.output, protected.data)
     if job.comparison is not None:
         from server.cli.compare import comparison

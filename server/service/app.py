@@ -47,16 +47,18 @@ class Service:
         self.jobs = Jobs(options.keep_mb << 20, options.keep_seconds)
         self.queue = Queue(options.queue_length, options.queue_mb << 20)
         self.figures = Figures()
+        self.stopping = False
         self.crew = Crew(self.queue, workers, limit=options.job_seconds, on_end=self._ended)
 
     # --- jobs --------------------------------------------------------------------------------------------
 
     def submit(self, client: Client, photo: Photo, settings: dict[str, Any]) -> Job:
-        """A new job.  Raises Problem where there is no room."""
+        """A new job.  Raises Problem where there is no room, or the client was revoked in the meantime."""
+        self._check(client)
         owner = self.enrolled.photos() if settings["faces"] == "mine" else []
         if settings["faces"] == "mine" and not owner:
             raise Problem("nobody_enrolled")
-        asked = json.dumps([settings, [photo.id for photo in owner]], sort_keys=True)
+        asked = json.dumps([client.id, settings, [photo.id for photo in owner]], sort_keys=True)
         job = Job(client.id, settings, photo, photo.digest + asked, owner=[photo.embeddings for photo in owner])
         known = self.jobs.same(job.key) if self.options.cache else None
         if known is None:
@@ -76,7 +78,16 @@ class Service:
             self._ended(job)
         job.unwanted.set()
 
+    def _check(self, client: Client) -> None:
+        """Raises Problem where nothing more may be begun for a client."""
+        if self.stopping:
+            raise Problem("stopping")
+        if client.id not in {known["id"] for known in self.clients.listing()}:
+            raise Problem("unpaired")
+
     def _ended(self, job: Job) -> None:
+        if job.unwanted.is_set():  # it was done at the very moment
+            job.drop_result()
         self.figures.ended(job)
         note("job", state=job.state, code=job.code, cached=job.cached, seconds=round((job.ended or 0) - job.created, 3))
         self.jobs.tidy()
@@ -141,6 +152,7 @@ class Service:
     async def enrol(self, request: web.Request) -> web.Response:
         """Learn the owner's face from a photo: what recognisers make of it is kept, the photo is not."""
         photo, settings = await photo_and_options(request, self.queue, self.options.upload_mb)
+        self._check(request[CALLER])
         job = Job(request[CALLER].id, settings, photo, "", kind="enrol")
         self.queue.put(job)
         result = await self._ended_job(job)
@@ -226,7 +238,8 @@ class Service:
 
 def make_app(service: Service) -> web.Application:
     """The application of a service; it starts and stops the workers."""
-    guard = Guard(service.clients, hosts_of(service.options.port, service.options.names))
+    options = service.options
+    guard = Guard(service.clients, hosts_of(options.port, (options.host, *options.names)))
     app = web.Application(middlewares=[service.figures.count, guard.__call__], client_max_size=0)
     app.on_response_prepare.append(guard.finish)
     add = app.router.add_route

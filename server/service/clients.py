@@ -56,7 +56,7 @@ class Clients:
         self._wrong = [since for since in self._wrong if since > now - _WINDOW]
         if len(self._wrong) >= _ATTEMPTS:
             raise Problem("too_many_attempts", headers={"Retry-After": str(int(_WINDOW))})
-        given = code.strip().upper().replace("-", "").encode()
+        given = code.strip().upper().replace("-", "").encode("utf-8", "replace")
         if now > self._code_ends or not hmac.compare_digest(given, self.code.encode()):
             self._wrong.append(now)
             if now > self._code_ends:
@@ -65,8 +65,7 @@ class Clients:
         self.renew()
         token = secrets.token_urlsafe(32)
         client = Client(secrets.token_urlsafe(8), name, origin, _digest(token), time.time(), time.time())
-        self._known[client.id] = client
-        self._save()
+        self._save(self._known | {client.id: client})
         return token, client
 
     def find(self, token: str) -> Client | None:
@@ -85,16 +84,19 @@ class Clients:
 
     def revoke(self, client: str) -> bool:
         """Forget one; False if there is none."""
-        found = self._known.pop(client, None)
-        self._save()
-        return found is not None
+        if client not in self._known:
+            return False
+        self._save({number: known for number, known in self._known.items() if number != client})
+        return True
 
     def listing(self) -> list[dict[str, object]]:
         """All of them, without their secrets."""
         return [{k: v for k, v in asdict(c).items() if k != "digest"} for c in self._known.values()]
 
-    def _save(self) -> None:
-        write_private(self._path, [asdict(client) for client in self._known.values()])
+    def _save(self, known: dict[str, Client]) -> None:
+        """What cannot be kept does not hold: it would be otherwise after the next start."""
+        write_private(self._path, [asdict(client) for client in known.values()])
+        self._known = known
 
 
 def _load(path: Path) -> list[Client]:
@@ -105,4 +107,4 @@ def _load(path: Path) -> list[Client]:
 
 
 def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from server.service import wire
@@ -24,6 +26,10 @@ _PIECE = 1 << 18
 #: to more workers that are dead before they begin it.
 _ATTEMPTS = 3
 NOTHING = Photo()
+#: Where the worker is started: Python runs what lies in the folder that it is started in, and that may be anybody's.
+_HOME = Path(__file__).parents[2]
+#: Seconds that a worker may take to load its networks, which are fetched at the first time.
+_LOADING = 1800.0
 #: Seconds before a worker that died at its start is started again, doubled each time up to the last.
 _PAUSES = (0.5, 30.0)
 
@@ -65,7 +71,7 @@ class Worker:
         """
         pipe, nobody = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
         self._process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=pipe, stdout=pipe, stderr=nobody, start_new_session=True
+            *self._command, stdin=pipe, stdout=pipe, stderr=nobody, start_new_session=True, cwd=_HOME
         )
 
     async def send(self, header: dict[str, Any], photo: Photo = NOTHING) -> None:
@@ -94,7 +100,7 @@ class Worker:
             while len(body) < size:
                 body += await stream.readexactly(min(_PIECE, size - len(body)))
             return header, body
-        except (asyncio.IncompleteReadError, ConnectionError, ValueError) as error:
+        except Exception as error:  # the end, or whatever a worker says that a photo has taken over
             raise Ended from error
 
     async def gone(self) -> None:
@@ -156,7 +162,8 @@ class Crew:
                     self.states[number] = "ready"
                     job = await self._next(worker)
                     self.states[number] = "busy"
-                    await self._do(worker, job)
+                    if not job.over:  # by a cancelling that came in between
+                        await self._do(worker, job)
             except (Ended, OSError):
                 failures += self.states[number] == "starting"
             except Unusable as error:
@@ -171,7 +178,11 @@ class Crew:
 
     async def _until_ready(self, worker: Worker) -> None:
         """Return when its networks are loaded.  Raises Unusable where they cannot be, Ended where it died."""
-        header, _ = await worker.receive()
+        try:
+            async with asyncio.timeout(_LOADING):
+                header, _ = await worker.receive()
+        except TimeoutError:
+            raise Unusable("loading the networks takes too long") from None
         if header.get("event") != "ready":
             raise Unusable(str(header.get("detail", "")))
         self.trouble = ""
@@ -187,6 +198,10 @@ class Crew:
             if job.done():
                 self._queue.put_back(job.result())
             raise Ended
+        except asyncio.CancelledError:
+            if job.done():
+                self._queue.put_back(job.result())
+            raise
         finally:
             job.cancel()
             gone.cancel()
@@ -218,7 +233,7 @@ class Crew:
             job.end("failed", code="worker_failed")  # unless it has ended as it should
         except Ended:
             job.attempts += 1
-            if job.begun or job.attempts == _ATTEMPTS:
+            if job.over or job.begun or job.attempts == _ATTEMPTS:
                 job.end("failed", code="worker_failed")
             else:  # it was dead already: the photo had no part in it
                 self._queue.put_back(job)
@@ -255,10 +270,15 @@ class Crew:
                     return None  # whoever asked for it says why
                 else:
                     if header["where"]:
-                        note("error", logging.ERROR, where=header["where"])
+                        note("error", logging.ERROR, where=[_place(entry) for entry in header["where"][:4]])
                     return job.end("failed", code=_known(header["code"]), detail=header["detail"])
-            except (LookupError, TypeError, ValueError, AttributeError) as error:
+            except Exception as error:  # as in `receive`
                 raise Ended from error
+
+
+def _place(entry: object) -> str:
+    """A place in the program, and nothing else that a worker might say."""
+    return entry if isinstance(entry, str) and re.fullmatch(r"[\w<>]{1,60}(:\d{1,6})?", entry) else "?"
 
 
 def _known(code: str) -> str:

@@ -7,6 +7,7 @@ own; so neither the address nor the browser's good will counts, only a token.
 from __future__ import annotations
 
 import logging
+import re
 import traceback
 from collections.abc import Awaitable, Callable
 
@@ -93,6 +94,8 @@ class Guard:
         sent = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if HEADER not in request.headers and sent in plain:
             raise Problem("unsupported_content")
+        if request.headers.get("Expect", "100-continue").lower() != "100-continue":
+            raise Problem("bad_request", "an expectation that is not known")
 
     async def finish(self, request: web.Request, response: web.StreamResponse) -> None:
         """Headers that every answer has."""
@@ -110,5 +113,7 @@ class Guard:
 
 
 def hosts_of(port: int, names: tuple[str, ...]) -> frozenset[str]:
-    """Values of Host for a server on this port: the loopback's, and configured names."""
-    return frozenset(f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]", *names))
+    """Values of Host for a server on this port: the loopback's, and others, which may say a port of their own."""
+    bracketed = (f"[{name}]" if name.count(":") > 1 and not name.startswith("[") else name for name in names)
+    own = [name.lower() for name in ("127.0.0.1", "localhost", "[::1]", *bracketed)]
+    return frozenset(name if re.search(r":\d+$", name) else f"{name}:{port}" for name in own)

@@ -40,6 +40,7 @@ async def photo_and_options(request: web.Request, queue: Queue, limit_mb: int) -
         raise Problem("too_large", f"the limit is {limit_mb} MiB")
     _settings(options)
     received, pieces, digest = 0, [], hashlib.sha256()
+    parts: dict[str, bytes] = {}
     try:
         async for name, piece in _pieces(request):
             queue.receive(len(piece))
@@ -50,11 +51,14 @@ async def photo_and_options(request: web.Request, queue: Queue, limit_mb: int) -
                 pieces.append(piece)
                 digest.update(piece)
             else:
-                options[name] = options.get(name, "") + piece.decode("utf-8", "replace")
-                if len(options[name]) > _SMALL or len(options) > len(OPTIONS):
+                parts[name] = parts.get(name, b"") + piece
+                if len(parts[name]) > _SMALL or len(parts) > len(OPTIONS):
                     raise Problem("bad_option", f"there are {', '.join(OPTIONS)}, each a few words")
         if not pieces:
             raise Problem("bad_request", "there is no photo: send it as the body, or as the part `photo`")
+        if set(parts) & set(options):
+            raise Problem("bad_option", "an option is given twice")
+        options |= {name: value.decode("utf-8", "replace") for name, value in parts.items()}
         return Photo(tuple(pieces), sum(map(len, pieces)), digest.hexdigest()), _settings(options)
     finally:
         queue.receive(-received)
@@ -76,11 +80,8 @@ async def small_json(request: web.Request) -> dict[str, Any]:
     return value
 
 
-async def later(request: web.Request) -> web.Response | None:
+async def later(request: web.Request) -> None:
     """Answer to `Expect: 100-continue`: nothing yet.  The sender goes on when the body is wanted, after the guard."""
-    if request.headers["Expect"].lower() == "100-continue":
-        return None
-    return Problem("bad_request", "an expectation that is not known").response()
 
 
 async def _pieces(request: web.Request) -> AsyncIterator[tuple[str, bytes]]:
@@ -108,9 +109,11 @@ async def _of_body(request: web.Request) -> AsyncIterator[tuple[str, bytes]]:
 
 
 async def _of_parts(request: web.Request) -> AsyncIterator[tuple[str, bytes]]:
+    names = set()
     async for part in await request.multipart():
-        if not isinstance(part, BodyPartReader):
-            raise Problem("bad_request", "a part in a part")
+        if not isinstance(part, BodyPartReader) or part.name in names:
+            raise Problem("bad_request", "a part in a part, or two of one name: send one photo at a time")
+        names.add(part.name)
         while piece := await part.read_chunk():
             yield part.name or "", piece
 

@@ -15,6 +15,8 @@ from server.service.problems import Problem
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 #: Jobs that are remembered, whatever became of them; the eldest that are over go first.
 REMEMBERED = 4096
+#: Faces of a photo that are told apart.
+MOST_FACES = 1000
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ class Job:
         if self.over:
             return
         if not self.faces:
-            self.faces = [FaceStatus() for _ in range(event["faces"])]
+            self.faces = [FaceStatus() for _ in range(min(event["faces"], MOST_FACES))]
         for number, face in enumerate(self.faces, 1):
             if number < event["face"]:
                 face.state, face.progress = "done", 1.0
@@ -200,6 +202,8 @@ class Queue:
 
     def put_back(self, job: Job) -> None:
         """Make a job that was taken, and not begun, the next."""
+        if job.over:
+            return
         job.update(state="queued")
         self._waiting.setdefault(job.client, deque()).appendleft(job)
         self._waiting.move_to_end(job.client, last=False)

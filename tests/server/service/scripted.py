@@ -1,10 +1,13 @@
 """A worker whose photos say what it does, for what real photos cannot bring about on demand.
 
-PHOTO = b"echo", b"slow SECONDS", b"die", b"hang", b"deaf", b"no face"; the result is the photo itself.
+PHOTO = b"echo", b"slow SECONDS", b"deaf SECONDS" (and no cancelling), b"die", b"hang", b"no face", and answers
+that are none: b"nonsense", b"flood", b"deep", b"stage", b"overflow"; the result is the photo itself, of b"owner"
+the owner's embeddings.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -47,7 +50,10 @@ def main() -> None:
             more.wait_for(lambda: bool(jobs))
             header, photo = jobs.pop(0)
         tell({"event": "begun", "job": header["job"]})
-        work(header["job"], photo, unwanted, tell)
+        if header["do"] == "enrol" and photo != b"no face":
+            tell({"event": "done", "job": header["job"], "report": {"embeddings": {"scripted": [len(photo)]}}})
+        else:
+            work(header["job"], json.dumps(header["owner"]).encode() if photo == b"owner" else photo, unwanted, tell)
 
 
 def work(job: str, photo: bytes, unwanted: set[str], tell) -> None:  # noqa: ANN001
@@ -55,13 +61,17 @@ def work(job: str, photo: bytes, unwanted: set[str], tell) -> None:  # noqa: ANN
     what = words[0].decode("utf-8", "replace") if words else ""
     if what == "die":
         os.kill(os.getpid(), signal.SIGKILL)
-    if what in ("nonsense", "flood"):
-        sys.stdout.buffer.write(b"\0\0\0\4" + b"\0" * 8 + b"junk" if what == "nonsense" else b"\xff" * 100_000)
+    if what in ("nonsense", "flood", "deep"):
+        deep = b"\0\3\x0d\x40" + bytes(8) + b"[" * 200_000
+        said = {"nonsense": b"\0\0\0\4" + bytes(8) + b"junk", "flood": b"\xff" * 100_000, "deep": deep}[what]
+        sys.stdout.buffer.write(said)
         sys.stdout.buffer.flush()
         time.sleep(3600)
-    if what == "stage":
-        tell({"event": "progress", "job": job, "stage": "unheard of", "face": 1, "faces": 1, "done": 1, "total": 2,
+    if what in ("stage", "overflow"):
+        stage, done = ("unheard of", 1) if what == "stage" else ("search", 10**400)
+        tell({"event": "progress", "job": job, "stage": stage, "face": 1, "faces": 1, "done": done, "total": 2,
               "similarity": None})  # fmt: skip
+        time.sleep(3600)
     if what == "hang":
         time.sleep(3600)
     if what == "no":

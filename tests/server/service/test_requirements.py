@@ -58,9 +58,10 @@ def test_other_hosts_are_refused_before_the_body(live: Live, hosts: list[str]) -
     lines = "".join(f"Host: {host.format(port=live.port)}\r\n" for host in hosts)
     # The body never comes: who waits for it waits in vain.
     answer = raw(live, f"POST /v1/jobs HTTP/1.1\r\n{lines}Content-Length: 1000000\r\n\r\n".encode(), ends=False)
-    assert b" 403 " in answer.split(b"\r\n")[0] or b" 400 " in answer.split(b"\r\n")[0]
-    if len(hosts) == 1 and hosts[0]:
-        assert b"forbidden_host" in answer or b" 403 " in answer
+    if len(hosts) == 1:
+        assert b" 403 " in answer.split(b"\r\n")[0]
+    else:  # HTTP itself forbids that, and aiohttp says so before anybody else is asked
+        assert b" 403 " in answer.split(b"\r\n")[0] or b" 400 " in answer.split(b"\r\n")[0]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:{port}", "localhost:{port}", "[::1]:{port}", "LOCALHOST:{port}"])
@@ -106,6 +107,8 @@ def test_everything_wants_a_token(live: Live) -> None:
                 answer = live.ask(method, path, b"echo", token=token, **PNG)
                 assert (answer.status, answer.code) == (401, "unpaired"), (method, path)
     assert live.ask("GET", f"/v1/prompts?token={live.token}", token=None).code == "unpaired"
+    head = f"GET /v1/prompts HTTP/1.1\r\nHost: 127.0.0.1:{live.port}\r\nConnection: close\r\n".encode()
+    assert b" 401 " in raw(live, head + b"Authorization: Bearer \xff\xfe\r\n\r\n").split(b"\r\n")[0]
     assert len(live.token) * 6 >= 128
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import os
 import signal
 import socket
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from engines.errors import ConfigError
 from server.service import app, crew, intake, run
 
 from .conftest import Live, running, wait_for
@@ -137,7 +140,7 @@ def test_the_body_is_asked_for_after_the_guard(live: Live) -> None:
 # --- workers -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("photo", [b"die", b"nonsense", b"stage", b"flood"])
+@pytest.mark.parametrize("photo", [b"die", b"nonsense", b"stage", b"flood", b"deep", b"overflow"])
 def test_a_worker_that_dies_costs_one_job(live: Live, photo: bytes) -> None:
     first, dead, last = live.send(b"slow 1"), live.send(photo), live.send(b"echo last")
     assert live.until(dead, "failed")["error"]["code"] == "worker_failed"
@@ -180,6 +183,89 @@ def test_cancelling_while_the_photo_is_on_its_way_to_the_worker(live: Live) -> N
     assert live.until(job, "cancelled")
     assert live.until(live.send(b"echo 2"), "done")
     assert live.server.service.crew.restarts == 0
+
+
+@pytest.mark.parametrize("ending", ["timeout", "cancelled"])
+def test_a_job_that_is_over_before_the_worker_begins_it_stays_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    monkeypatch.setattr(crew, "GRACE", 0.3)
+    with running(tmp_path, job_seconds=1) as live:
+        live.until(live.send(b"echo"), "done")
+        os.kill(live.server.service.crew._workers[0].pid, signal.SIGSTOP)
+        job = live.send(b"echo 2")
+        live.until(job, "running")
+        if ending == "cancelled":
+            live.ask("DELETE", f"/v1/jobs/{job}", X_Clip2Protect="1")
+        state = "failed" if ending == "timeout" else "cancelled"
+        assert live.until(job, state)["error"]["code"] == ending
+        assert live.until(live.send(b"echo 3"), "done")  # by another worker
+        assert live.job(job)["state"] == state
+        text = live.ask("GET", "/v1/metrics").body.decode()
+        assert f'clip2protect_jobs_total{{code="{ending}",state="{state}"}} 1.0' in text
+
+
+def test_the_worker_runs_nothing_that_lies_where_the_server_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("server", "engines", "torch"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("open('ran', 'w'); raise SystemExit")
+    monkeypatch.chdir(tmp_path)
+
+    async def first_words() -> dict:
+        worker = crew.Worker((sys.executable, "-c", "import server, sys; sys.stdout.write(server.__file__)"))
+        await worker.start()
+        said = (await worker._process.communicate())[0].decode()
+        return said
+
+    assert asyncio.run(first_words()) == str(Path(crew.__file__).parents[1] / "__init__.py")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_result_that_comes_as_it_is_cancelled_is_not_kept(live: Live) -> None:
+    job = live.send(b"deaf 1")
+    live.until(job, "running")
+    live.ask("DELETE", f"/v1/jobs/{job}", X_Clip2Protect="1")
+    live.until(job, "done", "cancelled")
+    assert live.ask("GET", f"/v1/jobs/{job}/result").status in (409, 410)
+    assert not live.ask("POST", "/v1/jobs", b"deaf 1", **PNG).json["cached"]
+
+
+def test_a_connection_in_use_is_left_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "HEAD_SECONDS", 0.6)
+    with running(tmp_path) as live:
+        connection = http.client.HTTPConnection("127.0.0.1", live.port, timeout=30)
+        for _ in range(60):
+            connection.request("GET", "/v1/health")
+            assert connection.getresponse().read()
+            time.sleep(0.05)
+        connection.close()
+
+
+def test_who_asks_much_and_reads_nothing_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "HEAD_SECONDS", 1.0)
+    with running(tmp_path) as live:
+        connections = [socket.socket() for _ in range(10)]
+        for connection in connections:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.connect(("127.0.0.1", live.port))
+            connection.sendall(head(live, "GET", "/page.js") * 100)
+        wait_for(lambda: len(live.server._runner.server.connections) >= 10)
+        wait_for(lambda: not live.server._runner.server.connections)
+        for connection in connections:
+            connection.close()
+
+
+def test_nothing_is_begun_while_it_stops(live: Live) -> None:
+    live.server.service.stopping = True
+    assert live.ask("POST", "/v1/jobs", b"echo", **PNG).code == "stopping"
+    assert live.ask("POST", "/v1/owner", b"echo", **PNG).code == "stopping"
+
+
+def test_a_second_server_in_one_folder_is_refused(live: Live) -> None:
+    with pytest.raises(ConfigError, match="another server"), running(live.server.service.options.folder):
+        pass
 
 
 def test_a_worker_that_dies_between_jobs_is_replaced(live: Live) -> None:
