@@ -31,7 +31,7 @@ const FOR_US = {
   job: ({ id }) => server.job(String(id)),
   result: ({ id }) => server.result(String(id)),
   drop: ({ id }) => drop(String(id)),
-  finished: ({ ticket, choice }) => finish(String(ticket), choice),
+  finished: ({ ticket, choice, last }) => finish(String(ticket), choice, last),
 };
 
 chrome.runtime.onMessage.addListener((message, sender, answer) => {
@@ -50,7 +50,7 @@ chrome.runtime.onMessage.addListener((message, sender, answer) => {
 async function handle(message, sender) {
   if (sender.id !== chrome.runtime.id || typeof message?.type !== 'string') throw refused();
   // Who sends is said by the browser, not by the message.  A script in a page may do one thing only.
-  if (message.type === 'open' && sender.tab && !sender.url?.startsWith(PAGES)) return open(sender);
+  if (message.type === 'open' && sender.tab && !sender.url?.startsWith(PAGES)) return open(String(message.ticket), sender);
   if (!sender.url?.startsWith(PAGES) || !Object.hasOwn(FOR_US, message.type)) throw refused();
   return FOR_US[message.type](message, sender);
 }
@@ -60,11 +60,12 @@ const refused = () => new server.ServerError({ code: 'refused', title: 'This may
 // --- a page's photos were caught ----------------------------------------------------------------------
 
 /** Show the dialog: over the tab where our script is there, else in a window.
+ * @param {string} ticket
  * @param {chrome.runtime.MessageSender} sender */
-async function open(sender) {
+async function open(ticket, sender) {
   const tab = sender.tab?.id, frame = sender.frameId ?? 0;
-  if (tab === undefined || !sender.documentId) throw refused();
-  const ticket = crypto.randomUUID();
+  const known = await recall('tickets');
+  if (tab === undefined || !sender.documentId || !/^[\da-f-]{36}$/.test(ticket) || ticket in known) throw refused();
   const host = new URL(sender.origin && sender.origin !== 'null' ? sender.origin : sender.url ?? '').hostname;
   await amend('tickets', (tickets) => { tickets[ticket] = { tab, frame, document: sender.documentId ?? '', host, claimed: false }; });
   const shown = await chrome.tabs.sendMessage(tab, { type: 'show', ticket }, { frameId: 0 }).catch(() => false);
@@ -119,8 +120,10 @@ async function drop(id) {
 
 /** An upload is over: remember what was chosen, let go the rest.
  * @param {string} ticket
- * @param {{choice: Choice | null, last: Last | null}} [end] */
-async function finish(ticket, choice) {
+ * @param {Choice | null} choice
+ * @param {Last | null} [last] */
+async function finish(ticket, choice, last = null) {
+  if (last) await amend('last', (all) => { all.unshift(last); all.length = Math.min(all.length, LAST); });
   const known = (await recall('tickets'))[ticket];
   if (known && choice) {
     const { prompt, level } = choice;

@@ -12,7 +12,7 @@ function scriptsOf(host) {
     matches: patternsOf(host), allFrames: true, matchOriginAsFallback: true, runAt: 'document_start', persistAcrossSessions: true,
   };
   return [
-    { ...common, id: `catch ${host}`, js: ['src/content/delivery.js', 'src/content/catch.js'], world: 'ISOLATED' },
+    { ...common, id: `catch ${host}`, js: ['src/content/deliver.js', 'src/content/frame.js', 'src/content/catch.js'], world: 'ISOLATED' },
     { ...common, id: `hook ${host}`, js: ['src/content/hook.js'], world: 'MAIN' },
   ];
 }
