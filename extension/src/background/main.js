@@ -65,7 +65,7 @@ const refused = () => new server.ServerError({ code: 'refused', title: 'This may
 async function open(ticket, sender) {
   const tab = sender.tab?.id, frame = sender.frameId ?? 0;
   const known = await recall('tickets');
-  if (tab === undefined || !sender.documentId || !/^[\da-f-]{36}$/.test(ticket) || ticket in known) throw refused();
+  if (tab === undefined || !/^[\da-f-]{36}$/.test(ticket) || ticket in known) throw refused();
   const host = new URL(sender.origin && sender.origin !== 'null' ? sender.origin : sender.url ?? '').hostname;
   await amend('tickets', (tickets) => { tickets[ticket] = { tab, frame, document: sender.documentId ?? '', host, claimed: false }; });
   const shown = await chrome.tabs.sendMessage(tab, { type: 'show', ticket }, { frameId: 0 }).catch(() => false);

@@ -55,8 +55,8 @@
         clearTimeout(timer);
         port.onDisconnect.addListener(() => resolve(null));
         port.onMessage.addListener((message) => {
-          if (message.type === 'deliver') resolve(message.decisions);
-          if (message.type === 'cancel') resolve(null);
+          resolve(message.type === 'deliver' ? message.decisions : null);
+          port.disconnect(); // tells the dialog that it was heard
         });
         port.postMessage({ type: 'files', files });
       });

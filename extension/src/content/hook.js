@@ -22,6 +22,7 @@
   const filesOf = getter(HTMLInputElement.prototype, 'files'), setFiles = setter(HTMLInputElement.prototype, 'files');
   const setKind = setter(HTMLInputElement.prototype, 'type'), setMany = setter(HTMLInputElement.prototype, 'multiple');
   const filesIn = getter(DataTransfer.prototype, 'files'), itemsIn = getter(DataTransfer.prototype, 'items');
+  const nameOf = getter(File.prototype, 'name');
   const lengthOf = getter(FileList.prototype, 'length'), fileAt = FileList.prototype.item;
 
   /** @param {any} node */
@@ -130,7 +131,7 @@
     const refuse = () => Later.reject(new Refusal('Not allowed', 'NotAllowedError'));
     const grant = (/** @type {string} */ state) => () => new Later((resolve) => resolve(state));
     const parts = {
-      kind: 'file', name: file.name, getFile: () => new Later((resolve) => resolve(file)), createWritable: refuse, move: refuse, remove: refuse,
+      kind: 'file', name: apply(nameOf, file, []), getFile: () => new Later((resolve) => resolve(file)), createWritable: refuse, move: refuse, remove: refuse,
       isSameEntry: (/** @type {any} */ other) => new Later((resolve) => resolve(other === handle)), queryPermission: grant('granted'),
       requestPermission: grant('granted'),
     };
@@ -159,15 +160,18 @@
     return holdsPhoto(files) ? throughInput(files) : files;
   }
 
-  const kindOf = getter(Blob.prototype, 'type'), nameOf = getter(File.prototype, 'name'), test = RegExp.prototype.exec;
-  const OTHER = /^(?!image\/|application\/octet-stream)[\w.+-]+\/[\w.+-]+$/, ENDING = /\.(jpe?g|jfif|png|webp|gif|bmp|avif|hei[cf]|tiff?|jxl)$/i;
+  const kindOf = getter(Blob.prototype, 'type'), test = RegExp.prototype.exec;
+  const UNSAID = /^(application\/octet-stream)?$/, SOME = /\.\w+$/, IMAGE = /^image\/(?!svg)/;
+  const ENDING = /\.(jpe?g|jfif|pjpeg|png|apng|webp|gif|bmp|avif|hei[cf]|tiff?|jxl|dng|cr2|cr3|nef|arw)$/i;
 
-  /** Where in doubt, it is one.
+  /** The catching script's own rule, in doubt yes: what it lets pass must not be sent its way.
    * @param {any[]} files */
   function holdsPhoto(files) {
     for (let i = 0; i < files.length; i += 1) {
-      const plain = apply(test, OTHER, [apply(kindOf, files[i], [])]) && !apply(test, ENDING, [apply(nameOf, files[i], [])]);
-      if (!plain) return true;
+      const kind = apply(kindOf, files[i], []), name = apply(nameOf, files[i], []);
+      const svg = apply(test, /^image\/svg/, [kind]);
+      const unsaid = apply(test, UNSAID, [kind]) && !apply(test, SOME, [name]);
+      if (!svg && (apply(test, IMAGE, [kind]) || apply(test, ENDING, [name]) || unsaid)) return true;
     }
     return false;
   }
