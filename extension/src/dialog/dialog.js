@@ -156,7 +156,7 @@ function update() {
   $('start').textContent = say(anew && !idle.length ? 'protect_again' : 'protect');
   $('start').disabled = !ready;
   const some = photos.some((photo) => photo.answer.use !== 'skip');
-  $('use').hidden = !$('start').hidden && !undecided.length === false;
+  $('use').hidden = undecided.length > 0 && !$('start').hidden;
   $('use').disabled = undecided.length > 0 || !some || anew;
   $('use').textContent = say(photos.some((photo) => photo.answer.use === 'original') ? 'use_mixed' : 'use');
   tellSum(undecided.length);
