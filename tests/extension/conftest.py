@@ -7,11 +7,11 @@ window shows no permission prompt that a test could answer.  Everything else is 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
@@ -91,9 +91,13 @@ def parts_of(kind: str, name: str | None, body: bytes) -> list[Arrived]:
     """The files of a request: its body, or parts of a form."""
     if not kind.startswith("multipart/"):
         return [Arrived(unquote(name or ""), kind, body)]
-    form = message_from_bytes(b"Content-Type: " + kind.encode() + b"\r\n\r\n" + body)
-    parts = [(part.get_filename(), part.get_content_type(), part.get_payload(decode=True)) for part in form.walk()]
-    return [Arrived(name, kind, data) for name, kind, data in parts if name]
+    files = []
+    for part in body.split(b"--" + kind.partition("boundary=")[2].encode())[1:-1]:
+        head, _, data = part.partition(b"\r\n\r\n")
+        found = re.search(rb'filename="([^"]*)".*Content-Type: (\S+)', head, re.DOTALL)
+        if found and found[1]:
+            files.append(Arrived(found[1].decode(), found[2].decode(), data.removesuffix(b"\r\n")))
+    return files
 
 
 @dataclass
@@ -161,7 +165,7 @@ class Surf:
 
     def open(self, name: str, host: str = HOST) -> Page:
         page = self.context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(8_000)
         page.goto(self.site.url(name, host))
         self.pages.append(page)
         return page
@@ -171,7 +175,7 @@ class Surf:
 
     def dialog(self, page: Page) -> Frame:
         """The dialog above a page, as soon as it shows photos."""
-        frame = wait_for(lambda: page.evaluate("0") == 0 and next(iter(self.dialogs(page)), None))
+        frame = wait_for(lambda: page.evaluate("0") == 0 and next(iter(self.dialogs(page)), None), 8)
         frame.wait_for_selector("#panel:not([hidden])")
         return frame
 
@@ -188,11 +192,11 @@ class Surf:
         self.press(dialog, "#start")
         dialog.wait_for_selector("#use:enabled")
         dialog.click("#use")
-        wait_for(lambda: page.evaluate("0") == 0 and not self.dialogs(page))
+        wait_for(lambda: page.evaluate("0") == 0 and not self.dialogs(page), 8)
 
     def gets(self, page: Page, *files: tuple[str, str, bytes]) -> None:
         """These arrive at the site in this order, and then nothing else."""
-        wait_for(lambda: page.evaluate("0") == 0 and len(self.site.arrived) >= len(files))
+        wait_for(lambda: page.evaluate("0") == 0 and len(self.site.arrived) >= len(files), 8)
         page.wait_for_timeout(200)
         assert self.site.arrived == [Arrived(*file) for file in files]
 
@@ -220,7 +224,7 @@ def browser(unpacked: Path) -> Iterator[BrowserContext]:
             "", executable_path=find_chromium(), headless=True, viewport={"width": 900, "height": 760},
             args=["--no-sandbox", f"--disable-extensions-except={unpacked}", f"--load-extension={unpacked}"],
         )  # fmt: skip
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(8_000)
         yield context
         context.close()
 

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.extension.conftest import Surf
+from tests.server.service.scripted import MARK
 
 
 def test_a_plain_form(surf: Surf) -> None:
@@ -48,6 +49,162 @@ def choose(page: Page, button: str, *photos: object) -> None:
 def test_a_detached_input(surf: Surf, how: str) -> None:
     page, photo = surf.open("detached.html"), surf.photo()
     choose(page, f"#{how}", photo)
+    surf.gets_nothing(page, 100)
+    surf.protect(page)
+    surf.gets(page, ("me.png", "image/png", photo.protected))
+
+
+@pytest.mark.parametrize("how", ["open", "closed", "nested", "declared"])
+def test_an_input_in_a_shadow_tree(surf: Surf, how: str) -> None:
+    page, photo = surf.open("shadow.html"), surf.photo()
+    box = page.locator(f"#{how}").bounding_box()
+    assert box
+    with page.expect_file_chooser() as chooser:
+        page.mouse.click(box["x"] + 20, box["y"] + 10)
+    chooser.value.set_files(photo.path)
+    surf.gets_nothing(page, 100)
+    surf.protect(page)
+    surf.gets(page, ("me.png", "image/png", photo.protected))
+
+
+@pytest.mark.parametrize("button", ["#one", "#button"])
+def test_a_page_that_changes_its_prototypes(surf: Surf, button: str) -> None:
+    page, photo = surf.open("hooks.html"), surf.photo()
+    choose(page, button, photo)
+    surf.gets_nothing(page, 100)
+    surf.protect(page)
+    surf.gets(page, ("me.png", "image/png", photo.protected))
+    sizes = page.evaluate("window.stolen.map((file) => file.size)")
+    assert len(photo.data) not in sizes
+
+
+@pytest.mark.parametrize("button", ["#one", "#button"])
+def test_a_strict_page(surf: Surf, button: str) -> None:
+    page, photo = surf.open("strict.html"), surf.photo()
+    choose(page, button, photo)
+    surf.protect(page)
+    surf.gets(page, ("me.png", "image/png", photo.protected))
+
+
+def test_a_controlled_input(surf: Surf) -> None:
+    page, photo = surf.open("react.html"), surf.photo()
+    for _ in range(2):  # the same file twice
+        page.set_input_files("#one", photo.path)
+        surf.protect(page)
+    surf.gets(page, *[("me.png", "image/png", photo.protected)] * 2)
+
+
+def test_a_page_that_draws_itself_anew_meanwhile(surf: Surf) -> None:
+    page, photo = surf.open("rerender.html"), surf.photo()
+    page.set_input_files("#one", photo.path)
+    surf.dialog(page)
+    page.evaluate("draw()")
+    surf.protect(page)
+    surf.gets(page, ("me.png", "image/png", photo.protected))
+
+
+def test_a_page_that_stops_events(surf: Surf) -> None:
+    page, photo, other = surf.open("stops.html"), surf.photo(), surf.photo("other.jpg")
+    page.set_input_files("#one", photo.path)
+    surf.gets_nothing(page, 100)
+    surf.protect(page)
+    surf.gets(page, ("me.png", "image/png", photo.protected))
+    drop(page, "#zone", other)
+    surf.protect(page)
+    surf.gets(page, ("me.png", "image/png", photo.protected), ("other.jpg", "image/jpeg", other.protected))
+
+
+@pytest.mark.parametrize("which", ["same", "srcdoc", "blank"])
+def test_frames(surf: Surf, which: str) -> None:
+    page, photo = surf.open("iframe.html"), surf.photo()
+    page.frame_locator(f"#{which}").locator("input").first.set_input_files(photo.path)
+    page.wait_for_timeout(100)
+    assert surf.site.arrived == []
+    surf.protect(page)
+    surf.gets(page, ("me.png", "image/png", photo.protected))
+
+
+# --- drag and drop, paste, pickers ---------------------------------------------------------------------------
+
+
+def drop(page: Page, selector: str, *photos: object) -> None:
+    """As from a window of files: the browser's own events."""
+    box = page.locator(selector).bounding_box()
+    assert box
+    where = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    files = [str(photo.path) for photo in photos]  # type: ignore[attr-defined]
+    session = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        data = {"items": [], "files": files, "dragOperationsMask": 1}
+        session.send("Input.dispatchDragEvent", {"type": kind, **where, "data": data})
+    session.detach()
+
+
+@pytest.mark.parametrize("zone", ["#zone", "#field"])
+def test_a_drop(surf: Surf, zone: str) -> None:
+    page, photo = surf.open("drop.html"), surf.photo("me.webp")
+    drop(page, zone, photo)
+    surf.gets_nothing(page, 100)
+    surf.protect(page)
+    surf.gets(page, ("me.webp", "image/webp", photo.protected))
+    assert page.get_attribute("#zone", "class") in (None, "")
+
+
+def test_a_drop_that_a_script_makes(surf: Surf) -> None:
+    page, photo = surf.open("drop.html"), surf.photo()
+    page.evaluate(
+        """(bytes) => {
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([new Uint8Array(bytes)], 'me.png', { type: 'image/png' }));
+          zone.dispatchEvent(new DragEvent('drop', { dataTransfer: transfer, bubbles: true, composed: true, cancelable: true }));
+        }""",
+        list(photo.data),
+    )
+    surf.gets_nothing(page, 100)
+    surf.protect(page)
+    surf.gets(page, ("me.png", "image/png", photo.protected))
+
+
+@pytest.mark.parametrize("zone", ["#zone", "#handles"])
+def test_a_drop_zone_that_asks_for_entries(surf: Surf, zone: str) -> None:
+    page, photo, other = surf.open("entries.html"), surf.photo("a.png"), surf.photo("b.jpg")
+    drop(page, zone, photo, other)
+    surf.gets_nothing(page, 100)
+    surf.protect(page)
+    surf.gets(page, ("a.png", "image/png", photo.protected), ("b.jpg", "image/jpeg", other.protected))
+
+
+def test_a_folder_is_refused_in_words(surf: Surf) -> None:
+    page, photo = surf.open("drop.html"), surf.photo()
+    folder = type(photo)(photo.path.parent, b"")
+    drop(page, "#zone", folder)
+    surf.gets_nothing(page)
+    assert surf.dialogs(page) == []
+
+
+def test_a_paste(surf: Surf) -> None:
+    page = surf.open("paste.html")
+    surf.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.evaluate(
+        """async () => {
+          const canvas = new OffscreenCanvas(120, 90);
+          canvas.getContext('2d').fillRect(5, 5, 50, 50);
+          await navigator.clipboard.write([new ClipboardItem({ 'image/png': await canvas.convertToBlob() })]);
+        }"""
+    )
+    page.click("#field")
+    page.keyboard.press("Control+V")
+    surf.gets_nothing(page, 100)
+    surf.protect(page)
+    surf.gets(page, *[(file.name, file.kind, file.data) for file in surf.site.arrived])
+    [file] = surf.site.arrived
+    assert (file.name, file.kind) == ("image.png", "image/png")
+    assert file.data.startswith(b"\x89PNG") and file.data.endswith(MARK)
+
+
+def test_show_open_file_picker(surf: Surf) -> None:
+    page, photo = surf.open("picker.html"), surf.photo()
+    choose(page, "#one", photo)
     surf.gets_nothing(page, 100)
     surf.protect(page)
     surf.gets(page, ("me.png", "image/png", photo.protected))

@@ -60,7 +60,7 @@
         });
         port.postMessage({ type: 'files', files });
       });
-      chrome.runtime.sendMessage({ type: 'open', ticket }).then((answer) => { if (!answer?.ok) throw new Error('refused'); }).catch(reject);
+      chrome.runtime.sendMessage({ type: 'open', ticket }).then((answer) => { if (!answer || !('ok' in answer)) throw new Error('refused'); }).catch(reject);
     });
   }
 
