@@ -206,6 +206,26 @@ class Surf:
         assert page.evaluate("window.seen ?? []") == []
 
 
+def choose(page: Page, button: str, *photos: Photo) -> None:
+    """Through the browser's own file chooser."""
+    with page.expect_file_chooser() as chooser:
+        page.click(button)
+    chooser.value.set_files([photo.path for photo in photos])
+
+
+def drop(page: Page, selector: str, *photos: Photo) -> None:
+    """As from a window of files: the browser's own events."""
+    box = page.locator(selector).bounding_box()
+    assert box
+    where = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    files = [str(photo.path) for photo in photos]
+    session = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        data = {"items": [], "files": files, "dragOperationsMask": 1}
+        session.send("Input.dispatchDragEvent", {"type": kind, **where, "data": data})
+    session.detach()
+
+
 @pytest.fixture(scope="session")
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the extension that may enter hosts below `localhost`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page
 
-from tests.extension.conftest import Surf
+from tests.extension.conftest import Surf, choose, drop
 from tests.server.service.scripted import MARK
 
 
@@ -37,12 +37,6 @@ def test_an_input(surf: Surf, trusted: bool, name: str) -> None:
     surf.protect(page)
     surf.gets(page, (name, kind, photo.protected))
     assert page.text_content("#state") == "nothing yet input:1 change:1"
-
-
-def choose(page: Page, button: str, *photos: object) -> None:
-    with page.expect_file_chooser() as chooser:
-        page.click(button)
-    chooser.value.set_files([photo.path for photo in photos])  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("how", ["listener", "property", "capture", "dispatched", "picker", "label", "parent", "markup"])
@@ -125,19 +119,6 @@ def test_frames(surf: Surf, which: str) -> None:
 
 
 # --- drag and drop, paste, pickers ---------------------------------------------------------------------------
-
-
-def drop(page: Page, selector: str, *photos: object) -> None:
-    """As from a window of files: the browser's own events."""
-    box = page.locator(selector).bounding_box()
-    assert box
-    where = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
-    files = [str(photo.path) for photo in photos]  # type: ignore[attr-defined]
-    session = page.context.new_cdp_session(page)
-    for kind in ("dragEnter", "dragOver", "drop"):
-        data = {"items": [], "files": files, "dragOperationsMask": 1}
-        session.send("Input.dispatchDragEvent", {"type": kind, **where, "data": data})
-    session.detach()
 
 
 @pytest.mark.parametrize("zone", ["#zone", "#field"])
