@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page
 
-from tests.extension.conftest import Surf, choose, drop
+from tests.extension.conftest import Photo, Surf, choose, drop
 from tests.server.service.scripted import MARK
 
 
@@ -183,9 +183,48 @@ def test_a_paste(surf: Surf) -> None:
     assert file.data.startswith(b"\x89PNG") and file.data.endswith(MARK)
 
 
+#: The browser's own picker opens a window of the desktop, which no test can answer: real handles of real files stand in.
+PICKED = """async () => {
+  const root = await navigator.storage.getDirectory();
+  return Promise.all(window.wanted.map(async ([name, bytes]) => {
+    const handle = await root.getFileHandle(name, { create: true }), stream = await handle.createWritable();
+    await stream.write(new Uint8Array(bytes));
+    await stream.close();
+    return handle;
+  }));
+}"""
+
+
+def picker(surf: Surf, *photos: Photo) -> Page:
+    page = surf.context.new_page()
+    page.set_default_timeout(8_000)
+    surf.pages.append(page)
+    page.add_init_script(f"window.showOpenFilePicker = {PICKED}")
+    page.goto(surf.site.url("picker.html"))
+    page.evaluate("(wanted) => { window.wanted = wanted; }", [[photo.name, list(photo.data)] for photo in photos])
+    return page
+
+
 def test_show_open_file_picker(surf: Surf) -> None:
-    page, photo = surf.open("picker.html"), surf.photo()
-    choose(page, "#one", photo)
-    surf.gets_nothing(page, 100)
+    photo, other = surf.photo("a.png"), surf.photo("b.jpg")
+    page = picker(surf, photo, other)
+    page.click("#one")
+    surf.gets_nothing(page)
     surf.protect(page)
-    surf.gets(page, ("me.png", "image/png", photo.protected))
+    surf.gets(page, ("a.png", "image/png", photo.protected), ("b.jpg", "image/jpeg", other.protected))
+
+
+def test_a_cancelled_show_open_file_picker(surf: Surf) -> None:
+    page = picker(surf, surf.photo())
+    page.click("#one")
+    surf.press(surf.dialog(page), "#cancel")
+    page.wait_for_selector("text=AbortError")
+    surf.gets_nothing(page)
+
+
+def test_show_open_file_picker_with_another_file(surf: Surf) -> None:
+    note = surf.photo("notes.txt", data=b"notes")
+    page = picker(surf, note)
+    page.click("#one")
+    surf.gets(page, ("notes.txt", "text/plain", b"notes"))
+    assert surf.dialogs(page) == []

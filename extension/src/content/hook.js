@@ -187,10 +187,11 @@
   function entryOf(file) {
     const name = text(apply(nameOf, file, []));
     const parts = {
-      isFile: true, isDirectory: false, name, fullPath: `/${name}`, filesystem: null, file: (/** @type {any} */ done) => done(file),
+      isFile: true, isDirectory: false, name, fullPath: `/${name}`, filesystem: null,
+      file: (/** @type {any} */ done) => { apply(later, new Later((resolve) => resolve(file)), [done]); },
       getParent: (/** @type {any} */ _, /** @type {any} */ failed) => failed?.(new Refusal('Not found', 'NotFoundError')),
     };
-    const entry = create(view.FileSystemFileEntry.prototype);
+    const entry = create(view.FileSystemFileEntry?.prototype ?? view.Object.prototype); // Chromium does not show that class
     for (const key in parts) defineProperty(entry, key, { value: parts[/** @type {keyof typeof parts} */ (key)] });
     return entry;
   }

@@ -37,7 +37,7 @@ export class Connection {
 
   /** @param {{state: string, detail: string}} found */
   async advice({ state, detail }) {
-    if (state === 'down' && detail === 'not clip2protect') return say('advice_other');
+    if (state === 'down' && /^not clip2protect|^The server answered/.test(detail)) return say('advice_other');
     if (state !== 'ready') return say(`advice_${state}`);
     // In place of what its workers do (a word each), the server may say what ails it.
     return /^[a-z]+(, [a-z]+)*$/.test(detail) ? say('advice_ready', new URL((await stored('server')).address).host) : detail;

@@ -88,7 +88,7 @@ function rowOf(host, rule, allowed) {
   if (rule !== 'never' && !allowed) {
     const button = make('button', { type: 'button', className: 'plain', textContent: say('allow'), ariaLabel: say('allow_of', host) });
     button.addEventListener('click', () => allow([host]));
-    name.append(make('small', {}, say('barred'), ' ', button));
+    name.append(make('small', {}, say('barred'), button));
   }
   return make('tr', {}, name, make('td', {}, list), make('td', {}, remove));
 }

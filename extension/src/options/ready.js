@@ -2,7 +2,7 @@
 
 import { stored } from '../shared/settings.js';
 import { SITES } from '../shared/sites.js';
-import { forget, setRule } from './access.js';
+import { forget, isAllowed, setRule } from './access.js';
 import { keepShown, make } from './parts.js';
 
 /** Fill a place with switches.
@@ -21,6 +21,9 @@ export function offerSites(place, onChange = () => {}) {
   place.replaceChildren(...switches.map(({ button }) => make('li', {}, button)));
   keepShown(['sites'], async () => {
     const sites = await stored('sites');
-    for (const { button, hosts } of switches) button.ariaPressed = String(hosts.every((host) => (sites[host] ?? 'never') !== 'never'));
+    for (const { button, hosts } of switches) {
+      const on = hosts.every((host) => (sites[host] ?? 'never') !== 'never');
+      button.ariaPressed = String(on && (await Promise.all(hosts.map(isAllowed))).every(Boolean));
+    }
   });
 }
