@@ -314,7 +314,7 @@ def test_a_rule_is_changed_and_a_site_removed_by_keyboard(surf: Surf, visit: Vis
 def test_well_known_sites_are_one_button_each(surf: Surf, visit: Visit, name: str) -> None:
     surf.keep(sites={})
     page = visit(name, answer=True)
-    button = page.get_by_role("button", name="Facebook")
+    button = page.get_by_role("button", name="Facebook", exact=True)
     expect(button).to_have_attribute("aria-pressed", "false")
     button.press("Enter")
     expect(button).to_have_attribute("aria-pressed", "true")
@@ -331,7 +331,7 @@ def test_well_known_sites_are_one_button_each(surf: Surf, visit: Visit, name: st
 def test_look_and_strength_are_kept(surf: Surf, visit: Visit) -> None:
     page = visit(OPTIONS)
     page.get_by_label("Look", exact=True).select_option("goth")
-    page.get_by_label("Strength").select_option("strong")
+    page.get_by_label("Strength", exact=True).select_option("strong")
     wait_for(lambda: surf.stored("local", "defaults") == {"prompt": "goth", "level": "strong"}, 5)
     page.get_by_label("Look", exact=True).select_option(label="My own words…")
     assert surf.stored("local", "defaults")["prompt"] == "goth", "no words are there yet"
@@ -340,7 +340,7 @@ def test_look_and_strength_are_kept(surf: Surf, visit: Visit) -> None:
     wait_for(lambda: surf.stored("local", "defaults") == {"prompt": "green lips", "level": "strong"}, 5)
     page.reload()
     expect(page.get_by_label("Your own words")).to_have_value("green lips")
-    expect(page.get_by_label("Strength")).to_have_value("strong")
+    expect(page.get_by_label("Strength", exact=True)).to_have_value("strong")
 
 
 def test_every_site_can_begin_with_them_again(surf: Surf, visit: Visit) -> None:
