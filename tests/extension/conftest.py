@@ -191,7 +191,7 @@ class Surf:
         dialog.wait_for_selector("#start:enabled")
         self.press(dialog, "#start")
         dialog.wait_for_selector("#use:enabled")
-        dialog.click("#use")
+        self.press(dialog, "#use")
         wait_for(lambda: page.evaluate("0") == 0 and not self.dialogs(page), 8)
 
     def gets(self, page: Page, *files: tuple[str, str, bytes]) -> None:
@@ -230,7 +230,7 @@ def drop(page: Page, selector: str, *photos: Photo) -> None:
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the extension that may enter hosts below `localhost`."""
     copy = tmp_path_factory.mktemp("extension") / "unpacked"
-    shutil.copytree(EXTENSION, copy)
+    shutil.copytree(EXTENSION, copy, ignore=shutil.ignore_patterns("node_modules", "dist"))
     manifest = json.loads((copy / "manifest.json").read_text("utf-8"))
     manifest["host_permissions"].append("*://*.localhost/*")
     (copy / "manifest.json").write_text(json.dumps(manifest), "utf-8")

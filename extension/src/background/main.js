@@ -1,7 +1,7 @@
 // The background: all that is said to the server, which sites are on, who may ask for what.  It keeps nothing in
 // variables that must live, for the browser may end it at any time.
 
-/** @import {Choice, Last, Message, Rule, Ticket} from '../shared/types.js' */
+/** @import {Choice, Last, Rule, Ticket} from '../shared/types.js' */
 
 import * as server from '../shared/server.js';
 import { amend, amendStored, choiceFor, entryOf, recall, ruleOf, stored } from '../shared/settings.js';

@@ -2,8 +2,6 @@
 // does to its own objects changes what runs here.  When anything at all goes wrong, the page gets no file.
 
 (() => {
-  /** @import {Upload} from './parts.js' */
-
   const { own, toInput, toDrop, toPaste, rootIn, notice } = clip2protect;
   /** The hook in the page's world says by this event: keep an eye on this node.  It gives nothing and asks nothing else. */
   const LOOK = 'clip2protect-look';
@@ -25,13 +23,13 @@
   async function startsLikeImage(file) {
     const bytes = new Uint8Array(await file.slice(0, 12).arrayBuffer());
     const text = String.fromCharCode(...bytes);
-    return /^(\xff\xd8\xff|\x89PNG|GIF8|BM|II\*\0|MM\0\*|\xff\x0a)/.test(text) || /^RIFF....WEBP/s.test(text)
+    return /^(\xff\xd8\xff|\x89PNG|GIF8|BM|II\*\0|MM\0\*)/.test(text) || /^RIFF....WEBP/s.test(text)
       || /^....ftyp(avi|hei|hev|mif|msf)/s.test(text);
   }
 
   // --- the user is asked ---------------------------------------------------------------------------------
 
-  /** @typedef {{use: 'protected', photo: Blob} | {use: 'original'} | {use: 'skip'}} Decision */
+  /** @typedef {import('../shared/types.js').Decision} Decision */
 
   /** Ticket -> photos that wait for the dialog.
    * @type {Map<string, (port: chrome.runtime.Port) => void>} */
@@ -60,7 +58,8 @@
         });
         port.postMessage({ type: 'files', files });
       });
-      chrome.runtime.sendMessage({ type: 'open', ticket }).then((answer) => { if (!answer || !('ok' in answer)) throw new Error('refused'); }).catch(reject);
+      const opened = chrome.runtime.sendMessage({ type: 'open', ticket });
+      opened.then((answer) => { if (!answer || !('ok' in answer)) throw new Error('refused'); }).catch(reject);
     });
   }
 
@@ -92,8 +91,8 @@
       const kinds = await Promise.all(upload.files.map(async (file) => isImage(file) ?? startsLikeImage(file)));
       const photos = upload.files.filter((_, i) => kinds[i]);
       const decisions = photos.length ? await consult(photos) : [];
-      if (decisions?.length !== photos.length) return upload.cancel();
-      const ready = upload.files.flatMap((file, i) => (kinds[i] ? decided(/** @type {Decision} */ (decisions.shift()), file) : [file]));
+      if (!decisions || decisions.length !== photos.length) return upload.cancel();
+      const ready = upload.files.flatMap((file) => (photos.includes(file) ? decided(decisions[photos.indexOf(file)], file) : [file]));
       if (ready.length) upload.deliver(ready);
       else upload.cancel();
     } catch {
@@ -123,7 +122,7 @@
     const input = /** @type {HTMLInputElement} */ (event.composedPath()[0]);
     if (own.has(event)) return;
     if (input.localName !== 'input' || input.type !== 'file') return lookInto(input);
-    if (resting.has(input)) return event.stopImmediatePropagation();
+    if (resting.has(input)) return event.stopImmediatePropagation(); // the second event of the two
     const files = [...input.files ?? []];
     if (input.webkitdirectory || !someImage(files)) return;
     event.stopImmediatePropagation();
@@ -142,9 +141,10 @@
     if (!folder && !someImage(files)) return;
     stop(event);
     const upload = toDrop(event, files);
-    if (!folder) return hold(upload);
-    upload.cancel();
-    notice(words('notice_folder', 'Photos in a folder cannot be protected.'));
+    if (folder) {
+      upload.cancel();
+      notice(words('notice_folder', 'Photos in a folder cannot be protected.'));
+    } else hold(upload);
   }
 
   /** @param {ClipboardEvent} event */

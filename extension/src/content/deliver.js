@@ -2,8 +2,6 @@
 // This runs in a world of its own, where nothing that the page has changed is seen.
 
 (() => {
-  /** @import {Upload} from './parts.js' */
-
   /** @type {WeakSet<Event>} */
   const own = new WeakSet();
 
@@ -50,7 +48,10 @@
   /** What comes with the files, as long as the browser lets us read it.
    * @param {DataTransfer} transfer
    * @returns {Map<string, string>} */
-  const textsOf = (transfer) => new Map([...transfer.types].filter((kind) => kind !== 'Files').map((kind) => [kind, transfer.getData(kind)]));
+  function textsOf(transfer) {
+    const kinds = transfer.types.filter((kind) => kind !== 'Files');
+    return new Map(kinds.map((kind) => [kind, transfer.getData(kind)]));
+  }
 
   // --- inputs --------------------------------------------------------------------------------------------
 

@@ -25,12 +25,27 @@
   const nameOf = getter(File.prototype, 'name');
   const lengthOf = getter(FileList.prototype, 'length'), fileAt = FileList.prototype.item;
 
+  /** An option that nothing else can be read from.
+   * @param {string} name
+   * @param {any} value
+   * @returns {any} */
+  function bare(name, value) {
+    const options = create(null);
+    options[name] = value;
+    return options;
+  }
+
+  /** Add to a list without what the page may have made of lists.
+   * @param {any[]} list
+   * @param {any} value */
+  const push = (list, value) => { defineProperty(list, list.length, { value, enumerable: true, writable: true, configurable: true }); };
+
   /** @param {any} node */
   function look(node) {
     try {
-      apply(dispatch, view, [new Mouse(LOOK, { __proto__: null, relatedTarget: node })]);
+      apply(dispatch, view, [new Mouse(LOOK, bare('relatedTarget', node))]);
       // A node deep in shadow trees is named so only outside; inside, the tree's own watch hears this.
-      apply(dispatch, node, [new Plain(LOOK, { __proto__: null, composed: true })]);
+      apply(dispatch, node, [new Plain(LOOK, bare('composed', true))]);
     } catch {
       // It is no node: nothing to look at.
     }
@@ -110,15 +125,16 @@
     look(input);
     apply(setFiles, input, [apply(filesIn, transfer, [])]);
     const now = () => {
-      const list = apply(filesOf, input, []), found = [];
-      for (let i = 0; i < apply(lengthOf, list, []); i += 1) defineProperty(found, i, { value: apply(fileAt, list, [i]), enumerable: true });
+      /** @type {any[]} */
+      const found = [], list = apply(filesOf, input, []);
+      for (let i = 0; i < apply(lengthOf, list, []); i += 1) push(found, apply(fileAt, list, [i]));
       return found;
     };
     return new Later((resolve, reject) => {
       let caught = true;
       apply(listen, input, ['change', () => (caught ? reject(gone()) : resolve(now()))]);
       apply(listen, input, ['cancel', () => reject(gone())]);
-      apply(dispatch, input, [new Plain('change', { __proto__: null, bubbles: true })]);
+      apply(dispatch, input, [new Plain('change', bare('bubbles', true))]);
       caught = false;
     });
   }
@@ -131,7 +147,8 @@
     const refuse = () => Later.reject(new Refusal('Not allowed', 'NotAllowedError'));
     const grant = (/** @type {string} */ state) => () => new Later((resolve) => resolve(state));
     const parts = {
-      kind: 'file', name: apply(nameOf, file, []), getFile: () => new Later((resolve) => resolve(file)), createWritable: refuse, move: refuse, remove: refuse,
+      kind: 'file', name: apply(nameOf, file, []), getFile: () => new Later((resolve) => resolve(file)),
+      createWritable: refuse, move: refuse, remove: refuse,
       isSameEntry: (/** @type {any} */ other) => new Later((resolve) => resolve(other === handle)), queryPermission: grant('granted'),
       requestPermission: grant('granted'),
     };
@@ -145,12 +162,12 @@
   /** @param {any} handles
    * @returns {Promise<any[]>} */
   async function protect(handles) {
-    const files = [];
-    for (let i = 0; i < handles.length; i += 1) defineProperty(files, i, { value: await apply(readHandle, handles[i], []), enumerable: true });
+    /** @type {any[]} */
+    const files = [], result = /** @type {any[]} */ ([]);
+    for (let i = 0; i < handles.length; i += 1) push(files, await apply(readHandle, handles[i], []));
     const ready = await route(files);
     if (ready === files) return handles;
-    const result = [];
-    for (let i = 0; i < ready.length; i += 1) defineProperty(result, i, { value: handleOf(ready[i]), enumerable: true });
+    for (let i = 0; i < ready.length; i += 1) push(result, handleOf(ready[i]));
     return result;
   }
 

@@ -11,6 +11,8 @@ import { holdLine, tell, troubleOf } from './tell.js';
 
 /** Photos that are at the server at a time. */
 const AT_ONCE = 6;
+/** Troubles that are not of one photo. */
+const AWAY = ['unpaired', 'down', 'no_worker'];
 /** The entry of the list of looks that stands for the user's own words. */
 const OWN = '(own)';
 
@@ -44,7 +46,8 @@ async function open() {
     return;
   }
   holdLine(ticket);
-  page = chrome.tabs.connect(known.tab, known.document ? { documentId: known.document, name: ticket } : { frameId: known.frame, name: ticket });
+  const where = known.document ? { documentId: known.document } : { frameId: known.frame };
+  page = chrome.tabs.connect(known.tab, { ...where, name: ticket });
   page.onDisconnect.addListener(() => close());
   page.onMessage.addListener((message) => { if (message.type === 'files') begin(message.files); });
 }
@@ -146,8 +149,8 @@ function showTrouble(trouble) {
 function update() {
   if (closed) return;
   const undecided = photos.filter((photo) => !photo.decided), idle = undecided.filter((photo) => photo.state === 'idle');
-  const unpaired = undecided.find((photo) => ['unpaired', 'down', 'no_worker'].includes(photo.trouble?.code ?? '') && photo.state === 'failed');
-  if (unpaired && $('trouble').hidden) showTrouble(unpaired.trouble);
+  const stuck = undecided.find(({ state, trouble }) => state === 'failed' && AWAY.includes(trouble?.code ?? ''));
+  if (stuck && $('trouble').hidden) showTrouble(stuck.trouble);
   const ready = $('look').value !== '' && $('trouble').hidden, busy = photos.some((photo) => photo.busy);
   const anew = asked !== '' && asked !== JSON.stringify(choice()) && photos.some((photo) => photo.decision === '');
   $('options').hidden = $('look').value === '';

@@ -205,7 +205,8 @@ export class Photo {
     const { before, after, recognisers } = this.matches, faces = this.report.faces.length;
     if (!recognisers) return '';
     const found = say(faces === 1 ? 'face' : 'faces', faces);
-    return [`${found}.`, say('verdict_before', before, recognisers), after ? say('verdict_after', after, recognisers) : say('verdict_none')].join(' ');
+    const now = after ? say('verdict_after', after, recognisers) : say('verdict_none');
+    return [`${found}.`, say('verdict_before', before, recognisers), now].join(' ');
   }
 
   /** @param {Trouble} trouble */
@@ -248,7 +249,8 @@ export class Photo {
   }
 
   tick() {
-    const text = { skip: say('skipped'), original: say('as_original'), '': this.state === 'idle' ? say('idle') : this.text ?? '' }[this.decision];
+    const under = this.state === 'idle' ? say('idle') : this.text ?? '';
+    const text = { skip: say('skipped'), original: say('as_original'), '': under }[this.decision];
     this.$('.state').textContent = this.busy && this.state === 'working' ? `${text} · ${this.elapsed()}` : text;
   }
 }

@@ -1,6 +1,6 @@
 // The one place that talks to the server.  Only the background uses it: a page's requests would not get there.
 
-/** @import {Choice, Server, Status, Trouble} from './types.js' */
+/** @import {Status, Trouble} from './types.js' */
 
 import { stored, store } from './settings.js';
 

@@ -18,8 +18,8 @@ const STANDARD_SESSION = { jobs: {}, tickets: {}, last: [] };
  * @param {K} key
  * @returns {Promise<Stored[K]>} */
 export async function stored(key) {
-  const found = await chrome.storage.local.get({ [key]: STANDARD[key] });
-  return Array.isArray(STANDARD[key]) ? found[key] : { ...STANDARD[key], ...found[key] };
+  const found = /** @type {Partial<Stored>} */ (await chrome.storage.local.get(key));
+  return { ...STANDARD[key], ...found[key] };
 }
 
 /** @template {keyof Stored} K
@@ -32,7 +32,7 @@ export const store = (key, value) => chrome.storage.local.set({ [key]: value });
  * @param {K} key
  * @returns {Promise<Session[K]>} */
 export async function recall(key) {
-  return (await chrome.storage.session.get({ [key]: STANDARD_SESSION[key] }))[key];
+  return /** @type {Session} */ (await chrome.storage.session.get({ [key]: STANDARD_SESSION[key] }))[key];
 }
 
 /** Changes of one key follow each other: two at once would lose one of them. @type {Promise<unknown>} */

@@ -46,15 +46,20 @@
  * Messages to the background from pages of the extension.
  * @typedef {{type: 'status'} | {type: 'pair', code: string} | {type: 'unpair'} | {type: 'site', host: string}
  *   | {type: 'setSite', host: string, rule: Rule} | {type: 'last'} | {type: 'looks'} | {type: 'claim', ticket: string}
- *   | {type: 'submit', ticket: string, key: string, photo: Blob, choice: Choice} | {type: 'job', id: string}
- *   | {type: 'result', id: string} | {type: 'drop', id: string} | {type: 'finished', ticket: string, choice: Choice | null}
+ *   | {type: 'submit', ticket: string, key: string, photo: Blob, kind: string, choice: Choice}
+ *   | {type: 'job', id: string}
+ *   | {type: 'result', id: string} | {type: 'drop', id: string}
+ *   | {type: 'finished', ticket: string, choice: Choice | null, last: Last | null}
  * } Message */
 
 /** Every answer of the background.
  * @template T
  * @typedef {{ok: T} | {trouble: Trouble}} Answer */
 
-/** What the dialog tells the content script that caught the photos; an entry that is null is left out.
- * @typedef {{type: 'files?'} | {type: 'deliver', files: (File | Blob | null)[], names: string[]} | {type: 'cancel'}} ToPage */
+/** What becomes of one photo.
+ * @typedef {{use: 'protected', photo: Blob} | {use: 'original'} | {use: 'skip'}} Decision */
+
+/** What the dialog tells the script that caught the photos, in their order.
+ * @typedef {{type: 'deliver', decisions: Decision[]} | {type: 'cancel'}} ToPage */
 
 export {};
