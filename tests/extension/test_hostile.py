@@ -233,3 +233,20 @@ def test_the_dialog_in_a_window_of_the_page_does_nothing(held: Held) -> None:
         assert opened.value.locator("#panel:not([hidden])").count() == 0
         opened.value.close()
     surf.gets_nothing(page)
+
+
+def test_a_page_cannot_mark_an_event_as_ours(surf: Surf) -> None:
+    page, photo = surf.open("hostile.html"), surf.photo()
+    page.evaluate(
+        """(bytes) => {
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([new Uint8Array(bytes)], 'me.png', { type: 'image/png' }));
+          one.files = transfer.files;
+          const event = new Event('change', { bubbles: true });
+          event[Symbol.for('clip2protect')] = true;
+          one.dispatchEvent(event);
+        }""",
+        list(photo.data),
+    )
+    surf.dialog(page)
+    surf.gets_nothing(page)

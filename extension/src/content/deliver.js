@@ -2,8 +2,16 @@
 // This runs in a world of its own, where nothing that the page has changed is seen.
 
 (() => {
-  /** @type {WeakSet<Event>} */
-  const own = new WeakSet();
+  /** Events of ours.  The mark is seen by our scripts in all frames, which may watch the same node, and by no page: an
+   * object of the browser's has other properties in every world. */
+  const MINE = Symbol.for('clip2protect');
+  const own = {
+    /** @param {any} event */
+    add(event) { event[MINE] = true; },
+    /** @param {any} event
+     * @returns {boolean} */
+    has: (event) => event[MINE] === true,
+  };
 
   /** @param {EventTarget} target
    * @param {Event} event

@@ -9,7 +9,7 @@ interface Upload {
 /** What the scripts in the isolated world share with each other; pages see nothing of it. */
 interface Parts {
   /** Events that we made ourselves. */
-  own: WeakSet<Event>;
+  own: { add(event: Event): void; has(event: Event): boolean };
   toInput(input: HTMLInputElement, files: File[]): Upload;
   toDrop(event: DragEvent, files: File[]): Upload;
   toPaste(event: ClipboardEvent, files: File[]): Upload;

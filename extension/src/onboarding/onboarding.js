@@ -3,6 +3,7 @@
 import { say } from '../shared/i18n.js';
 import { stored } from '../shared/settings.js';
 import { sleep } from '../dialog/tell.js';
+import { isAllowed } from '../options/access.js';
 import { Connection } from '../options/connection.js';
 import { $, keepShown, speak } from '../options/parts.js';
 import { offerSites } from '../options/ready.js';
@@ -30,7 +31,8 @@ const connection = new Connection((state) => {
 
 offerSites($('ready'), (is) => { $('sites-problem').textContent = is === 'refused' ? say('site_refused') : ''; });
 keepShown(['sites'], async () => {
-  tick('step-sites', Object.values(await stored('sites')).some((rule) => rule !== 'never'));
+  const on = Object.entries(await stored('sites')).filter(([, rule]) => rule !== 'never');
+  tick('step-sites', (await Promise.all(on.map(([host]) => isAllowed(host)))).some(Boolean));
   showWhole();
 });
 

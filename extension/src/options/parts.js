@@ -1,6 +1,6 @@
 // Small things that the extension's own pages share.
 
-import { translate } from '../shared/i18n.js';
+import { say, translate } from '../shared/i18n.js';
 
 /** @param {string} id
  * @returns {any} */
@@ -18,9 +18,12 @@ export function make(kind, properties = {}, ...children) {
   return element;
 }
 
-/** Put the words in, in the language that the browser has. */
+/** The language of our words; the browser's own may be one that we have none in. */
+export const language = () => say('language');
+
+/** Put the words in. */
 export function speak() {
-  document.documentElement.lang = chrome.i18n.getUILanguage();
+  document.documentElement.lang = language();
   translate(document);
 }
 

@@ -7,7 +7,7 @@ import { ruleOf, stored } from '../shared/settings.js';
 import { tell } from '../dialog/tell.js';
 import { allow, isAllowed, setRule, siteOf } from '../options/access.js';
 import { Connection } from '../options/connection.js';
-import { $, keepShown, make, speak } from '../options/parts.js';
+import { $, keepShown, language, make, speak } from '../options/parts.js';
 
 /** Uploads that are shown. */
 const SHOWN = 3;
@@ -57,7 +57,7 @@ $('reload').addEventListener('click', async () => {
 /** How long ago something was, in the largest unit that it fills.
  * @param {number} time */
 function ago(time) {
-  const words = new Intl.RelativeTimeFormat(chrome.i18n.getUILanguage(), { numeric: 'auto' });
+  const words = new Intl.RelativeTimeFormat(language(), { numeric: 'auto' });
   const minutes = Math.round((time - Date.now()) / 60_000);
   if (minutes > -60) return words.format(minutes, 'minute');
   return minutes > -24 * 60 ? words.format(Math.round(minutes / 60), 'hour') : words.format(Math.round(minutes / 1440), 'day');
