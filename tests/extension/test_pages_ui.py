@@ -405,8 +405,10 @@ def test_nothing_sticks_out_of_a_narrow_window(surf: Surf, visit: Visit, name: s
       for (const e of document.querySelectorAll('[data-say]')) e.textContent = words[e.dataset.say].message;
     }""", words(locale))  # fmt: skip
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
-    out = """() => [...document.querySelectorAll('.card *')].filter((e) => e.checkVisibility()
-      && e.getBoundingClientRect().right > e.closest('.card').getBoundingClientRect().right - 8).map((e) => e.outerHTML)"""
+    out = """() => [...document.querySelectorAll('.card *')].filter((e) => e.checkVisibility()).filter((e) => {
+      const [part, card] = [e, e.closest('.card')].map((x) => x.getBoundingClientRect().right);
+      return part > card - 8;
+    }).map((e) => e.outerHTML)"""
     assert page.evaluate(out) == []
 
 
