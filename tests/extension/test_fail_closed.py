@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -76,6 +77,32 @@ def test_the_original_goes_only_after_a_second_confirmation(surf: Surf) -> None:
     dialog.click("#originals")
     dialog.click("#originals-yes")
     surf.gets(page, ("me.png", "image/png", photo.data))
+
+
+def test_the_server_stops_mid_job(surf: Surf) -> None:
+    page, _, dialog = pick(surf, do="slow 60")
+    start(surf, dialog)
+    dialog.wait_for_selector("text=Searching")
+    stop(surf)
+    dialog.wait_for_selector("#trouble:not([hidden])", timeout=20_000)
+    cancel(surf, page, dialog)
+
+
+def test_a_server_that_takes_a_call_and_says_nothing(surf: Surf) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server = surf.stored("local", "server")
+        surf.keep(server=server | {"address": f"http://127.0.0.1:{silent.getsockname()[1]}"})
+        page, _, dialog = pick(surf)
+        dialog.wait_for_selector("#trouble:not([hidden])", timeout=20_000)
+        cancel(surf, page, dialog)
+
+
+@pytest.mark.parametrize("address", ["http://192.0.2.1:8765", "https://example.org", "http://127.0.0.1.example.org", "nonsense"])
+def test_an_address_that_is_not_this_machine_is_never_asked(surf: Surf, address: str) -> None:
+    surf.keep(server=surf.stored("local", "server") | {"address": address})
+    page, _, dialog = pick(surf)
+    trouble(dialog, "not on this machine")
+    cancel(surf, page, dialog)
 
 
 def test_unpaired_and_paired_in_the_dialog(serve: Serve) -> None:

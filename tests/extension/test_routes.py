@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page
 
-from tests.extension.conftest import Photo, Surf, choose, drop
+from tests.extension.conftest import HOST, Photo, Surf, choose, drop
+from tests.server.service.conftest import wait_for
 from tests.server.service.scripted import MARK
 
 
@@ -114,8 +115,27 @@ def test_frames(surf: Surf, which: str) -> None:
     page.frame_locator(f"#{which}").locator("input").first.set_input_files(photo.path)
     page.wait_for_timeout(100)
     assert surf.site.arrived == []
+    assert surf.dialog(page).parent_frame == page.main_frame  # where there is room for it
     surf.protect(page)
     surf.gets(page, ("me.png", "image/png", photo.protected))
+
+
+def test_a_frame_in_a_page_that_is_off_is_asked_for_in_a_window(surf: Surf) -> None:
+    page, photo = surf.open("outer.html", host="other.localhost"), surf.photo()
+    frame = wait_for(lambda: page.evaluate("0") == 0 and next((f for f in page.frames if HOST in f.url), None), 8)
+    page.evaluate(f"document.querySelector('iframe').src = '{surf.site.url('input.html')}'")
+    frame.wait_for_selector("#one")
+    with surf.context.expect_page() as opened:
+        frame.set_input_files("#one", photo.path)
+    window = opened.value
+    surf.pages.append(window)
+    window.wait_for_selector("#start:enabled")
+    assert surf.site.arrived == [] and surf.dialogs(page) == []
+    surf.press(window, "#start")
+    window.wait_for_selector("#use:enabled")
+    surf.press(window, "#use")
+    surf.gets(page, ("me.png", "image/png", photo.protected))
+    wait_for(lambda: page.evaluate("0") == 0 and window.is_closed(), 8)
 
 
 # --- drag and drop, paste, pickers ---------------------------------------------------------------------------

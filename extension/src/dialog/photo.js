@@ -13,6 +13,9 @@ const PAUSE = 450;
 /** A server that is silent so often in a row is gone. */
 const SILENCES = 6;
 
+/** One photo is sent after the other, so that they are worked on in their order. @type {Promise<unknown>} */
+let sending = Promise.resolve();
+
 /** Add up what the recognisers say of all faces.
  * @param {any[]} faces
  * @returns {{before: number, after: number, recognisers: number}} */
@@ -42,6 +45,7 @@ export class Photo {
     /** Which attempt counts: what an older one brings is let go. */
     this.attempt = 0;
     this.id = '';
+    this.begun = false;
     /** @type {string[]} */
     this.urls = [];
     const template = /** @type {HTMLTemplateElement} */ (document.getElementById('photo'));
@@ -64,7 +68,11 @@ export class Photo {
     onPress(this.$('.again'), 'click', () => this.onAgain());
     onPress(this.$('.skip'), 'click', () => this.decide('skip'));
     onPress(this.$('.back'), 'click', () => this.decide(''));
-    onPress(this.$('.original'), 'click', () => { this.$('.sure').hidden = false; this.$('.no').focus(); });
+    onPress(this.$('.original'), 'click', () => {
+      this.$('.sure').hidden = false;
+      this.$('.sure').scrollIntoView({ block: 'nearest' });
+      this.$('.no').focus();
+    });
     onPress(this.$('.yes'), 'click', () => this.decide('original'));
     onPress(this.$('.no'), 'click', () => { this.$('.sure').hidden = true; this.$('.original').focus(); });
     const slider = this.$('.compare input'), pair = this.$('.pair');
@@ -137,12 +145,10 @@ export class Photo {
   async run(choice, attempt) {
     if (attempt !== this.attempt || this.decision) return;
     try {
-      this.since = performance.now();
-      this.step('working', say('sending'));
-      const key = crypto.randomUUID(), kind = this.file.type || 'application/octet-stream';
-      const id = await tell({ type: 'submit', ticket: this.ticket, key, photo: this.file, kind, choice });
-      if (attempt !== this.attempt) return void tell({ type: 'drop', id }).catch(() => {});
-      this.id = id;
+      const sent = sending.then(() => this.send(choice, attempt));
+      sending = sent.catch(() => {});
+      const id = await sent;
+      if (!id) return;
       const status = await this.follow(attempt);
       if (!status) return;
       if (status.state !== 'done') throw status.error;
@@ -153,6 +159,24 @@ export class Photo {
       const trouble = error && typeof error === 'object' && 'code' in error ? /** @type {Trouble} */ (error) : troubleOf(error);
       this.fail(trouble);
     }
+  }
+
+  /** @param {Choice} choice
+   * @param {number} attempt
+   * @returns {Promise<string>} the job's number; empty where it no longer counts */
+  async send(choice, attempt) {
+    if (attempt !== this.attempt) return '';
+    this.since = performance.now();
+    this.step('working', say('sending'));
+    const key = crypto.randomUUID(), kind = this.file.type || 'application/octet-stream';
+    const id = await tell({ type: 'submit', ticket: this.ticket, key, photo: this.file, kind, choice });
+    if (attempt === this.attempt) {
+      this.id = id;
+      this.begun = false;
+      return id;
+    }
+    tell({ type: 'drop', id }).catch(() => {});
+    return '';
   }
 
   /** Look again and again until it is over.
@@ -177,6 +201,7 @@ export class Photo {
   /** @param {any} status */
   progress(status) {
     if (status.state === 'queued') return this.step('working', say('queued'));
+    if (!this.begun) [this.begun, this.since] = [true, performance.now()]; // the time in the queue is not its own
     this.$('progress').value = status.progress;
     const faces = status.faces.length ? say(status.faces.length === 1 ? 'face' : 'faces', status.faces.length) : '';
     const similarity = status.similarity === null ? '' : say('similarity', Math.max(0, Math.round(100 * status.similarity)));
