@@ -101,7 +101,7 @@ def test_a_server_that_takes_a_call_and_says_nothing(surf: Surf) -> None:
 def test_an_address_that_is_not_this_machine_is_never_asked(surf: Surf, address: str) -> None:
     surf.keep(server=surf.stored("local", "server") | {"address": address})
     page, _, dialog = pick(surf)
-    trouble(dialog, "not on this machine")
+    trouble(dialog, "must be on this machine")
     cancel(surf, page, dialog)
 
 

@@ -70,7 +70,7 @@ async function open(ticket, sender) {
   await amend('tickets', (tickets) => { tickets[ticket] = { tab, frame, document: sender.documentId ?? '', host, claimed: false }; });
   const shown = await chrome.tabs.sendMessage(tab, { type: 'show', ticket }, { frameId: 0 }).catch(() => false);
   if (!shown) {
-    const url = chrome.runtime.getURL(`src/dialog/dialog.html#${ticket}`);
+    const url = chrome.runtime.getURL(`src/dialog/window.html#${ticket}`);
     await chrome.windows.create({ url, type: 'popup', width: 720, height: 760 });
   }
 }
