@@ -1,5 +1,5 @@
 // What is no part of the extension: the tools around it.
 
-export default {
-  ignoreFiles: ['node_modules', 'dist', 'scripts', '*.md', '*.config.js', 'package.json', 'package-lock.json', 'tsconfig.json', '**/*.d.ts'],
-};
+const TOOLS = ['package.json', 'package-lock.json', 'tsconfig.json', '*.config.js', 'scripts'];
+
+export default { ignoreFiles: [...TOOLS, 'node_modules', 'dist', '*.md', '**/*.d.ts'] };
