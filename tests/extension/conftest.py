@@ -31,7 +31,10 @@ EXTENSION = ROOT / "extension"
 PAGES = Path(__file__).with_name("pages")
 HOST = "photos.localhost"
 #: What strict pages forbid: all but their own scripts, and scripts' ways to make HTML from text.
-STRICT = "default-src 'none'; script-src 'self'; connect-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
+STRICT = (
+    "default-src 'none'; script-src 'self'; connect-src 'self';"
+    " require-trusted-types-for 'script'; trusted-types 'none'"
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,9 @@ class Site:
                 path = PAGES / self.path.partition("?")[0].lstrip("/")
                 found = path.is_file() and path.parent == PAGES
                 self.send_response(200 if found else 404)
-                self.send_header("Content-Type", {".js": "text/javascript"}.get(path.suffix, "text/html") + "; charset=utf-8")
+                self.send_header(
+                    "Content-Type", {".js": "text/javascript"}.get(path.suffix, "text/html") + "; charset=utf-8"
+                )
                 if path.name.startswith("strict"):
                     self.send_header("Content-Security-Policy", STRICT)
                 self.end_headers()

@@ -97,7 +97,9 @@ def test_a_server_that_takes_a_call_and_says_nothing(surf: Surf) -> None:
         cancel(surf, page, dialog)
 
 
-@pytest.mark.parametrize("address", ["http://192.0.2.1:8765", "https://example.org", "http://127.0.0.1.example.org", "nonsense"])
+@pytest.mark.parametrize(
+    "address", ["http://192.0.2.1:8765", "https://example.org", "http://127.0.0.1.example.org", "nonsense"]
+)
 def test_an_address_that_is_not_this_machine_is_never_asked(surf: Surf, address: str) -> None:
     surf.keep(server=surf.stored("local", "server") | {"address": address})
     page, _, dialog = pick(surf)

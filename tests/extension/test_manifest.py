@@ -54,11 +54,20 @@ def test_what_runs_among_a_pages_scripts_knows_nothing(name: str) -> None:
 
 def test_every_word_that_is_said_exists() -> None:
     texts = [path.read_text("utf-8") for path in [*SCRIPTS, *(EXTENSION / "src").rglob("*.html")]]
-    said = {key for text in texts for key in re.findall(r"""(?:say\('|data-say="|data-label="|words\(')([a-z_]+)['"]""", text)}
+    said = {
+        key
+        for text in texts
+        for key in re.findall(r"""(?:say\('|data-say="|data-label="|words\(')([a-z_]+)['"]""", text)
+    }
     assert len(said) > 30
     assert said - set(WORDS) == set()
 
 
 def test_lines_are_short() -> None:
-    long = [f"{path.name}:{i}" for path in SCRIPTS for i, line in enumerate(path.read_text("utf-8").splitlines(), 1) if len(line) > 140]
+    long = [
+        f"{path.name}:{i}"
+        for path in SCRIPTS
+        for i, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if len(line) > 140
+    ]
     assert long == []

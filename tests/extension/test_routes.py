@@ -40,7 +40,9 @@ def test_an_input(surf: Surf, trusted: bool, name: str) -> None:
     assert page.text_content("#state") == "nothing yet input:1 change:1"
 
 
-@pytest.mark.parametrize("how", ["listener", "property", "capture", "dispatched", "picker", "label", "parent", "markup"])
+@pytest.mark.parametrize(
+    "how", ["listener", "property", "capture", "dispatched", "picker", "label", "parent", "markup"]
+)
 def test_a_detached_input(surf: Surf, how: str) -> None:
     page, photo = surf.open("detached.html"), surf.photo()
     choose(page, f"#{how}", photo)
@@ -157,7 +159,8 @@ def test_a_drop_that_a_script_makes(surf: Surf) -> None:
         """(bytes) => {
           const transfer = new DataTransfer();
           transfer.items.add(new File([new Uint8Array(bytes)], 'me.png', { type: 'image/png' }));
-          zone.dispatchEvent(new DragEvent('drop', { dataTransfer: transfer, bubbles: true, composed: true, cancelable: true }));
+          const how = { bubbles: true, composed: true, cancelable: true };
+          zone.dispatchEvent(new DragEvent('drop', { dataTransfer: transfer, ...how }));
         }""",
         list(photo.data),
     )
@@ -203,7 +206,7 @@ def test_a_paste(surf: Surf) -> None:
     assert file.data.startswith(b"\x89PNG") and file.data.endswith(MARK)
 
 
-#: The browser's own picker opens a window of the desktop, which no test can answer: real handles of real files stand in.
+#: The browser's own picker opens a window of the desktop, which no test can answer: handles of real files stand in.
 PICKED = """async () => {
   const root = await navigator.storage.getDirectory();
   return Promise.all(window.wanted.map(async ([name, bytes]) => {
@@ -247,4 +250,12 @@ def test_show_open_file_picker_with_another_file(surf: Surf) -> None:
     page = picker(surf, note)
     page.click("#one")
     surf.gets(page, ("notes.txt", "text/plain", b"notes"))
+    assert surf.dialogs(page) == []
+
+
+def test_an_input_for_folders_is_left_alone(surf: Surf) -> None:
+    """Its files' places in the folder cannot be given back: the settings and the documentation say so."""
+    page, photo = surf.open("input.html"), surf.photo()
+    page.set_input_files("#folder", photo.path.parent)
+    surf.gets(page, ("me.png", "image/png", photo.data))
     assert surf.dialogs(page) == []

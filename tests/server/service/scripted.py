@@ -27,6 +27,7 @@ FACE = {
     },
 }  # fmt: skip
 
+
 def main() -> None:
     unwanted: set[str] = set()
     jobs: list[wire.Frame] = []
