@@ -84,9 +84,10 @@ def test_a_script_in_a_page_may_ask_for_nothing_but_the_dialog(surf: Surf, kind:
         """async ([url, kind]) => {
           const [tab] = await chrome.tabs.query({ url });
           const rest = { host: 'a.localhost', rule: 'always', code: '', ticket: '', id: '' };
-          const func = (kind, rest) => chrome.runtime.sendMessage({ type: kind, ...rest });
-          const [{ result }] = await chrome.scripting.executeScript({ target: { tabId: tab.id }, func, args: [kind, rest] });
-          return result;
+          const func = (kind, rest) =>
+            chrome.runtime.sendMessage({ type: kind, ...rest });
+          const target = { tabId: tab.id }, args = [kind, rest];
+          return (await chrome.scripting.executeScript({ target, func, args }))[0].result;
         }""",
         [page.url, kind],
     )

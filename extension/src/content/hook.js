@@ -195,6 +195,20 @@
 
   replace(view, 'showOpenFilePicker', (native, self, given) => apply(later, apply(native, self, given), [protect]));
 
+  // --- navigator.clipboard.read ------------------------------------------------------------------------------
+
+  const Named = File;
+
+  /** @param {any} blob */
+  async function protectCopied(blob) {
+    const files = [new Named([blob], 'image', bare('type', apply(kindOf, blob, [])))];
+    return holdsPhoto(files) ? (await throughInput(files))[0] : blob;
+  }
+
+  if (view.ClipboardItem) {
+    replace(ClipboardItem.prototype, 'getType', (native, self, given) => apply(later, apply(native, self, given), [protectCopied]));
+  }
+
   // --- drop zones that ask for entries ---------------------------------------------------------------------
 
   const fileOf = DataTransferItem.prototype.getAsFile;
