@@ -240,3 +240,21 @@ def test_a_real_photo_with_the_real_method(serve: Serve, tmp_path: Path) -> None
     [file] = surf.site.arrived
     assert (file.name, file.kind) == ("astronaut.jpg", "image/jpeg")
     assert file.data.startswith(b"\xff\xd8") and file.data != (tmp_path / "astronaut.jpg").read_bytes()
+
+
+def test_hosts_below_a_site_follow_the_nearest_rule(surf: Surf) -> None:
+    surf.keep(sites={"site.localhost": "ask", "a.site.localhost": "always", "off.site.localhost": "never"})
+
+    def scripts() -> list[tuple[str, list[str], list[str]]]:
+        found = surf.control.evaluate("chrome.scripting.getRegisteredContentScripts()")
+        return sorted((one["id"], one["matches"], one.get("excludeMatches", [])) for one in found)
+
+    where = (["*://*.site.localhost/*"], ["*://*.off.site.localhost/*"])
+    wait_for(lambda: scripts() == [("catch site.localhost", *where), ("hook site.localhost", *where)], 8)
+    page, photo = surf.open("input.html", "a.site.localhost"), surf.photo()
+    page.set_input_files("#one", photo.path)
+    surf.gets(page, ("me.png", "image/png", photo.protected))  # always: without a question
+    surf.site.arrived.clear()
+    page, photo = surf.open("input.html", "off.site.localhost"), surf.photo()
+    page.set_input_files("#one", photo.path)
+    surf.gets(page, ("me.png", "image/png", photo.data))

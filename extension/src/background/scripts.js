@@ -5,11 +5,13 @@ import { stored } from '../shared/settings.js';
 
 /** The scripts of one site, both in place before the page's own.
  * @param {string} host
+ * @param {string[]} except hosts below it that are off
  * @returns {chrome.scripting.RegisteredContentScript[]} */
-function scriptsOf(host) {
+function scriptsOf(host, except) {
   /** @type {Omit<chrome.scripting.RegisteredContentScript, 'id'>} */
   const common = {
-    matches: patternsOf(host), allFrames: true, matchOriginAsFallback: true, runAt: 'document_start', persistAcrossSessions: true,
+    matches: patternsOf(host), excludeMatches: except.flatMap(patternsOf), allFrames: true, matchOriginAsFallback: true,
+    runAt: 'document_start', persistAcrossSessions: true,
   };
   return [
     { ...common, id: `catch ${host}`, js: ['src/content/deliver.js', 'src/content/frame.js', 'src/content/catch.js'], world: 'ISOLATED' },
@@ -27,16 +29,22 @@ export function syncScripts() {
 }
 
 async function sync() {
-  const wanted = [];
-  for (const [host, rule] of Object.entries(await stored('sites'))) {
-    const allowed = rule !== 'never' && await chrome.permissions.contains({ origins: patternsOf(host) }).catch(() => false);
-    if (allowed) wanted.push(...scriptsOf(host));
+  const sites = await stored('sites'), on = [], wanted = [];
+  for (const host of Object.keys(sites)) {
+    const allowed = sites[host] !== 'never' && await chrome.permissions.contains({ origins: patternsOf(host) }).catch(() => false);
+    if (allowed) on.push(host);
+  }
+  for (const host of on) {
+    // A host below one that is on has its scripts already: twice would ask twice.
+    if (on.some((other) => host.endsWith(`.${other}`) && patternsOf(other)[0].startsWith('*://*.'))) continue;
+    wanted.push(...scriptsOf(host, Object.keys(sites).filter((other) => sites[other] === 'never' && other.endsWith(`.${host}`))));
   }
   const there = new Set((await chrome.scripting.getRegisteredContentScripts()).map(({ id }) => id));
   const ids = new Set(wanted.map(({ id }) => id));
   const surplus = [...there].filter((id) => !ids.has(id));
   if (surplus.length) await chrome.scripting.unregisterContentScripts({ ids: surplus });
-  const missing = wanted.filter(({ id }) => !there.has(id));
+  const kept = wanted.filter(({ id }) => there.has(id)), missing = wanted.filter(({ id }) => !there.has(id));
+  if (kept.length) await chrome.scripting.updateContentScripts(kept);
   if (missing.length) await chrome.scripting.registerContentScripts(missing);
 }
 
