@@ -252,18 +252,20 @@ def test_the_dialog_in_a_window_of_the_page_does_nothing(held: Held) -> None:
     surf.gets_nothing(page)
 
 
-def test_a_page_cannot_mark_an_event_as_ours(surf: Surf) -> None:
+@pytest.mark.parametrize("what", ["mark", "folder"])
+def test_a_page_cannot_pass_its_event_off_as_one_to_let_through(surf: Surf, what: str) -> None:
     page, photo = surf.open("hostile.html"), surf.photo()
     page.evaluate(
-        """(bytes) => {
+        """([bytes, what]) => {
           const transfer = new DataTransfer();
           transfer.items.add(new File([new Uint8Array(bytes)], 'me.png', { type: 'image/png' }));
           one.files = transfer.files;
           const event = new Event('change', { bubbles: true });
-          event[Symbol.for('clip2protect')] = true;
+          if (what === 'mark') event[Symbol.for('clip2protect')] = true;
+          else one.webkitdirectory = true;
           one.dispatchEvent(event);
         }""",
-        list(photo.data),
+        [list(photo.data), what],
     )
     surf.dialog(page)
     surf.gets_nothing(page)

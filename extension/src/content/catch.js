@@ -124,7 +124,8 @@
     if (input.localName !== 'input' || input.type !== 'file') return lookInto(input);
     if (resting.has(input)) return event.stopImmediatePropagation(); // the second event of the two
     const files = [...input.files ?? []];
-    if (input.webkitdirectory || !someImage(files)) return;
+    // Folders are left alone.  The files say whether they come from one: what the input says, the page can change.
+    if (files.some((file) => file.webkitRelativePath) || !someImage(files)) return;
     event.stopImmediatePropagation();
     input.value = ''; // nothing may be read from it, or sent with its form, until it is decided
     resting.add(input);
