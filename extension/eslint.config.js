@@ -1,0 +1,29 @@
+// What the linter looks for: likely mistakes, and what must never be in an extension that handles photos.
+
+import globals from 'globals';
+import js from '@eslint/js';
+
+export default [
+  { ignores: ['node_modules/', 'dist/'] },
+  js.configs.recommended,
+  {
+    rules: {
+      eqeqeq: 'error',
+      'max-len': ['error', { code: 140 }],
+      'no-eval': 'error',
+      'no-implied-eval': 'error',
+      'no-new-func': 'error',
+      'no-restricted-properties': [
+        'error',
+        ...['innerHTML', 'outerHTML', 'insertAdjacentHTML'].map((property) => ({ property, message: 'Text is put in as text.' })),
+      ],
+      'no-console': 'error', // file names would end up there
+      'no-var': 'error',
+      'prefer-const': ['error', { destructuring: 'all' }],
+    },
+  },
+  { files: ['src/**/*.js'], languageOptions: { globals: { ...globals.browser, chrome: 'readonly' } } },
+  // Scripts in pages are no modules; they share one object.
+  { files: ['src/content/*.js'], languageOptions: { sourceType: 'script', globals: { clip2protect: 'writable' } } },
+  { files: ['scripts/*.js', '*.config.js'], languageOptions: { globals: globals.node }, rules: { 'no-console': 'off' } },
+];

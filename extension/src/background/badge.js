@@ -1,0 +1,30 @@
+// The badge: off, on, unpaired or error.
+
+import { ruleOf, stored } from '../shared/settings.js';
+
+/** @type {Record<string, [string, string]>} state -> what it shows, its colour */
+const BADGES = { off: ['', '#59636e'], on: ['on', '#15693a'], unpaired: ['?', '#8a5a00'], error: ['!', '#a5241c'] };
+
+/** @param {'ready' | 'unpaired' | 'down'} state of the server */
+export async function showBadge(state) {
+  await chrome.storage.session.set({ badge: state });
+  await Promise.all((await chrome.tabs.query({ active: true })).map((tab) => showFor(tab).catch(() => {})));
+}
+
+/** @param {chrome.tabs.Tab} tab */
+async function showFor(tab) {
+  const { badge } = /** @type {{badge: string}} */ (await chrome.storage.session.get({ badge: 'ready' }));
+  // The address is known only where the browser lets us in: elsewhere we are off.
+  const host = tab.url && URL.canParse(tab.url) ? new URL(tab.url).hostname : '';
+  const on = ruleOf(await stored('sites'), host) !== 'never';
+  const name = on ? (badge === 'unpaired' ? 'unpaired' : badge === 'down' ? 'error' : 'on') : 'off';
+  const [text, color] = BADGES[name];
+  await chrome.action.setBadgeText({ tabId: tab.id, text });
+  await chrome.action.setBadgeBackgroundColor({ tabId: tab.id, color });
+}
+
+/** Follow the tabs. */
+export function watchBadge() {
+  chrome.tabs.onUpdated.addListener((_, changes, tab) => { if (changes.status) showFor(tab).catch(() => {}); });
+  chrome.tabs.onActivated.addListener(({ tabId }) => { chrome.tabs.get(tabId).then(showFor).catch(() => {}); });
+}

@@ -1,0 +1,167 @@
+// The background: all that is said to the server, which sites are on, who may ask for what.  It keeps nothing in
+// variables that must live, for the browser may end it at any time.
+
+/** @import {Choice, Last, Rule, Ticket} from '../shared/types.js' */
+
+import * as server from '../shared/server.js';
+import { amend, amendStored, choiceFor, entryOf, recall, ruleOf, stored } from '../shared/settings.js';
+import { showBadge, watchBadge } from './badge.js';
+import { syncScripts, watchSites } from './scripts.js';
+
+const PAGES = chrome.runtime.getURL('');
+/** Results that are remembered, without pixels. */
+const LAST = 20;
+
+/** What pages of the extension may ask for.
+ * @type {Record<string, (message: any, sender: chrome.runtime.MessageSender) => Promise<unknown>>} */
+const FOR_US = {
+  status: async () => {
+    const status = await server.status();
+    await showBadge(status.state);
+    return status;
+  },
+  pair: async ({ code }) => { await server.pair(String(code)); await showBadge('ready'); },
+  unpair: async () => { await server.unpair(); await showBadge('unpaired'); },
+  site: async ({ host }) => ruleOf(await stored('sites'), String(host)),
+  setSite: ({ host, rule }) => setSite(String(host), rule),
+  last: () => recall('last'),
+  looks: () => server.looks(),
+  claim: ({ ticket }, sender) => claim(String(ticket), sender),
+  submit: (message, sender) => submit(message, sender),
+  job: ({ id }) => server.job(String(id)),
+  result: ({ id }) => server.result(String(id)),
+  drop: ({ id }) => drop(String(id)),
+  finished: ({ ticket, choice, last }) => finish(String(ticket), choice, last),
+};
+
+chrome.runtime.onMessage.addListener((message, sender, answer) => {
+  handle(message, sender).then((ok) => answer({ ok }), (error) => {
+    const trouble = server.troubleOf(error);
+    if (trouble.code === 'down') showBadge('down');
+    if (trouble.code === 'unpaired') showBadge('unpaired');
+    answer({ trouble });
+  });
+  return true; // the answer comes later
+});
+
+/** @param {any} message
+ * @param {chrome.runtime.MessageSender} sender
+ * @returns {Promise<unknown>} */
+async function handle(message, sender) {
+  if (sender.id !== chrome.runtime.id || typeof message?.type !== 'string') throw refused();
+  // Who sends is said by the browser, not by the message.  A script in a page may do one thing only.
+  if (message.type === 'open' && sender.tab && !sender.url?.startsWith(PAGES)) return open(String(message.ticket), sender);
+  if (!sender.url?.startsWith(PAGES) || !Object.hasOwn(FOR_US, message.type)) throw refused();
+  return FOR_US[message.type](message, sender);
+}
+
+const refused = () => new server.ServerError({ code: 'refused', title: 'This may not be asked from there' });
+
+// --- a page's photos were caught ----------------------------------------------------------------------
+
+/** Show the dialog: over the tab where our script is there, else in a window.
+ * @param {string} ticket
+ * @param {chrome.runtime.MessageSender} sender */
+async function open(ticket, sender) {
+  const tab = sender.tab?.id, frame = sender.frameId ?? 0;
+  const known = await recall('tickets');
+  if (tab === undefined || !/^[\da-f-]{36}$/.test(ticket) || ticket in known) throw refused();
+  const host = new URL(sender.origin && sender.origin !== 'null' ? sender.origin : sender.url ?? '').hostname;
+  await amend('tickets', (tickets) => { tickets[ticket] = { tab, frame, document: sender.documentId ?? '', host, claimed: false }; });
+  const shown = await chrome.tabs.sendMessage(tab, { type: 'show', ticket }, { frameId: 0 }).catch(() => false);
+  if (!shown) {
+    const url = chrome.runtime.getURL(`src/dialog/window.html#${ticket}`);
+    await chrome.windows.create({ url, type: 'popup', width: 720, height: 760 });
+  }
+}
+
+/** What a dialog has to know.  A ticket is good once: a page that shows our dialog by itself has none.
+ * @param {string} ticket
+ * @param {chrome.runtime.MessageSender} sender */
+async function claim(ticket, sender) {
+  /** @type {Ticket | undefined} */
+  let found;
+  await amend('tickets', (tickets) => {
+    const known = Object.hasOwn(tickets, ticket) ? tickets[ticket] : undefined;
+    const framed = sender.frameId !== 0;
+    if (!known || known.claimed || (framed && sender.tab?.id !== known.tab)) return;
+    known.claimed = true;
+    found = known;
+  });
+  if (!found) throw refused();
+  return { ...found, rule: ruleOf(await stored('sites'), found.host), choice: await choiceFor(found.host) };
+}
+
+/** @param {{ticket: string, key: string, photo: Blob, kind: string, choice: Choice}} message
+ * @param {chrome.runtime.MessageSender} sender */
+async function submit({ ticket, key, photo, kind, choice }, sender) {
+  const known = (await recall('tickets'))[ticket];
+  if (!known?.claimed || !(photo instanceof Blob)) throw refused();
+  // The same photo is asked for again when this worker ended before it could answer.
+  const before = (await recall('jobs'))[key];
+  if (before) return before.id;
+  const options = Object.fromEntries(Object.entries(choice).filter(([, value]) => value));
+  const id = await server.submit(photo, kind, { ...options, ...(await stored('testing')) });
+  if (!(await recall('tickets'))[ticket]) { // the dialog went away while the photo was being sent
+    await server.drop(id).catch(() => {});
+    throw refused();
+  }
+  await amend('jobs', (jobs) => { jobs[key] = { id, tab: sender.tab?.id ?? -1, ticket }; });
+  return id;
+}
+
+/** @param {string} id */
+async function drop(id) {
+  await amend('jobs', (jobs) => {
+    for (const [key, job] of Object.entries(jobs)) if (job.id === id) delete jobs[key];
+  });
+  await server.drop(id);
+}
+
+/** An upload is over: remember what was chosen, let go the rest.
+ * @param {string} ticket
+ * @param {Choice | null} choice
+ * @param {Last | null} [last] */
+async function finish(ticket, choice, last = null) {
+  if (last) await amend('last', (all) => { all.unshift(last); all.length = Math.min(all.length, LAST); });
+  const known = (await recall('tickets'))[ticket];
+  if (known && choice) {
+    const { prompt, level } = choice;
+    await amendStored('choices', (choices) => { choices[known.host] = { prompt: String(prompt), level: String(level) }; });
+  }
+  await dropAll((job) => job.ticket === ticket);
+  await amend('tickets', (tickets) => { delete tickets[ticket]; });
+}
+
+/** Tell the server that nobody waits for some jobs any more.
+ * @param {(job: import('../shared/types.js').SentJob) => boolean} which */
+async function dropAll(which) {
+  const unwanted = Object.values(await recall('jobs')).filter(which);
+  await Promise.all(unwanted.map(({ id }) => drop(id).catch(() => {})));
+}
+
+// A dialog holds a line open; when it goes (its tab closed, its page left), so do its photos.
+chrome.runtime.onConnect.addListener((port) => {
+  const ticket = port.name;
+  if (port.sender?.id !== chrome.runtime.id || !port.sender?.url?.startsWith(PAGES)) return port.disconnect();
+  port.onDisconnect.addListener(() => { finish(ticket, null); });
+});
+
+// The same where this worker was not there to see the line end.
+chrome.tabs.onRemoved.addListener(async (tab) => {
+  for (const [ticket, known] of Object.entries(await recall('tickets'))) if (known.tab === tab) await finish(ticket, null);
+});
+
+// --- sites -------------------------------------------------------------------------------------------
+
+/** @param {string} host
+ * @param {Rule} rule */
+async function setSite(host, rule) {
+  if (!['ask', 'always', 'never'].includes(rule) || !/^[\w.-]+$/.test(host)) throw refused();
+  await amendStored('sites', (sites) => { sites[entryOf(sites, host)] = rule; });
+  await syncScripts();
+}
+
+watchSites();
+watchBadge();
+chrome.runtime.onStartup.addListener(() => { server.status().then(({ state }) => showBadge(state)); });

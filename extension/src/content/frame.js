@@ -1,0 +1,72 @@
+// Shows the dialog above the page, in a frame that the page can neither read nor draw over nor click in our name, and
+// notices where there is no dialog to show them.
+
+(() => {
+  /** @type {Map<string, HTMLElement>} ticket -> the frame's host */
+  const shown = new Map();
+
+  /** A host in the page with a closed shadow root.
+   * @param {string} css
+   * @returns {{host: HTMLElement, root: ShadowRoot}} */
+  function makeHost(css) {
+    const host = document.createElement('div');
+    host.style.cssText = 'all: initial !important; display: block !important;';
+    const root = host.attachShadow({ mode: 'closed' });
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(css);
+    root.adoptedStyleSheets = [sheet];
+    return { host, root };
+  }
+
+  /** A modal dialog comes last in the browser's top layer: above dialogs of the page, which are inert until it goes.
+   * @param {string} ticket */
+  function show(ticket) {
+    const { host, root } = makeHost(`
+      dialog { all: unset; position: fixed; inset: 0; display: block; background: rgb(0 0 0 / .55); }
+      dialog::backdrop { background: none; }
+      iframe { position: absolute; inset: 0; width: 100%; height: 100%; border: 0; color-scheme: normal; }`);
+    const dialog = document.createElement('dialog'), frame = document.createElement('iframe');
+    frame.src = chrome.runtime.getURL(`src/dialog/dialog.html#${ticket}`);
+    frame.allow = '';
+    // Esc is for the dialog in the frame to understand.
+    dialog.addEventListener('cancel', (event) => event.preventDefault());
+    dialog.addEventListener('close', () => hide(ticket));
+    dialog.append(frame);
+    root.append(dialog);
+    document.documentElement.append(host);
+    dialog.showModal();
+    frame.addEventListener('load', () => frame.focus(), { once: true });
+    shown.set(ticket, host);
+  }
+
+  /** @param {string} ticket */
+  function hide(ticket) {
+    shown.get(ticket)?.remove();
+    shown.delete(ticket);
+  }
+
+  /** A few words at the edge of the page.
+   * @param {string} text */
+  function notice(text) {
+    const { host, root } = makeHost(`
+      p { all: unset; position: fixed; z-index: 2147483647; right: 16px; bottom: 16px; max-width: 24rem; padding: 14px 18px;
+        border-radius: 10px; background: #1b2026; color: #fff; font: 15px/1.45 system-ui, sans-serif;
+        box-shadow: 0 4px 24px rgb(0 0 0 / .35); }`);
+    const words = document.createElement('p');
+    words.setAttribute('role', 'alert');
+    words.textContent = text;
+    root.append(words);
+    document.documentElement.append(host);
+    setTimeout(() => host.remove(), 10_000);
+  }
+
+  chrome.runtime.onMessage.addListener((message, sender, answer) => {
+    if (sender.id !== chrome.runtime.id || window !== window.top || typeof message?.ticket !== 'string') return;
+    if (message.type === 'show') {
+      show(message.ticket);
+      answer(true);
+    } else if (message.type === 'hide') hide(message.ticket);
+  });
+
+  globalThis.clip2protect = { ...globalThis.clip2protect, notice };
+})();

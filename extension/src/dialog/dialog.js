@@ -1,0 +1,246 @@
+// The dialog: what the user sees of an upload, and where they decide.  It is shown above the page in a frame of its own, or
+// in a window where the page's place is too small.  The page hears nothing from here: the photos come from, and go to, the
+// script that caught them.
+
+/** @import {Choice, Trouble} from '../shared/types.js' */
+
+import { say, translate, wordsOf } from '../shared/i18n.js';
+import { Photo } from './photo.js';
+import { onPress, watchSight } from './seen.js';
+import { holdLine, tell, troubleOf } from './tell.js';
+
+/** Photos that are at the server at a time. */
+const AT_ONCE = 6;
+/** Troubles that are not of one photo. */
+const AWAY = ['unpaired', 'down', 'no_worker'];
+/** The entry of the list of looks that stands for the user's own words. */
+const OWN = '(own)';
+
+/** @param {string} id
+ * @returns {any} */
+const $ = (id) => document.getElementById(id);
+
+const ticket = location.hash.slice(1);
+/** @type {Photo[]} */
+let photos = [];
+/** @type {Photo[]} */
+const line = [];
+let running = 0;
+/** @type {any} what the background knows of this upload */
+let known;
+/** @type {chrome.runtime.Port} */
+let page;
+/** What the photos were protected with last. */
+let asked = '';
+let closed = false;
+
+// --- the dialog opens ------------------------------------------------------------------------------------
+
+async function open() {
+  translate(document);
+  document.documentElement.lang = chrome.i18n.getUILanguage();
+  try {
+    known = await tell({ type: 'claim', ticket });
+  } catch {
+    $('nothing').hidden = false; // whoever shows this page has no photos for it
+    return;
+  }
+  holdLine(ticket);
+  const where = known.document ? { documentId: known.document } : { frameId: known.frame };
+  page = chrome.tabs.connect(known.tab, { ...where, name: ticket });
+  page.onDisconnect.addListener(() => close());
+  page.onMessage.addListener((message) => { if (message.type === 'files') begin(message.files); });
+}
+
+/** @param {File[]} files */
+async function begin(files) {
+  photos = files.map((file) => new Photo(file, ticket, update));
+  for (const photo of photos) photo.onAgain = () => retry([photo]);
+  $('photos').replaceChildren(...photos.map((photo) => photo.view));
+  $('title').textContent = say(photos.length === 1 ? 'dialog_title' : 'dialog_titles', photos.length);
+  $('site').textContent = say('dialog_site', known.host);
+  $('panel').hidden = false;
+  watchSight($('panel'));
+  setInterval(() => { for (const photo of photos) photo.tick(); }, 500);
+  update();
+  if (await prepare() && known.rule === 'always') start(photos);
+}
+
+/** Fill the lists of choices.
+ * @returns {Promise<boolean>} whether the server is there for us */
+async function prepare() {
+  try {
+    const { prompts, levels } = await tell({ type: 'looks' });
+    const looks = Object.entries(prompts.presets).map(([name, text]) => [name, capital(String(text))]);
+    looks.push([prompts.auto, say('look_auto')], [prompts.none, say('look_none')], [OWN, say('look_own')]);
+    const { prompt, level } = known.choice, own = prompt && !looks.some(([name]) => name === prompt);
+    fill($('look'), looks, own ? OWN : prompt || prompts.default);
+    fill($('level'), levels.levels.map((/** @type {string} */ name) => [name, say(`level_${name}`)]), level || levels.default);
+    if (own) $('prompt').value = prompt;
+    $('own').hidden = $('look').value !== OWN;
+    showTrouble();
+    return true;
+  } catch (error) {
+    showTrouble(troubleOf(error));
+    return false;
+  } finally {
+    update();
+  }
+}
+
+/** @param {HTMLSelectElement} list
+ * @param {string[][]} choices
+ * @param {string} chosen */
+function fill(list, choices, chosen) {
+  list.replaceChildren(...choices.map(([value, text]) => new Option(text, value, false, value === chosen)));
+}
+
+/** @param {string} text */
+const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
+/** @returns {Choice} */
+function choice() {
+  const look = $('look').value;
+  return { prompt: look === OWN ? $('prompt').value.trim() : look, level: $('level').value };
+}
+
+// --- at the server ---------------------------------------------------------------------------------------
+
+/** @param {Photo[]} some */
+function start(some) {
+  asked = JSON.stringify(choice());
+  for (const photo of some) {
+    if (photo.decision) continue;
+    photo.stop();
+    photo.step('waiting', say('waiting'));
+    line.push(photo);
+  }
+  next();
+  update();
+}
+
+function next() {
+  while (running < AT_ONCE && line.length) {
+    const photo = /** @type {Photo} */ (line.shift());
+    running += 1;
+    photo.run(JSON.parse(asked), photo.attempt).finally(() => { running -= 1; next(); update(); });
+  }
+}
+
+/** Try again: see first whether the server is there for us.
+ * @param {Photo[]} some */
+async function retry(some) {
+  if (!$('look').value || !$('trouble').hidden) {
+    if (!await prepare()) return;
+  }
+  start(some);
+}
+
+// --- what is seen ----------------------------------------------------------------------------------------
+
+/** @param {Trouble} [trouble] */
+function showTrouble(trouble) {
+  $('trouble').hidden = !trouble;
+  $('trouble-words').textContent = trouble ? wordsOf(trouble) : '';
+  $('pairing').hidden = !trouble || !['unpaired', 'bad_code', 'wrong_origin', 'forbidden_origin'].includes(trouble.code);
+  $('originals-sure').hidden = true;
+}
+
+function update() {
+  if (closed) return;
+  const undecided = photos.filter((photo) => !photo.decided), idle = undecided.filter((photo) => photo.state === 'idle');
+  const stuck = undecided.find(({ state, trouble }) => state === 'failed' && AWAY.includes(trouble?.code ?? ''));
+  if (stuck && $('trouble').hidden) showTrouble(stuck.trouble);
+  const ready = $('look').value !== '' && $('trouble').hidden, busy = photos.some((photo) => photo.busy);
+  const anew = asked !== '' && asked !== JSON.stringify(choice()) && photos.some((photo) => photo.decision === '');
+  $('options').hidden = $('look').value === '';
+  for (const control of ['look', 'level', 'prompt']) $(control).disabled = busy;
+  $('start').hidden = busy || !(idle.length || anew);
+  $('start').textContent = say(anew && !idle.length ? 'protect_again' : 'protect');
+  $('start').disabled = !ready;
+  const some = photos.some((photo) => photo.answer.use !== 'skip');
+  $('use').hidden = undecided.length > 0 && !$('start').hidden;
+  $('use').disabled = undecided.length > 0 || !some || anew;
+  $('use').textContent = say(photos.some((photo) => photo.answer.use === 'original') ? 'use_mixed' : 'use');
+  tellSum(undecided.length);
+  if (known.rule === 'always' && !undecided.length && photos.every((photo) => photo.state === 'done')) deliver();
+}
+
+/** @param {number} undecided */
+function tellSum(undecided) {
+  const text = photos.length > 1 ? say('sum', photos.length - undecided, photos.length) : '';
+  if ($('sum').textContent !== text) $('sum').textContent = text;
+  const news = photos.map((photo) => (photo.busy ? '' : photo.$('.state').textContent)).filter(Boolean).at(-1) ?? '';
+  const words = [news, text].filter(Boolean).join('. ');
+  if ($('news').textContent !== words) $('news').textContent = words;
+}
+
+// --- the end ---------------------------------------------------------------------------------------------
+
+/** What remains of it, without pixels and names. */
+function last() {
+  const done = photos.filter((photo) => photo.answer.use === 'protected');
+  if (!done.length) return null;
+  const sum = { faces: 0, before: 0, after: 0, recognisers: 0 };
+  for (const { matches, report } of done) {
+    sum.faces += report.faces.length;
+    for (const key of /** @type {const} */ (['before', 'after', 'recognisers'])) sum[key] += matches[key];
+  }
+  return { host: known.host, time: Date.now(), ...sum };
+}
+
+function deliver() {
+  if (closed) return;
+  page.postMessage({ type: 'deliver', decisions: photos.map((photo) => photo.answer) });
+  close(JSON.parse(asked || 'null'), last(), 2000);
+}
+
+function cancel() {
+  page.postMessage({ type: 'cancel' });
+  close(null, null, 2000);
+}
+
+/** Let everything go.  `patience` waits for the page's script to have heard, which then closes the line.
+ * @param {Choice | null} [chosen]
+ * @param {any} [end]
+ * @param {number} [patience] */
+async function close(chosen = null, end = null, patience = 0) {
+  if (closed) return;
+  closed = true;
+  const heard = new Promise((resolve) => { page.onDisconnect.addListener(resolve); setTimeout(resolve, patience); });
+  await heard;
+  await tell({ type: 'finished', ticket, choice: chosen, last: end }).catch(() => {});
+  if (window === window.top) return window.close();
+  await chrome.tabs.sendMessage(known.tab, { type: 'hide', ticket }, { frameId: 0 }).catch(() => {});
+}
+
+// --- buttons ---------------------------------------------------------------------------------------------
+
+onPress($('cancel'), 'click', cancel);
+onPress($('start'), 'click', () => {
+  const idle = photos.filter((photo) => !photo.decided && photo.state !== 'failed');
+  start(idle.length ? idle : photos);
+});
+onPress($('use'), 'click', () => { if (!$('use').disabled) deliver(); });
+onPress($('retry'), 'click', () => { retry(photos.filter((photo) => photo.state === 'failed')); });
+onPress($('originals'), 'click', () => { $('originals-sure').hidden = false; $('originals-no').focus(); });
+onPress($('originals-no'), 'click', () => { $('originals-sure').hidden = true; });
+onPress($('originals-yes'), 'click', () => {
+  for (const photo of photos) photo.decide('original');
+  deliver();
+});
+onPress($('pairing'), 'submit', async () => {
+  try {
+    await tell({ type: 'pair', code: $('code').value });
+    $('code').value = '';
+    await retry(photos.filter((photo) => photo.state === 'failed'));
+  } catch (error) {
+    showTrouble(troubleOf(error));
+  }
+});
+for (const id of ['look', 'level', 'prompt']) {
+  $(id).addEventListener('input', () => { $('own').hidden = $('look').value !== OWN; update(); });
+}
+addEventListener('keydown', (event) => { if (event.key === 'Escape' && event.isTrusted && known && !closed) cancel(); });
+
+await open();

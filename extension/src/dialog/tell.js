@@ -1,0 +1,43 @@
+// What the dialog says to the background, which may have gone and come back at any time.
+
+/** @import {Message, Trouble} from '../shared/types.js' */
+
+/** What is thrown for an answer that is a trouble. */
+export class TroubleError extends Error {
+  /** @param {Trouble} trouble */
+  constructor(trouble) {
+    super(trouble.code);
+    this.trouble = trouble;
+  }
+}
+
+/** @param {unknown} error
+ * @returns {Trouble} */
+export const troubleOf = (error) => (error instanceof TroubleError ? error.trouble : { code: 'internal', title: String(error) });
+
+/** @param {number} milliseconds */
+export const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+const TRIES = 5, BETWEEN = 300;
+
+/** Ask the background.  What may be asked twice is asked again when the background ended before its answer.
+ * @param {Message} message
+ * @returns {Promise<any>} */
+export async function tell(message) {
+  for (let tries = message.type === 'claim' ? 1 : TRIES; ; tries -= 1) {
+    const answer = await chrome.runtime.sendMessage(message).catch(() => undefined);
+    if (answer && 'ok' in answer) return answer.ok;
+    if (answer?.trouble) throw new TroubleError(answer.trouble);
+    // An answer without anything in it is that of a message which wants none.
+    if (answer) return undefined;
+    if (tries <= 1) throw new TroubleError({ code: 'no_worker', title: 'The extension does not answer' });
+    await sleep(BETWEEN);
+  }
+}
+
+/** Hold a line open as long as this document is there, so that the background hears when it goes.
+ * @param {string} ticket */
+export function holdLine(ticket) {
+  const port = chrome.runtime.connect({ name: ticket });
+  port.onDisconnect.addListener(() => { setTimeout(() => holdLine(ticket), BETWEEN); });
+}

@@ -1,0 +1,130 @@
+// The one place that talks to the server.  Only the background uses it: a page's requests would not get there.
+
+/** @import {Status, Trouble} from './types.js' */
+
+import { stored, store } from './settings.js';
+
+/** Milliseconds that an answer may take: a word, a photo on its way. */
+const SHORT = 8_000, LONG = 90_000;
+const PROTOCOL = 1;
+
+/** What is thrown for everything that can go wrong with a request. */
+export class ServerError extends Error {
+  /** @param {Trouble} trouble */
+  constructor(trouble) {
+    super(trouble.code);
+    this.trouble = trouble;
+  }
+}
+
+const DOWN = { code: 'down', title: 'The server does not answer' };
+
+/** An address that we may ask: this machine, whatever the setting says.
+ * @param {string} address
+ * @returns {string} */
+function loopback(address) {
+  const url = URL.canParse(address) ? new URL(address) : undefined;
+  if (url?.protocol !== 'http:' || !['127.0.0.1', 'localhost'].includes(url.hostname)) {
+    throw new ServerError({ code: 'bad_address', title: 'The address of the server is not on this machine' });
+  }
+  return url.origin;
+}
+
+/** @param {string} path
+ * @param {RequestInit & {limit?: number}} [options]
+ * @returns {Promise<Response>} */
+async function ask(path, { limit = SHORT, ...options } = {}) {
+  const server = await stored('server');
+  const headers = new Headers(options.headers);
+  headers.set('X-Clip2Protect', '1');
+  if (server.token) headers.set('Authorization', `Bearer ${server.token}`);
+  const signal = AbortSignal.timeout(limit);
+  const where = loopback(server.address) + path;
+  const response = await fetch(where, { ...options, headers, signal, credentials: 'omit', redirect: 'error', cache: 'no-store' })
+    .catch(() => { throw new ServerError(DOWN); });
+  if (response.ok) return response;
+  const trouble = await response.json().catch(() => ({ code: 'internal', title: `The server answered ${response.status}` }));
+  if (trouble.code === 'unpaired') await forget(server.token);
+  throw new ServerError({ code: String(trouble.code), title: String(trouble.title), detail: trouble.detail });
+}
+
+/** Forget a token that was refused, unless there is a newer one.
+ * @param {string} token */
+async function forget(token) {
+  const server = await stored('server');
+  if (server.token === token) await store('server', { ...server, token: '', client: '' });
+}
+
+/** @param {string} path
+ * @param {RequestInit & {limit?: number}} [options]
+ * @returns {Promise<any>} */
+async function json(path, options) {
+  const response = await ask(path, options);
+  return response.json().catch(() => { throw new ServerError(DOWN); });
+}
+
+/** @returns {Promise<Status>} */
+export async function status() {
+  try {
+    const { name, protocol } = await json('/v1/health');
+    if (name !== 'clip2protect' || protocol !== PROTOCOL) return { state: 'down', detail: 'not clip2protect' };
+    if (!(await stored('server')).token) return { state: 'unpaired', detail: '' };
+    const { workers, trouble } = await json('/v1/status');
+    return { state: 'ready', detail: trouble || workers.join(', ') };
+  } catch (error) {
+    const trouble = troubleOf(error);
+    return { state: trouble.code === 'unpaired' || trouble.code === 'wrong_origin' ? 'unpaired' : 'down', detail: trouble.title };
+  }
+}
+
+/** @param {string} code */
+export async function pair(code) {
+  const body = JSON.stringify({ code, name: 'Browser extension' });
+  const { token, client } = await json('/v1/pair', { method: 'POST', body, headers: { 'Content-Type': 'application/json' } });
+  await store('server', { ...(await stored('server')), token, client });
+}
+
+/** Forget the server, and have it forget us. */
+export async function unpair() {
+  const { client, token } = await stored('server');
+  if (client) await ask(`/v1/clients/${encodeURIComponent(client)}`, { method: 'DELETE' }).catch(() => {});
+  await forget(token);
+}
+
+/** The looks and levels that there are. */
+export async function looks() {
+  const [prompts, levels] = await Promise.all([json('/v1/prompts'), json('/v1/levels')]);
+  return { prompts, levels };
+}
+
+/** Send a photo.
+ * @param {Blob} photo
+ * @param {string} kind
+ * @param {Record<string, string>} options
+ * @returns {Promise<string>} the job's number */
+export async function submit(photo, kind, options) {
+  const query = new URLSearchParams(options);
+  const sent = await json(`/v1/jobs?${query}`, { method: 'POST', body: photo, headers: { 'Content-Type': kind }, limit: LONG });
+  return sent.id;
+}
+
+/** @param {string} id */
+export const job = (id) => json(`/v1/jobs/${encodeURIComponent(id)}`);
+
+/** The protected photo.
+ * @param {string} id
+ * @returns {Promise<Blob>} */
+export async function result(id) {
+  const response = await ask(`/v1/jobs/${encodeURIComponent(id)}/result`, { limit: LONG });
+  return response.blob().catch(() => { throw new ServerError(DOWN); });
+}
+
+/** Cancel a job, or have its result dropped.
+ * @param {string} id */
+export const drop = (id) => ask(`/v1/jobs/${encodeURIComponent(id)}`, { method: 'DELETE' });
+
+/** @param {unknown} error
+ * @returns {Trouble} */
+export function troubleOf(error) {
+  return error instanceof ServerError ? error.trouble : { code: 'internal', title: String(error) };
+}

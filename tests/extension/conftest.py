@@ -1,0 +1,300 @@
+"""The extension in a real browser, between a site of our own making and the real local server.
+
+The manifest that is tested differs in one thing: hosts below `localhost` are granted in it, for a browser without a
+window shows no permission prompt that a test could answer.  Everything else is the folder as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from PIL import Image
+from playwright.sync_api import BrowserContext, Frame, Page, sync_playwright
+
+from tests.browser.conftest import find_chromium
+from tests.server.service.conftest import Live, running, wait_for
+from tests.server.service.scripted import DO, MARK
+
+ROOT = Path(__file__).parents[2]
+EXTENSION = ROOT / "extension"
+PAGES = Path(__file__).with_name("pages")
+HOST = "photos.localhost"
+#: What strict pages forbid: all but their own scripts, and scripts' ways to make HTML from text.
+STRICT = (
+    "default-src 'none'; script-src 'self'; connect-src 'self';"
+    " require-trusted-types-for 'script'; trusted-types 'none'"
+)
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A file that a site received."""
+
+    name: str
+    kind: str
+    data: bytes
+
+
+class Site:
+    """A web site that takes photos and notes what it gets."""
+
+    def __init__(self) -> None:
+        self.arrived: list[Arrived] = []
+        self.asked: list[str] = []
+        site = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                site.asked.append(self.path)
+                path = PAGES / self.path.partition("?")[0].lstrip("/")
+                found = path.is_file() and path.parent == PAGES
+                self.send_response(200 if found else 404)
+                self.send_header(
+                    "Content-Type", {".js": "text/javascript"}.get(path.suffix, "text/html") + "; charset=utf-8"
+                )
+                if path.name.startswith("strict"):
+                    self.send_header("Content-Security-Policy", STRICT)
+                self.end_headers()
+                self.wfile.write(path.read_bytes() if found else b"")
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                site.arrived += parts_of(self.headers["Content-Type"], self.headers.get("X-Name"), body)
+                self.send_response(200)
+                self.send_header("Content-Type", "text/html")
+                self.end_headers()
+                self.wfile.write(b"thanks")
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self._server.server_port
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def url(self, page: str, host: str = HOST) -> str:
+        return f"http://{host}:{self.port}/{page}"
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def parts_of(kind: str, name: str | None, body: bytes) -> list[Arrived]:
+    """The files of a request: its body, or parts of a form."""
+    if not kind.startswith("multipart/"):
+        return [Arrived(unquote(name or ""), kind, body)]
+    files = []
+    for part in body.split(b"--" + kind.partition("boundary=")[2].encode())[1:-1]:
+        head, _, data = part.partition(b"\r\n\r\n")
+        found = re.search(rb'filename="([^"]*)".*Content-Type: (\S+)', head, re.DOTALL)
+        if found and found[1]:
+            files.append(Arrived(found[1].decode(), found[2].decode(), data.removesuffix(b"\r\n")))
+    return files
+
+
+@dataclass
+class Photo:
+    """A photo on the disk, and what the scripted worker makes of it."""
+
+    path: Path
+    data: bytes
+
+    @property
+    def protected(self) -> bytes:
+        return self.data + MARK
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+
+@dataclass
+class Surf:
+    """A browser with the extension, a site and a server."""
+
+    context: BrowserContext
+    site: Site
+    live: Live
+    folder: Path
+    control: Page
+    count: int = 0
+    pages: list[Page] = field(default_factory=list)
+
+    # --- the extension ---
+
+    def tell(self, message: dict[str, Any]) -> Any:
+        """A message of one of the extension's pages to its background."""
+        return self.control.evaluate("message => chrome.runtime.sendMessage(message)", message)
+
+    def keep(self, **values: Any) -> None:
+        self.control.evaluate("values => chrome.storage.local.set(values)", values)
+
+    def stored(self, area: str, key: str) -> Any:
+        return self.control.evaluate("async ([area, key]) => (await chrome.storage[area].get(key))[key]", [area, key])
+
+    def pair(self) -> None:
+        assert "ok" in self.tell({"type": "pair", "code": self.live.server.code})
+
+    def rule(self, rule: str, host: str = HOST) -> None:
+        assert "ok" in self.tell({"type": "setSite", "host": host, "rule": rule})
+
+    # --- photos ---
+
+    def photo(self, name: str = "me.png", do: str = "", color: str = "", data: bytes = b"") -> Photo:
+        """A photo unlike those before."""
+        self.count += 1
+        kind = {"jpg": "JPEG", "jpeg": "JPEG", "webp": "WEBP"}.get(name.rpartition(".")[2], "PNG")
+        if not data:
+            buffer = BytesIO()
+            Image.new("RGB", (240, 160), color or (self.count % 256, 60, 90)).save(buffer, kind)
+            data = buffer.getvalue() + (DO + do.encode() if do else b"")
+        path = self.folder / str(self.count) / name
+        path.parent.mkdir()
+        path.write_bytes(data)
+        return Photo(path, data)
+
+    # --- pages ---
+
+    def open(self, name: str, host: str = HOST) -> Page:
+        page = self.context.new_page()
+        page.set_default_timeout(8_000)
+        page.goto(self.site.url(name, host))
+        self.pages.append(page)
+        return page
+
+    def dialogs(self, page: Page) -> list[Frame]:
+        return [f for f in page.frames if "/src/dialog/dialog.html" in f.url and not f.is_detached()]
+
+    def dialog(self, page: Page) -> Frame:
+        """The dialog above a page, as soon as it shows photos."""
+        frame = wait_for(lambda: page.evaluate("0") == 0 and next(iter(self.dialogs(page)), None), 8)
+        frame.wait_for_selector("#panel:not([hidden])")
+        return frame
+
+    def press(self, dialog: Frame | Page, selector: str) -> None:
+        """As a person does: when it has been seen for a moment."""
+        dialog.wait_for_selector("html[data-seen=true]")
+        dialog.wait_for_timeout(750)
+        dialog.click(selector)
+
+    def protect(self, page: Page) -> None:
+        """Go through the dialog."""
+        dialog = self.dialog(page)
+        dialog.wait_for_selector("#start:enabled")
+        self.press(dialog, "#start")
+        dialog.wait_for_selector("#use:enabled")
+        self.press(dialog, "#use")
+        wait_for(lambda: page.evaluate("0") == 0 and not self.dialogs(page), 8)
+
+    def gets(self, page: Page, *files: tuple[str, str, bytes]) -> None:
+        """These arrive at the site in this order, and then nothing else."""
+        wait_for(lambda: page.evaluate("0") == 0 and len(self.site.arrived) >= len(files), 8)
+        page.wait_for_timeout(200)
+        assert self.site.arrived == [Arrived(*file) for file in files]
+
+    def gets_nothing(self, page: Page, milliseconds: int = 400) -> None:
+        page.wait_for_timeout(milliseconds)
+        assert self.site.arrived == []
+        assert page.evaluate("window.seen ?? []") == []
+
+
+def choose(page: Page, button: str, *photos: Photo) -> None:
+    """Through the browser's own file chooser."""
+    with page.expect_file_chooser() as chooser:
+        page.click(button)
+    chooser.value.set_files([photo.path for photo in photos])
+
+
+def drop(page: Page, selector: str, *photos: Photo) -> None:
+    """As from a window of files: the browser's own events."""
+    box = page.locator(selector).bounding_box()
+    assert box
+    where = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    files = [str(photo.path) for photo in photos]
+    session = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        data = {"items": [], "files": files, "dragOperationsMask": 1}
+        session.send("Input.dispatchDragEvent", {"type": kind, **where, "data": data})
+    session.detach()
+
+
+@pytest.fixture(scope="session")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the extension that may enter hosts below `localhost`."""
+    copy = tmp_path_factory.mktemp("extension") / "unpacked"
+    shutil.copytree(EXTENSION, copy, ignore=shutil.ignore_patterns("node_modules", "dist"))
+    manifest = json.loads((copy / "manifest.json").read_text("utf-8"))
+    manifest["host_permissions"].append("*://*.localhost/*")
+    (copy / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    return copy
+
+
+@pytest.fixture(scope="module")
+def browser(unpacked: Path) -> Iterator[BrowserContext]:
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            "", executable_path=find_chromium(), headless=True, viewport={"width": 900, "height": 760},
+            args=["--no-sandbox", f"--disable-extensions-except={unpacked}", f"--load-extension={unpacked}"],
+        )  # fmt: skip
+        context.set_default_timeout(8_000)
+        yield context
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def control(browser: BrowserContext) -> Page:
+    """A page of the extension, from which tests set it up."""
+    worker = browser.service_workers[0] if browser.service_workers else browser.wait_for_event("serviceworker")
+    page = browser.new_page()
+    page.goto(worker.url.replace("background/main.js", "dialog/dialog.html"))
+    page.wait_for_selector("#nothing:not([hidden])")
+    return page
+
+
+Serve = Callable[..., Surf]
+
+
+@pytest.fixture
+def serve(browser: BrowserContext, control: Page, tmp_path: Path) -> Iterator[Serve]:
+    """Starts a site, and a server with these options."""
+    ends: list[Callable[[], Any]] = []
+
+    def make(*arguments: str, pair: bool = True, rule: str = "ask", **options: Any) -> Surf:
+        control.evaluate("Promise.all([chrome.storage.local.clear(), chrome.storage.session.clear()])")
+        site = Site()
+        ends.append(site.stop)
+        held = running(tmp_path, *(arguments or ("--marked",)), **options)
+        live = held.__enter__()
+        ends.append(lambda: held.__exit__(None, None, None))
+        surf = Surf(browser, site, live, tmp_path, control)
+        ends.append(lambda: [page.close() for page in surf.pages])
+        surf.keep(server={"address": f"http://127.0.0.1:{live.port}", "token": "", "client": ""})
+        if pair:
+            surf.pair()
+        surf.rule(rule)
+        return surf
+
+    try:
+        yield make
+    finally:
+        for end in reversed(ends):
+            end()
+
+
+@pytest.fixture
+def surf(serve: Serve) -> Surf:
+    """Paired, and asked at every photo."""
+    return serve()

@@ -1,0 +1,271 @@
+"""A page that means harm: it gets nothing, learns nothing, and presses no button."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Frame, Page
+
+from tests.extension.conftest import HOST, Photo, Surf, choose
+from tests.server.service.conftest import wait_for
+
+
+@pytest.fixture
+def held(surf: Surf) -> tuple[Surf, Page, Photo, Frame]:
+    """A photo that waits in the dialog above a hostile page."""
+    page, photo = surf.open("hostile.html"), surf.photo()
+    page.set_input_files("#one", photo.path)
+    return surf, page, photo, surf.dialog(page)
+
+
+Held = tuple[Surf, Page, Photo, Frame]
+
+
+def test_functions_of_a_fresh_frame_do_not_get_around(surf: Surf) -> None:
+    page, photo = surf.open("hostile.html"), surf.photo()
+    choose(page, "#evade", photo)
+    surf.gets_nothing(page)
+    surf.protect(page)
+    surf.gets(page, ("me.png", "image/png", photo.protected))
+
+
+def test_the_input_holds_no_file_while_the_dialog_is_open(held: Held) -> None:
+    _, page, _, _ = held
+    assert page.evaluate("[one.files.length, one.value, new FormData().getAll('one').length]") == [0, "", 0]
+
+
+@pytest.mark.parametrize("kind", ["input", "change", "cancel", "drop", "paste", "clip2protect-look"])
+def test_forged_events_give_nothing(held: Held, kind: str) -> None:
+    surf, page, _, _ = held
+    page.evaluate(
+        """(kind) => {
+          for (const target of [window, document, one]) {
+            target.dispatchEvent(new CustomEvent(kind, { bubbles: true, composed: true, detail: { use: 'original' } }));
+            target.dispatchEvent(new MouseEvent(kind, { bubbles: true, relatedTarget: one }));
+          }
+        }""",
+        kind,
+    )
+    surf.gets_nothing(page)
+    assert len(surf.dialogs(page)) == 1
+
+
+def test_forged_messages_give_nothing(held: Held) -> None:
+    surf, page, _, _ = held
+    page.evaluate(
+        """() => {
+          const decisions = [{ use: 'original' }];
+          const forged = [{ type: 'deliver', decisions }, { type: 'files', files: [] }, { type: 'cancel' }];
+          for (const message of forged) {
+            window.postMessage(message, '*');
+            for (let i = 0; i < frames.length; i += 1) frames[i].postMessage(message, '*');
+          }
+        }"""
+    )
+    surf.gets_nothing(page)
+    assert len(surf.dialogs(page)) == 1
+
+
+def test_the_background_cannot_be_spoken_to(held: Held) -> None:
+    surf, page, _, _ = held
+    runtime = page.evaluate(
+        "typeof chrome === 'undefined' || !chrome.runtime ? 'none' : typeof chrome.runtime.sendMessage"
+    )
+    assert runtime in ("none", "undefined")
+    assert surf.tell({"type": "no such thing"})["trouble"]["code"] == "refused"
+
+
+@pytest.mark.parametrize(
+    "kind", ["status", "pair", "setSite", "looks", "claim", "submit", "job", "result", "last", "unpair"]
+)
+def test_a_script_in_a_page_may_ask_for_nothing_but_the_dialog(surf: Surf, kind: str) -> None:
+    """Even one that is ours: a page that has broken into its process speaks as this script does."""
+    page = surf.open("hostile.html")
+    answer = surf.control.evaluate(
+        """async ([url, kind]) => {
+          const [tab] = await chrome.tabs.query({ url });
+          const rest = { host: 'a.localhost', rule: 'always', code: '', ticket: '', id: '' };
+          const func = (kind, rest) =>
+            chrome.runtime.sendMessage({ type: kind, ...rest });
+          const target = { tabId: tab.id }, args = [kind, rest];
+          return (await chrome.scripting.executeScript({ target, func, args }))[0].result;
+        }""",
+        [page.url, kind],
+    )
+    assert answer["trouble"]["code"] == "refused"
+
+
+def test_the_dialog_cannot_be_found_or_read(held: Held) -> None:
+    _, page, _, _ = held
+    assert page.evaluate("frames.length") == 0
+    assert (
+        page.evaluate(
+            "[...document.querySelectorAll('*')].filter((e) => e.shadowRoot || e.localName === 'iframe').length"
+        )
+        == 0
+    )
+    assert page.evaluate("document.documentElement.lastElementChild.innerHTML") == ""
+
+
+def addresses(surf: Surf, page: Page, dialog: Frame) -> list[str]:
+    """What a page could know of the dialog's address: as it is, as scripts in pages are told, with its ticket."""
+    told = surf.control.evaluate(
+        """async (url) => {
+          const [tab] = await chrome.tabs.query({ url });
+          const func = () => chrome.runtime.getURL('src/dialog/dialog.html');
+          return (await chrome.scripting.executeScript({ target: { tabId: tab.id }, func }))[0].result;
+        }""",
+        page.url,
+    )
+    ticket = dialog.url.partition("#")[2]
+    assert len(ticket) == 36
+    return [dialog.url.partition("#")[0], dialog.url, told, f"{told}#{ticket}", f"{told}#x"]
+
+
+def test_the_dialog_in_a_frame_of_the_page_does_nothing(held: Held) -> None:
+    surf, page, _, dialog = held
+    known = addresses(surf, page, dialog)
+    page.evaluate(
+        """(known) => {
+          for (const src of known) document.body.append(Object.assign(document.createElement('iframe'), { src }));
+        }""",
+        known,
+    )
+    page.wait_for_timeout(1500)
+    framed = [frame for frame in surf.dialogs(page) if frame != dialog]
+    assert len(page.frames) == 2 + len(known)
+    assert framed  # the address that scripts in pages are told is one that can be shown
+    for frame in framed:
+        frame.wait_for_selector("#nothing:not([hidden])")
+        assert frame.is_hidden("#panel")
+    surf.gets_nothing(page)
+
+
+def cover(page: Page, css: str) -> None:
+    page.evaluate(
+        """(css) => {
+          const cover = document.createElement('dialog');
+          cover.style.cssText = css;
+          cover.textContent = 'You have won';
+          document.body.append(cover);
+          cover.popover = 'manual';
+          cover.showPopover();
+        }""",
+        css,
+    )
+
+
+@pytest.mark.parametrize(
+    "css",
+    [
+        "pointer-events:none;position:fixed;inset:0;width:100vw;height:100vh;max-width:none;max-height:none;border:0;margin:0",
+        "pointer-events:none;position:fixed;inset:0;width:60vw;height:60vh;margin:auto;opacity:.9",
+    ],
+    ids=["all", "part"],
+)
+def test_a_covered_dialog_hears_no_click(held: Held, css: str) -> None:
+    surf, page, _, dialog = held
+    dialog.wait_for_selector("html[data-seen=true]")
+    place = dialog.locator("#cancel").bounding_box()
+    assert place
+    cover(page, css)
+    dialog.wait_for_selector("html[data-seen=false]")
+    page.mouse.click(place["x"] + 5, place["y"] + 5)
+    page.wait_for_timeout(800)
+    page.mouse.click(place["x"] + 5, place["y"] + 5)
+    page.wait_for_timeout(300)
+    assert len(surf.dialogs(page)) == 1
+    page.evaluate("document.querySelector('dialog').remove()")
+    surf.press(dialog, "#cancel")
+    wait_for(lambda: page.evaluate("0") == 0 and not surf.dialogs(page), 8)
+
+
+@pytest.mark.parametrize("css", ["opacity:.01", "filter:blur(9px)", "transform:scale(.4)", "clip-path:inset(30%)"])
+def test_a_dialog_that_is_made_faint_hears_no_click(held: Held, css: str) -> None:
+    _, page, _, dialog = held
+    dialog.wait_for_selector("html[data-seen=true]")
+    box = dialog.locator("#panel").bounding_box()
+    assert box
+    before = page.screenshot(clip=box)
+    page.evaluate(
+        """(css) => {
+          const root = document.documentElement;
+          for (const element of [root, root.lastElementChild]) element.style.cssText += css;
+        }""",
+        css,
+    )
+    page.wait_for_timeout(500)
+    # The browser's top layer is above what the page does to its own elements; if not, no button works.
+    assert dialog.evaluate("document.documentElement.dataset.seen") == "false" or page.screenshot(clip=box) == before
+
+
+def test_clicks_that_a_script_makes_and_clicks_in_the_first_moment_do_nothing(surf: Surf) -> None:
+    page = surf.open("hostile.html")
+    page.set_input_files("#one", surf.photo().path)
+    dialog = surf.dialog(page)
+    dialog.evaluate("document.getElementById('cancel').click()")
+    page.mouse.click(700, 105)
+    page.wait_for_timeout(1200)
+    assert len(surf.dialogs(page)) == 1
+    dialog.evaluate("document.getElementById('cancel').click()")
+    page.wait_for_timeout(300)
+    assert len(surf.dialogs(page)) == 1
+    surf.press(dialog, "#cancel")
+    wait_for(lambda: page.evaluate("0") == 0 and not surf.dialogs(page), 8)
+
+
+def test_a_page_cannot_ask_the_server_by_itself(surf: Surf) -> None:
+    page, origin = surf.open("hostile.html"), f"http://127.0.0.1:{surf.live.port}"
+    ask = "([url, options]) => fetch(url, options).then((answer) => answer.status, (error) => error.name)"
+    jobs = len(list(surf.live.server.service.jobs))
+    for path in ("/v1/health", "/v1/status", "/v1/jobs"):
+        assert page.evaluate(ask, [origin + path, {}]) == "TypeError"
+    posted = {"method": "POST", "mode": "no-cors", "body": "photo", "headers": {"Content-Type": "text/plain"}}
+    page.evaluate(ask, [f"{origin}/v1/jobs", posted])
+    assert len(list(surf.live.server.service.jobs)) == jobs
+
+
+def test_the_page_sees_nothing_of_the_server_or_the_token(held: Held) -> None:
+    surf, page, _, _ = held
+    token = surf.stored("local", "server")["token"]
+    assert len(token) > 20
+    text = page.evaluate(
+        "JSON.stringify([document.documentElement.outerHTML, performance.getEntries(), heard, Object.keys(window)])"
+    )
+    assert token not in text and str(surf.live.port) not in text
+
+
+def test_a_page_elsewhere_is_not_touched(surf: Surf) -> None:
+    page, photo = surf.open("input.html", host="other.localhost"), surf.photo()
+    assert HOST not in page.url
+    page.set_input_files("#one", photo.path)
+    surf.gets(page, ("me.png", "image/png", photo.data))
+
+
+def test_the_dialog_in_a_window_of_the_page_does_nothing(held: Held) -> None:
+    surf, page, _, dialog = held
+    for address in addresses(surf, page, dialog):
+        with surf.context.expect_page() as opened:
+            page.evaluate("(url) => { window.open(url); }", address)
+        opened.value.wait_for_timeout(700)
+        assert opened.value.locator("#panel:not([hidden])").count() == 0
+        opened.value.close()
+    surf.gets_nothing(page)
+
+
+@pytest.mark.parametrize("what", ["mark", "folder"])
+def test_a_page_cannot_pass_its_event_off_as_one_to_let_through(surf: Surf, what: str) -> None:
+    page, photo = surf.open("hostile.html"), surf.photo()
+    page.evaluate(
+        """([bytes, what]) => {
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([new Uint8Array(bytes)], 'me.png', { type: 'image/png' }));
+          one.files = transfer.files;
+          const event = new Event('change', { bubbles: true });
+          if (what === 'mark') event[Symbol.for('clip2protect')] = true;
+          else one.webkitdirectory = true;
+          one.dispatchEvent(event);
+        }""",
+        [list(photo.data), what],
+    )
+    surf.dialog(page)
+    surf.gets_nothing(page)

@@ -1,0 +1,266 @@
+"""Every way on which sites take photos: the protected photo arrives under the name it had, and nothing else does."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.extension.conftest import HOST, Photo, Surf, choose, drop
+from tests.server.service.conftest import wait_for
+from tests.server.service.scripted import MARK
+
+
+def test_a_plain_form(surf: Surf) -> None:
+    page, photo = surf.open("form.html"), surf.photo("me.jpg")
+    page.set_input_files("input", photo.path)
+    surf.protect(page)
+    page.click("button")
+    surf.gets(page, ("me.jpg", "image/jpeg", photo.protected))
+
+
+def test_a_plain_form_that_is_sent_while_the_dialog_is_open_sends_nothing(surf: Surf) -> None:
+    page = surf.open("form.html")
+    page.set_input_files("input", surf.photo("me.jpg").path)
+    surf.dialog(page)
+    page.evaluate("document.forms[0].submit()")
+    page.wait_for_load_state()
+    page.wait_for_timeout(300)
+    assert all(not file.data for file in surf.site.arrived)
+
+
+@pytest.mark.parametrize("trusted", [True, False], ids=["trusted", "untrusted"])
+@pytest.mark.parametrize("name", ["me.jpg", "me.jpeg", "me.png", "me.webp", "Bild von mir.v2.PNG"])
+def test_an_input(surf: Surf, trusted: bool, name: str) -> None:
+    page, photo = surf.open("input.html"), surf.photo(name)
+    kind = {"jpg": "image/jpeg", "peg": "image/jpeg", "ebp": "image/webp"}.get(name[-3:], "image/png")
+    page.set_input_files("#one", photo.path if trusted else {"name": name, "mimeType": kind, "buffer": photo.data})
+    surf.gets_nothing(page, 100)
+    surf.protect(page)
+    surf.gets(page, (name, kind, photo.protected))
+    assert page.text_content("#state") == "nothing yet input:1 change:1"
+
+
+@pytest.mark.parametrize(
+    "how", ["listener", "property", "capture", "dispatched", "picker", "label", "parent", "markup"]
+)
+def test_a_detached_input(surf: Surf, how: str) -> None:
+    page, photo = surf.open("detached.html"), surf.photo()
+    choose(page, f"#{how}", photo)
+    surf.gets_nothing(page, 100)
+    surf.protect(page)
+    surf.gets(page, ("me.png", "image/png", photo.protected))
+
+
+@pytest.mark.parametrize("how", ["open", "closed", "nested", "declared"])
+def test_an_input_in_a_shadow_tree(surf: Surf, how: str) -> None:
+    page, photo = surf.open("shadow.html"), surf.photo()
+    box = page.locator(f"#{how}").bounding_box()
+    assert box
+    with page.expect_file_chooser() as chooser:
+        page.mouse.click(box["x"] + 20, box["y"] + 10)
+    chooser.value.set_files(photo.path)
+    surf.gets_nothing(page, 100)
+    surf.protect(page)
+    surf.gets(page, ("me.png", "image/png", photo.protected))
+
+
+@pytest.mark.parametrize("button", ["#one", "#button"])
+def test_a_page_that_changes_its_prototypes(surf: Surf, button: str) -> None:
+    page, photo = surf.open("hooks.html"), surf.photo()
+    choose(page, button, photo)
+    surf.gets_nothing(page, 100)
+    surf.protect(page)
+    surf.gets(page, ("me.png", "image/png", photo.protected))
+    sizes = page.evaluate("window.stolen.map((file) => file.size)")
+    assert len(photo.data) not in sizes
+
+
+@pytest.mark.parametrize("button", ["#one", "#button"])
+def test_a_strict_page(surf: Surf, button: str) -> None:
+    page, photo = surf.open("strict.html"), surf.photo()
+    choose(page, button, photo)
+    surf.protect(page)
+    surf.gets(page, ("me.png", "image/png", photo.protected))
+
+
+def test_a_controlled_input(surf: Surf) -> None:
+    page, photo = surf.open("react.html"), surf.photo()
+    for _ in range(2):  # the same file twice
+        page.set_input_files("#one", photo.path)
+        surf.protect(page)
+    surf.gets(page, *[("me.png", "image/png", photo.protected)] * 2)
+
+
+def test_a_page_that_draws_itself_anew_meanwhile(surf: Surf) -> None:
+    page, photo = surf.open("rerender.html"), surf.photo()
+    page.set_input_files("#one", photo.path)
+    surf.dialog(page)
+    page.evaluate("draw()")
+    surf.protect(page)
+    surf.gets(page, ("me.png", "image/png", photo.protected))
+
+
+def test_a_page_that_stops_events(surf: Surf) -> None:
+    page, photo, other = surf.open("stops.html"), surf.photo(), surf.photo("other.jpg")
+    page.set_input_files("#one", photo.path)
+    surf.gets_nothing(page, 100)
+    surf.protect(page)
+    surf.gets(page, ("me.png", "image/png", photo.protected))
+    drop(page, "#zone", other)
+    surf.protect(page)
+    surf.gets(page, ("me.png", "image/png", photo.protected), ("other.jpg", "image/jpeg", other.protected))
+
+
+@pytest.mark.parametrize("which", ["same", "srcdoc", "blank"])
+def test_frames(surf: Surf, which: str) -> None:
+    page, photo = surf.open("iframe.html"), surf.photo()
+    page.frame_locator(f"#{which}").locator("input").first.set_input_files(photo.path)
+    page.wait_for_timeout(100)
+    assert surf.site.arrived == []
+    assert surf.dialog(page).parent_frame == page.main_frame  # where there is room for it
+    surf.protect(page)
+    surf.gets(page, ("me.png", "image/png", photo.protected))
+
+
+def test_a_frame_in_a_page_that_is_off_is_asked_for_in_a_window(surf: Surf) -> None:
+    page, photo = surf.open("outer.html", host="other.localhost"), surf.photo()
+    frame = wait_for(lambda: page.evaluate("0") == 0 and next((f for f in page.frames if HOST in f.url), None), 8)
+    page.evaluate(f"document.querySelector('iframe').src = '{surf.site.url('input.html')}'")
+    frame.wait_for_selector("#one")
+    with surf.context.expect_page() as opened:
+        frame.set_input_files("#one", photo.path)
+    window = opened.value
+    surf.pages.append(window)
+    window.wait_for_selector("#start:enabled")
+    assert surf.site.arrived == [] and surf.dialogs(page) == []
+    surf.press(window, "#start")
+    window.wait_for_selector("#use:enabled")
+    surf.press(window, "#use")
+    surf.gets(page, ("me.png", "image/png", photo.protected))
+    wait_for(lambda: page.evaluate("0") == 0 and window.is_closed(), 8)
+
+
+# --- drag and drop, paste, pickers ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("zone", ["#zone", "#field"])
+def test_a_drop(surf: Surf, zone: str) -> None:
+    page, photo = surf.open("drop.html"), surf.photo("me.webp")
+    drop(page, zone, photo)
+    surf.gets_nothing(page, 100)
+    surf.protect(page)
+    surf.gets(page, ("me.webp", "image/webp", photo.protected))
+    assert page.get_attribute("#zone", "class") in (None, "")
+
+
+def test_a_drop_that_a_script_makes(surf: Surf) -> None:
+    page, photo = surf.open("drop.html"), surf.photo()
+    page.evaluate(
+        """(bytes) => {
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([new Uint8Array(bytes)], 'me.png', { type: 'image/png' }));
+          const how = { bubbles: true, composed: true, cancelable: true };
+          zone.dispatchEvent(new DragEvent('drop', { dataTransfer: transfer, ...how }));
+        }""",
+        list(photo.data),
+    )
+    surf.gets_nothing(page, 100)
+    surf.protect(page)
+    surf.gets(page, ("me.png", "image/png", photo.protected))
+
+
+@pytest.mark.parametrize("zone", ["#zone", "#handles"])
+def test_a_drop_zone_that_asks_for_entries(surf: Surf, zone: str) -> None:
+    page, photo, other = surf.open("entries.html"), surf.photo("a.png"), surf.photo("b.jpg")
+    drop(page, zone, photo, other)
+    surf.gets_nothing(page, 100)
+    surf.protect(page)
+    surf.gets(page, ("a.png", "image/png", photo.protected), ("b.jpg", "image/jpeg", other.protected))
+
+
+def test_a_folder_is_refused_in_words(surf: Surf) -> None:
+    page, photo = surf.open("drop.html"), surf.photo()
+    folder = type(photo)(photo.path.parent, b"")
+    drop(page, "#zone", folder)
+    surf.gets_nothing(page)
+    assert surf.dialogs(page) == []
+
+
+@pytest.mark.parametrize("how", ["paste", "read"])
+def test_a_paste(surf: Surf, how: str) -> None:
+    page = surf.open("paste.html")
+    surf.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.evaluate(
+        """async () => {
+          const canvas = new OffscreenCanvas(120, 90);
+          canvas.getContext('2d').fillRect(5, 5, 50, 50);
+          await navigator.clipboard.write([new ClipboardItem({ 'image/png': await canvas.convertToBlob() })]);
+        }"""
+    )
+    if how == "paste":
+        page.click("#field")
+        page.keyboard.press("Control+V")
+    else:
+        page.click("#read")
+    surf.gets_nothing(page, 100)
+    surf.protect(page)
+    [file] = wait_for(lambda: page.evaluate("0") == 0 and surf.site.arrived, 8)
+    page.wait_for_timeout(200)
+    assert len(surf.site.arrived) == 1
+    assert (file.name, file.kind) == ("image.png" if how == "paste" else "read.png", "image/png")
+    assert file.data.startswith(b"\x89PNG") and file.data.endswith(MARK)
+
+
+#: The browser's own picker opens a window of the desktop, which no test can answer: handles of real files stand in.
+PICKED = """async () => {
+  const root = await navigator.storage.getDirectory();
+  return Promise.all(window.wanted.map(async ([name, bytes]) => {
+    const handle = await root.getFileHandle(name, { create: true }), stream = await handle.createWritable();
+    await stream.write(new Uint8Array(bytes));
+    await stream.close();
+    return handle;
+  }));
+}"""
+
+
+def picker(surf: Surf, *photos: Photo) -> Page:
+    page = surf.context.new_page()
+    page.set_default_timeout(8_000)
+    surf.pages.append(page)
+    page.add_init_script(f"window.showOpenFilePicker = {PICKED}")
+    page.goto(surf.site.url("picker.html"))
+    page.evaluate("(wanted) => { window.wanted = wanted; }", [[photo.name, list(photo.data)] for photo in photos])
+    return page
+
+
+def test_show_open_file_picker(surf: Surf) -> None:
+    photo, other = surf.photo("a.png"), surf.photo("b.jpg")
+    page = picker(surf, photo, other)
+    page.click("#one")
+    surf.gets_nothing(page)
+    surf.protect(page)
+    surf.gets(page, ("a.png", "image/png", photo.protected), ("b.jpg", "image/jpeg", other.protected))
+
+
+def test_a_cancelled_show_open_file_picker(surf: Surf) -> None:
+    page = picker(surf, surf.photo())
+    page.click("#one")
+    surf.press(surf.dialog(page), "#cancel")
+    page.wait_for_selector("text=AbortError")
+    surf.gets_nothing(page)
+
+
+def test_show_open_file_picker_with_another_file(surf: Surf) -> None:
+    note = surf.photo("notes.txt", data=b"notes")
+    page = picker(surf, note)
+    page.click("#one")
+    surf.gets(page, ("notes.txt", "text/plain", b"notes"))
+    assert surf.dialogs(page) == []
+
+
+def test_an_input_for_folders_is_left_alone(surf: Surf) -> None:
+    """Its files' places in the folder cannot be given back: the settings and the documentation say so."""
+    page, photo = surf.open("input.html"), surf.photo()
+    page.set_input_files("#folder", photo.path.parent)
+    surf.gets(page, ("me.png", "image/png", photo.data))
+    assert surf.dialogs(page) == []
