@@ -539,12 +539,12 @@ def test_the_slider_compares(tab: Tab) -> None:
 
 
 def test_the_download_is_the_servers_answer_with_a_telling_name(tab: Tab) -> None:
-    photo = picture(name="my photo.of.me.webp")
+    photo = picture(name="my photo.of.me.png")
     state_is(tab.send(photo), "Protected")
     with tab.page.expect_download() as download:
         tab.page.get_by_role("link", name="Download").click()
-    # The scripted worker calls every photo a PNG; the name follows what the server says.
-    assert download.value.suggested_filename == "my photo.of.me-protected.png"
+    # It is a WebP, whatever its name says; the result's name follows the server.
+    assert download.value.suggested_filename == "my photo.of.me-protected.webp"
     assert Path(download.value.path()).read_bytes() == photo["buffer"]
 
 
