@@ -615,7 +615,7 @@ def test_by_keyboard_alone(live: Live, visit: Visit, tmp_path: Path) -> None:
     tab_to(page, place.get_by_role("link", name="Download"))
     with page.expect_download() as download:
         keyboard.press("Enter")
-    assert download.value.suggested_filename == "portrait-protected.png"
+    assert download.value.suggested_filename == "portrait-protected.webp"
     tab_to(page, place.get_by_role("button", name="Remove"))
     keyboard.press("Enter")
     expect(tab.jobs).to_have_count(0)

@@ -64,7 +64,7 @@ class Method:
         progress("mtcnn: fetching", 1_000_000, None)
         return "the stack"
 
-    def protect(self, photo: Any, stack: str, settings: Any, progress: Any = None) -> Any:
+    def protect(self, photo: Any, stack: str, settings: Any, progress: Any = None, owner: Any = None) -> Any:
         assert stack == "the stack"
         self.calls.append(settings)
         progress(SimpleNamespace(stage="search", face=1, faces=2, done=1, total=2, similarity=0.5))
