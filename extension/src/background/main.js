@@ -1,10 +1,10 @@
 // The background: all that is said to the server, which sites are on, who may ask for what.  It keeps nothing in
 // variables that must live, for the browser may end it at any time.
 
-/** @import {Choice, Last, Rule, Ticket} from '../shared/types.js' */
+/** @import {Choice, Last, Rule, Ticket} from '../common/types.js' */
 
-import * as server from '../shared/server.js';
-import { amend, amendStored, choiceFor, entryOf, recall, ruleOf, stored } from '../shared/settings.js';
+import * as server from '../common/server.js';
+import { amend, amendStored, choiceFor, entryOf, recall, ruleOf, stored } from '../common/settings.js';
 import { showBadge, watchBadge } from './badge.js';
 import { syncScripts, watchSites } from './scripts.js';
 
@@ -134,7 +134,7 @@ async function finish(ticket, choice, last = null) {
 }
 
 /** Tell the server that nobody waits for some jobs any more.
- * @param {(job: import('../shared/types.js').SentJob) => boolean} which */
+ * @param {(job: import('../common/types.js').SentJob) => boolean} which */
 async function dropAll(which) {
   const unwanted = Object.values(await recall('jobs')).filter(which);
   await Promise.all(unwanted.map(({ id }) => drop(id).catch(() => {})));

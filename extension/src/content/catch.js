@@ -29,7 +29,7 @@
 
   // --- the user is asked ---------------------------------------------------------------------------------
 
-  /** @typedef {import('../shared/types.js').Decision} Decision */
+  /** @typedef {import('../common/types.js').Decision} Decision */
 
   /** Ticket -> photos that wait for the dialog.
    * @type {Map<string, (port: chrome.runtime.Port) => void>} */

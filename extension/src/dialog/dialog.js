@@ -2,9 +2,9 @@
 // in a window where the page's place is too small.  The page hears nothing from here: the photos come from, and go to, the
 // script that caught them.
 
-/** @import {Choice, Trouble} from '../shared/types.js' */
+/** @import {Choice, Trouble} from '../common/types.js' */
 
-import { say, translate, wordsOf } from '../shared/i18n.js';
+import { say, translate, wordsOf } from '../common/i18n.js';
 import { Photo } from './photo.js';
 import { onPress, watchSight } from './seen.js';
 import { holdLine, tell, troubleOf } from './tell.js';

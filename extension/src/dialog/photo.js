@@ -1,8 +1,8 @@
 // One photo in the dialog: from waiting to a decision.
 
-/** @import {Choice, Trouble} from '../shared/types.js' */
+/** @import {Choice, Trouble} from '../common/types.js' */
 
-import { say, translate, wordsOf } from '../shared/i18n.js';
+import { say, translate, wordsOf } from '../common/i18n.js';
 import { onPress } from './seen.js';
 import { sleep, tell, troubleOf } from './tell.js';
 

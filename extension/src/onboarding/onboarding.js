@@ -1,7 +1,7 @@
 // The first page that is seen: start the server, pair, choose sites.  A step is ticked as soon as it is done.
 
-import { say } from '../shared/i18n.js';
-import { stored } from '../shared/settings.js';
+import { say } from '../common/i18n.js';
+import { stored } from '../common/settings.js';
 import { sleep } from '../dialog/tell.js';
 import { isAllowed } from '../options/access.js';
 import { Connection } from '../options/connection.js';

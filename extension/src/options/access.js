@@ -1,10 +1,10 @@
 // Which site is meant, and what the browser lets us do there.
 
-import { amendStored, entryOf, stored } from '../shared/settings.js';
-import { patternsOf, SITES } from '../shared/sites.js';
+import { amendStored, entryOf, stored } from '../common/settings.js';
+import { patternsOf, SITES } from '../common/sites.js';
 import { tell } from '../dialog/tell.js';
 
-/** @import {Rule} from '../shared/types.js' */
+/** @import {Rule} from '../common/types.js' */
 
 const READY_MADE = Object.fromEntries(Object.values(SITES).flat().map((host) => [host, true]));
 

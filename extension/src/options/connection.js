@@ -1,9 +1,9 @@
 // How it stands with the server, in words; and pairing.  Every page of the extension has a place for it.
 
-/** @import {Status} from '../shared/types.js' */
+/** @import {Status} from '../common/types.js' */
 
-import { say, wordsOf } from '../shared/i18n.js';
-import { stored } from '../shared/settings.js';
+import { say, wordsOf } from '../common/i18n.js';
+import { stored } from '../common/settings.js';
 import { tell, troubleOf } from '../dialog/tell.js';
 import { $ } from './parts.js';
 

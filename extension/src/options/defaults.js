@@ -1,7 +1,7 @@
 // The look and the strength that every upload begins with.
 
-import { say } from '../shared/i18n.js';
-import { store, stored } from '../shared/settings.js';
+import { say } from '../common/i18n.js';
+import { store, stored } from '../common/settings.js';
 import { tell } from '../dialog/tell.js';
 import { $ } from './parts.js';
 

@@ -1,9 +1,9 @@
 // The settings: where the server is and whether we are paired, which sites are on, what is chosen at first.
 
-/** @import {Rule} from '../shared/types.js' */
+/** @import {Rule} from '../common/types.js' */
 
-import { say } from '../shared/i18n.js';
-import { store, stored } from '../shared/settings.js';
+import { say } from '../common/i18n.js';
+import { store, stored } from '../common/settings.js';
 import { tell } from '../dialog/tell.js';
 import { allow, forget, hostIn, isAllowed, setRule, siteOf } from './access.js';
 import { Connection } from './connection.js';

@@ -1,9 +1,9 @@
 // The popup: is the server there, what happens on this site, what was protected lately.
 
-/** @import {Last, Rule} from '../shared/types.js' */
+/** @import {Last, Rule} from '../common/types.js' */
 
-import { say } from '../shared/i18n.js';
-import { ruleOf, stored } from '../shared/settings.js';
+import { say } from '../common/i18n.js';
+import { ruleOf, stored } from '../common/settings.js';
 import { tell } from '../dialog/tell.js';
 import { allow, isAllowed, setRule, siteOf } from '../options/access.js';
 import { Connection } from '../options/connection.js';
