@@ -19,7 +19,7 @@ from engines.stack import Stack
 
 @dataclass(frozen=True)
 class Owner:
-    """A person as every recogniser saw them in some photos."""
+    """A person as every recogniser saw them in some photos: embeddings (1, D) on the CPU, where they are kept."""
 
     photos: Sequence[Identity]
 
@@ -29,7 +29,7 @@ def enrol(stack: Stack, photo: Photo) -> Identity:
     found = detect(stack.detector, photo.pixels)
     if not found:
         raise NoFaceError("no face was found: give a photo of yourself in which your face is turned to the camera")
-    return evaluate.identity(stack, photo.pixels, found[0])
+    return _on_cpu(evaluate.identity(stack, photo.pixels, found[0]))
 
 
 @torch.no_grad()
@@ -39,6 +39,11 @@ def is_owner(stack: Stack, pixels: np.ndarray, face: Face, owner: Owner) -> bool
     It is where the recognisers' mean excess over their thresholds is positive for one of the owner's photos.
     Over 24 photos of 13 people none of 36 pairs of one person and none of 516 of two lay on the wrong side.
     """
-    seen = {name: embedding[None] for name, embedding in evaluate.identity(stack, pixels, face).embeddings.items()}
+    identity = _on_cpu(evaluate.identity(stack, pixels, face))
+    seen = {name: embedding[None] for name, embedding in identity.embeddings.items()}
     recognisers: list[Recogniser] = list(stack.recognisers.values())
     return any(float(similarity(recognisers, seen, photo)) > 0 for photo in owner.photos)
+
+
+def _on_cpu(identity: Identity) -> Identity:
+    return Identity({name: embedding.cpu() for name, embedding in identity.embeddings.items()})

@@ -16,7 +16,6 @@ from server.private import data_folder
 
 #: Name of an environment variable: this, and the option in capitals.
 PREFIX = "CLIP2PROTECT_SERVER_"
-_APP = "clip2protect"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +56,7 @@ class Value:
 
 def file_of_options() -> Path:
     """The TOML file, which need not exist."""
-    return Path(platformdirs.user_config_dir(_APP)) / "server.toml"
+    return Path(platformdirs.user_config_dir("clip2protect")) / "server.toml"
 
 
 def resolve_options(flags: Mapping[str, Any]) -> dict[str, Value]:
