@@ -32,6 +32,12 @@ def enrol(stack: Stack, photo: Photo) -> Identity:
     return _on_cpu(evaluate.identity(stack, photo.pixels, found[0]))
 
 
+def look(stack: Stack, photo: Photo, owner: Owner | None) -> list[tuple[Face, bool | None]]:
+    """The faces of a photo, the largest first, each with whether it is the owner's; None: nobody knows."""
+    found = detect(stack.detector, photo.pixels)
+    return [(face, None if owner is None else is_owner(stack, photo.pixels, face, owner)) for face in found]
+
+
 @torch.no_grad()
 def is_owner(stack: Stack, pixels: np.ndarray, face: Face, owner: Owner) -> bool:
     """Whether a face of a photo (H, W, 3) uint8 is the owner's.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from importlib.resources import files
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from aiohttp import web
 
@@ -151,11 +151,7 @@ class Service:
 
     async def enrol(self, request: web.Request) -> web.Response:
         """Learn the owner's face from a photo: what recognisers make of it is kept, the photo is not."""
-        photo, settings = await photo_and_options(request, self.queue, self.options.upload_mb)
-        self._check(request[CALLER])
-        job = Job(request[CALLER].id, settings, photo, "", kind="enrol")
-        self.queue.put(job)
-        result = await self._ended_job(job)
+        result = await self._ask(request, "enrol")
         try:
             enrolled = self.enrolled.add(result.report["embeddings"])
         except ConfigError as error:
@@ -168,13 +164,29 @@ class Service:
             raise Problem("not_found")
         return web.Response(status=204)
 
+    async def faces(self, request: web.Request) -> web.Response:
+        """The faces of a photo, the largest first, and which are the owner's."""
+        result = await self._ask(request, "look", [photo.embeddings for photo in self.enrolled.photos()])
+        return _json(result.report)
+
+    async def _ask(self, request: web.Request, kind: Literal["enrol", "look"], owner: Sequence[Any] = ()) -> Result:
+        """What a worker makes of a photo that is not to be protected."""
+        photo, settings = await photo_and_options(request, self.queue, self.options.upload_mb)
+        self._check(request[CALLER])
+        job = Job(request[CALLER].id, settings, photo, "", kind=kind, owner=list(owner))
+        self.queue.put(job)
+        return await self._ended_job(job)
+
     async def prompts(self, request: web.Request) -> web.Response:
         """Looks that have names."""
         return _json({"default": Settings().prompt, "auto": AUTO, "none": NO_PROMPT, "presets": PRESETS})
 
     async def levels(self, request: web.Request) -> web.Response:
         """How much may be seen."""
-        return _json({"default": Settings().level, "levels": get_args(config.Level), "modes": get_args(config.Mode)})
+        return _json({
+            "default": Settings().level, "levels": get_args(config.Level), "modes": get_args(config.Mode),
+            "faces": get_args(config.Faces),
+        })  # fmt: skip
 
     async def create(self, request: web.Request) -> web.Response:
         """Take a photo and put it into the queue."""
@@ -251,7 +263,7 @@ def make_app(service: Service) -> web.Application:
         ("GET", "/v1/status", service.status), ("GET", "/v1/metrics", service.metrics),
         ("GET", "/v1/clients", service.list_clients), ("DELETE", "/v1/clients/{id}", service.revoke),
         ("GET", "/v1/owner", service.owner), ("POST", "/v1/owner", service.enrol),
-        ("DELETE", "/v1/owner/{id}", service.forget),
+        ("DELETE", "/v1/owner/{id}", service.forget), ("POST", "/v1/faces", service.faces),
         ("GET", "/v1/prompts", service.prompts), ("GET", "/v1/levels", service.levels),
         ("POST", "/v1/jobs", service.create), ("POST", "/v1/protect", service.protect),
         ("GET", "/v1/jobs/{id}", service.show), ("DELETE", "/v1/jobs/{id}", service.delete),

@@ -60,9 +60,9 @@ class Job:
     settings: dict[str, Any]
     photo: Photo
     key: str
-    #: What a worker does with it: protect the photo, or learn the owner's face from it.
-    kind: Literal["protect", "enrol"] = "protect"
-    #: The owner's embeddings, where only that face is to be protected.
+    #: What a worker does with it: protect the photo, learn the owner's face from it, or say which faces it shows.
+    kind: Literal["protect", "enrol", "look"] = "protect"
+    #: The owner's embeddings, where that face is to be told from others.
     owner: list[Any] = field(default_factory=list)
     id: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     state: State = "queued"

@@ -84,7 +84,7 @@ class Worker:
         job = header["job"]
         self._tell({"event": "begun", "job": job})
         try:
-            {"protect": self._protect, "enrol": self._enrol}[header["do"]](header, body, stack)
+            {"protect": self._protect, "enrol": self._enrol, "look": self._look}[header["do"]](header, body, stack)
         except Cancelled:
             self._tell({"event": "cancelled", "job": job})
         except Exception as error:
@@ -127,6 +127,15 @@ class Worker:
 
         identity = enrol(stack, imaging.decode(body))
         self._tell({"event": "done", "job": header["job"], "report": {"embeddings": plain(identity)}})
+
+    def _look(self, header: dict[str, Any], body: bytes, stack: Any) -> None:
+        from engines import imaging
+        from engines.owner import look
+        from server.enrolled import owner_of
+
+        found = look(stack, imaging.decode(body), owner_of(header["owner"]))
+        faces = [{"box": [round(float(side), 1) for side in face.box], "mine": mine} for face, mine in found]
+        self._tell({"event": "done", "job": header["job"], "report": {"faces": faces}})
 
     def _tell(self, header: dict[str, Any], body: bytes = b"") -> None:
         self._outbox.write(wire.pack(header, len(body)))

@@ -7,7 +7,7 @@
 import { say, translate, wordsOf } from '../common/i18n.js';
 import { Photo } from './photo.js';
 import { onPress, watchSight } from './seen.js';
-import { holdLine, tell, troubleOf } from './tell.js';
+import { holdLine, tell, troubleOf } from '../common/tell.js';
 
 /** Photos that are at the server at a time. */
 const AT_ONCE = 6;

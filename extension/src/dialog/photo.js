@@ -4,7 +4,7 @@
 
 import { say, translate, wordsOf } from '../common/i18n.js';
 import { onPress } from './seen.js';
-import { sleep, tell, troubleOf } from './tell.js';
+import { sleep, tell, troubleOf } from '../common/tell.js';
 
 /** @typedef {'idle' | 'waiting' | 'working' | 'done' | 'failed'} State */
 

@@ -2,11 +2,11 @@
 
 import { say } from '../common/i18n.js';
 import { stored } from '../common/settings.js';
-import { sleep } from '../dialog/tell.js';
-import { isAllowed } from '../options/access.js';
-import { Connection } from '../options/connection.js';
-import { $, keepShown, speak } from '../options/parts.js';
-import { offerSites } from '../options/ready.js';
+import { sleep } from '../common/tell.js';
+import { isAllowed } from '../common/access.js';
+import { Connection } from '../common/connection.js';
+import { $, keepShown, speak } from '../common/parts.js';
+import { offerSites } from '../common/ready.js';
 
 /** Milliseconds between two looks for a server that does not answer yet. */
 const PAUSE = 2000;

@@ -2,8 +2,8 @@
 
 import { say } from '../common/i18n.js';
 import { store, stored } from '../common/settings.js';
-import { tell } from '../dialog/tell.js';
-import { $ } from './parts.js';
+import { tell } from '../common/tell.js';
+import { $ } from '../common/parts.js';
 
 /** The entry of the list of looks that stands for the user's own words. */
 const OWN = '(own)';

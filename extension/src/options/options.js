@@ -4,12 +4,12 @@
 
 import { say } from '../common/i18n.js';
 import { store, stored } from '../common/settings.js';
-import { tell } from '../dialog/tell.js';
-import { allow, forget, hostIn, isAllowed, setRule, siteOf } from './access.js';
-import { Connection } from './connection.js';
+import { tell } from '../common/tell.js';
+import { allow, forget, hostIn, isAllowed, setRule, siteOf } from '../common/access.js';
+import { Connection } from '../common/connection.js';
 import { showDefaults } from './defaults.js';
-import { $, keepShown, make, speak } from './parts.js';
-import { offerSites } from './ready.js';
+import { $, keepShown, make, speak } from '../common/parts.js';
+import { offerSites } from '../common/ready.js';
 
 /** @type {Rule[]} */
 const RULES = ['ask', 'always', 'never'];

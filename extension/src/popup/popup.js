@@ -4,10 +4,10 @@
 
 import { say } from '../common/i18n.js';
 import { ruleOf, stored } from '../common/settings.js';
-import { tell } from '../dialog/tell.js';
-import { allow, isAllowed, setRule, siteOf } from '../options/access.js';
-import { Connection } from '../options/connection.js';
-import { $, keepShown, language, make, speak } from '../options/parts.js';
+import { tell } from '../common/tell.js';
+import { allow, isAllowed, setRule, siteOf } from '../common/access.js';
+import { Connection } from '../common/connection.js';
+import { $, keepShown, language, make, speak } from '../common/parts.js';
 
 /** Uploads that are shown. */
 const SHOWN = 3;

@@ -2,7 +2,7 @@
 
 PHOTO = b"echo", b"slow SECONDS", b"deaf SECONDS" (and no cancelling), b"die", b"hang", b"no face", and answers
 that are none: b"nonsense", b"flood", b"deep", b"stage", b"overflow"; the result is the photo itself, of b"owner"
-the owner's embeddings.  With `--marked` the words come after `DO` at the end of a real photo, and `MARK` is added to
+the owner's embeddings.  b"faces N" shows that many faces, the first of them the owner's.  With `--marked` the words come after `DO` at the end of a real photo, and `MARK` is added to
 the result, which still is one.
 """
 
@@ -64,12 +64,24 @@ def main() -> None:
         tell({"event": "begun", "job": header["job"]})
         if header["do"] == "enrol" and photo != b"no face":
             tell({"event": "done", "job": header["job"], "report": {"embeddings": {"scripted": [len(photo)]}}})
+        elif header["do"] == "look":
+            tell({"event": "done", "job": header["job"], "report": {"faces": faces_of(photo, bool(header["owner"]))}})
         else:
             work(header["job"], json.dumps(header["owner"]).encode() if photo == b"owner" else photo, unwanted, tell)
 
 
+def words_of(photo: bytes) -> list[bytes]:
+    return (photo.rpartition(DO)[2] if DO in photo[-100:] else b"").split() if MARKED else photo.split()
+
+
+def faces_of(photo: bytes, known: bool) -> list[dict]:
+    words = words_of(photo)
+    count = int(words[1]) if words[:1] == [b"faces"] else 1
+    return [{"box": [10.0 * i, 0.0, 10.0 * i + 8, 8.0], "mine": i == 0 if known else None} for i in range(count)]
+
+
 def work(job: str, photo: bytes, unwanted: set[str], tell) -> None:  # noqa: ANN001
-    words = (photo.rpartition(DO)[2] if DO in photo[-100:] else b"").split() if MARKED else photo.split()
+    words = words_of(photo)
     what = words[0].decode("utf-8", "replace") if words else ""
     if what == "die":
         os.kill(os.getpid(), signal.SIGKILL)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import stat
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from server.enrolled import MOST
 
@@ -36,6 +38,18 @@ def test_it_is_told_when_nobody_is_enrolled_or_no_face_is_there(live: Live) -> N
     assert live.ask("GET", "/v1/owner").json == {"photos": []}
 
 
+def test_faces_are_found_and_told_apart_as_soon_as_somebody_is_enrolled(live: Live) -> None:
+    def mine() -> list[bool | None]:
+        answer = live.ask("POST", "/v1/faces", b"faces 3", **PNG)
+        assert answer.status == 200
+        return [face["mine"] for face in answer.json["faces"]]
+
+    assert mine() == [None, None, None]
+    live.ask("POST", "/v1/owner", b"1", **PNG)
+    assert mine() == [True, False, False]
+    assert live.ask("POST", "/v1/faces", b"faces 0", **PNG).json == {"faces": []}
+
+
 def test_what_is_enrolled_is_private_bounded_and_outlives_the_server(tmp_path: Path) -> None:
     with running(tmp_path) as live:
         codes = [live.ask("POST", "/v1/owner", b"%d" % n, **PNG).status for n in range(MOST + 1)]
@@ -50,6 +64,12 @@ def test_the_real_worker_protects_the_owner_alone(tmp_path: Path, two_faces: tup
     me, both = two_faces
     with running(tmp_path, real=True, device="cpu") as live:
         assert live.ask("POST", "/v1/owner", me, **PNG).status == 201
+        found = live.ask("POST", "/v1/faces", both, **PNG).json["faces"]
+        told = {face["mine"]: (face["box"][0] + face["box"][2]) / 2 for face in found}
+        assert told[True] < 512 < told[False], "the person is on the left, the stranger on the right"
+        blank = BytesIO()
+        Image.new("RGB", (64, 64)).save(blank, "PNG")
+        assert live.ask("POST", "/v1/faces", blank.getvalue(), **PNG).json == {"faces": []}
         job = live.send(both, "?faces=mine&steps=1&prompt=none")
         assert len(live.until(job, "done", seconds=120)["report"]["faces"]) == 1
         job = live.send(both, "?faces=all&steps=1&prompt=none")

@@ -1,6 +1,6 @@
 // Small things that the extension's own pages share.
 
-import { say, translate } from '../common/i18n.js';
+import { say, translate } from './i18n.js';
 
 /** @param {string} id
  * @returns {any} */

@@ -1,7 +1,7 @@
 // The well-known sites, one switch each.
 
-import { stored } from '../common/settings.js';
-import { SITES } from '../common/sites.js';
+import { stored } from './settings.js';
+import { SITES } from './sites.js';
 import { forget, isAllowed, setRule } from './access.js';
 import { keepShown, make } from './parts.js';
 

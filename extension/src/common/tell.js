@@ -1,6 +1,6 @@
 // What the dialog says to the background, which may have gone and come back at any time.
 
-/** @import {Message, Trouble} from '../common/types.js' */
+/** @import {Message, Trouble} from './types.js' */
 
 /** What is thrown for an answer that is a trouble. */
 export class TroubleError extends Error {

@@ -1,10 +1,10 @@
 // Which site is meant, and what the browser lets us do there.
 
-import { amendStored, entryOf, stored } from '../common/settings.js';
-import { patternsOf, SITES } from '../common/sites.js';
-import { tell } from '../dialog/tell.js';
+import { amendStored, entryOf, stored } from './settings.js';
+import { patternsOf, SITES } from './sites.js';
+import { tell } from './tell.js';
 
-/** @import {Rule} from '../common/types.js' */
+/** @import {Rule} from './types.js' */
 
 const READY_MADE = Object.fromEntries(Object.values(SITES).flat().map((host) => [host, true]));
 

@@ -1,10 +1,10 @@
 // How it stands with the server, in words; and pairing.  Every page of the extension has a place for it.
 
-/** @import {Status} from '../common/types.js' */
+/** @import {Status} from './types.js' */
 
-import { say, wordsOf } from '../common/i18n.js';
-import { stored } from '../common/settings.js';
-import { tell, troubleOf } from '../dialog/tell.js';
+import { say, wordsOf } from './i18n.js';
+import { stored } from './settings.js';
+import { tell, troubleOf } from './tell.js';
 import { $ } from './parts.js';
 
 /** Where the server may be: the browser may have been told to keep us out even there. */
