@@ -28,6 +28,10 @@ const FOR_US = {
   looks: () => server.looks(),
   claim: ({ ticket }, sender) => claim(String(ticket), sender),
   submit: (message, sender) => submit(message, sender),
+  faces: (message) => faces(message),
+  owner: () => server.owner(),
+  enrol: ({ photo, kind }) => { if (!(photo instanceof Blob)) throw refused(); return server.enrol(photo, kind); },
+  forgetOwner: async ({ id }) => { await server.forgetOwner(String(id)); },
   job: ({ id }) => server.job(String(id)),
   result: ({ id }) => server.result(String(id)),
   drop: ({ id }) => drop(String(id)),
@@ -89,7 +93,15 @@ async function claim(ticket, sender) {
     found = known;
   });
   if (!found) throw refused();
-  return { ...found, rule: ruleOf(await stored('sites'), found.host), choice: await choiceFor(found.host) };
+  const { host } = found;
+  const [sites, choice, rules] = await Promise.all([stored('sites'), choiceFor(host), stored('rules')]);
+  return { ...found, rule: ruleOf(sites, host), choice, rules };
+}
+
+/** @param {{ticket: string, photo: Blob, kind: string}} message */
+async function faces({ ticket, photo, kind }) {
+  if (!(await recall('tickets'))[ticket]?.claimed || !(photo instanceof Blob)) throw refused();
+  return server.faces(photo, kind);
 }
 
 /** @param {{ticket: string, key: string, photo: Blob, kind: string, choice: Choice}} message
@@ -126,8 +138,10 @@ async function finish(ticket, choice, last = null) {
   if (last) await amend('last', (all) => { all.unshift(last); all.length = Math.min(all.length, LAST); });
   const known = (await recall('tickets'))[ticket];
   if (known && choice) {
-    const { prompt, level } = choice;
-    await amendStored('choices', (choices) => { choices[known.host] = { prompt: String(prompt), level: String(level) }; });
+    const { prompt, level, faces } = choice;
+    await amendStored('choices', (choices) => {
+      choices[known.host] = { prompt: String(prompt), level: String(level), faces: String(faces) };
+    });
   }
   await dropAll((job) => job.ticket === ticket);
   await amend('tickets', (tickets) => { delete tickets[ticket]; });
@@ -155,13 +169,21 @@ chrome.tabs.onRemoved.addListener(async (tab) => {
 // --- sites -------------------------------------------------------------------------------------------
 
 /** @param {string} host
- * @param {Rule} rule */
+ * @param {Rule | null} rule null: forget the site, and what was chosen there */
 async function setSite(host, rule) {
-  if (!['ask', 'always', 'never'].includes(rule) || !/^[\w.-]+$/.test(host)) throw refused();
-  await amendStored('sites', (sites) => { sites[entryOf(sites, host)] = rule; });
+  if ((rule !== null && !['ask', 'always', 'never'].includes(rule)) || !/^[\w.-]+$/.test(host)) throw refused();
+  if (rule) {
+    await amendStored('sites', (sites) => { sites[entryOf(sites, host)] = rule; });
+  } else {
+    await amendStored('sites', (sites) => { delete sites[host]; });
+    await amendStored('choices', (choices) => { delete choices[host]; });
+  }
   await syncScripts();
 }
 
 watchSites();
 watchBadge();
+chrome.runtime.onInstalled.addListener(({ reason }) => {
+  if (reason === 'install') chrome.tabs.create({ url: chrome.runtime.getURL('src/onboarding/onboarding.html') });
+});
 chrome.runtime.onStartup.addListener(() => { server.status().then(({ state }) => showBadge(state)); });

@@ -1,6 +1,6 @@
 // Which site is meant, and what the browser lets us do there.
 
-import { amendStored, entryOf, stored } from './settings.js';
+import { entryOf, stored } from './settings.js';
 import { patternsOf, SITES } from './sites.js';
 import { tell } from './tell.js';
 
@@ -63,8 +63,7 @@ export async function setRule(hosts, rule) {
  * @param {string[]} hosts */
 export async function forget(hosts) {
   if (!hosts.length) return;
-  await amendStored('sites', (sites) => { for (const host of hosts) delete sites[host]; });
-  await amendStored('choices', (choices) => { for (const host of hosts) delete choices[host]; });
+  await Promise.all(hosts.map((host) => tell({ type: 'setSite', host, rule: null })));
   // What the manifest itself asks for cannot be given back.
   await Promise.all(hosts.map((host) => chrome.permissions.remove(origins([host])).catch(() => false)));
 }

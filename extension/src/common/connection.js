@@ -10,6 +10,8 @@ import { $ } from './parts.js';
 /** Where the server may be: the browser may have been told to keep us out even there. */
 const HERE = { origins: ['http://127.0.0.1/*', 'http://localhost/*'] };
 
+const DOWN = { state: 'down', code: 'down', detail: '' }, BARRED = { state: 'barred', code: 'barred', detail: '' };
+
 /** @typedef {Status['state'] | 'looking' | 'barred'} State */
 
 /** The place of the page that shows the server's state and takes the code. */
@@ -31,16 +33,15 @@ export class Connection {
   /** Ask the server how it is. */
   async look() {
     const allowed = await chrome.permissions.contains(HERE).catch(() => true);
-    const found = allowed ? await tell({ type: 'status' }).catch(() => ({ state: 'down', detail: '' })) : { state: 'barred', detail: '' };
+    const found = allowed ? await tell({ type: 'status' }).catch(() => DOWN) : BARRED;
     this.show(found.state, await this.advice(found));
   }
 
-  /** @param {{state: string, detail: string}} found */
-  async advice({ state, detail }) {
-    if (state === 'down' && /^not clip2protect|^The server answered/.test(detail)) return say('advice_other');
-    if (state !== 'ready') return say(`advice_${state}`);
-    // In place of what its workers do (a word each), the server may say what ails it.
-    return /^[a-z]+(, [a-z]+)*$/.test(detail) ? say('advice_ready', new URL((await stored('server')).address).host) : detail;
+  /** @param {{state: string, code: string, detail: string}} found */
+  async advice({ state, code, detail }) {
+    if (code === 'other') return say('advice_other');
+    if (code === 'ailing') return detail;
+    return say(`advice_${state}`, new URL((await stored('server')).address).host);
   }
 
   /** @param {State} state

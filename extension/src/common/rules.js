@@ -4,31 +4,27 @@
 
 import { entryOf } from './settings.js';
 
-/** Whether a rule speaks of a photo.
- * @param {PhotoRule} rule
+/** The rules that speak of a site.
+ * @param {PhotoRule[]} rules
  * @param {string} host
- * @param {number} faces that were found in it
- * @returns {boolean} */
-export function fits({ site, least, most }, host, faces) {
-  return (!site || entryOf({ [site]: true }, host) === site) && faces >= least && (!most || faces <= most);
-}
+ * @returns {PhotoRule[]} */
+export const rulesOf = (rules, host) => rules.filter(({ site }) => !site || entryOf({ [site]: true }, host) === site);
 
 /** Whether the faces of a photo have to be counted before it is known what is done with it.
- * @param {PhotoRule[]} rules
- * @param {string} host */
-export const needCount = (rules, host) => rules.some((rule) => (rule.least > 0 || rule.most > 0) && fits({ ...rule, least: 0, most: 0 }, host, 0));
+ * @param {PhotoRule[]} rules */
+export const needCount = (rules) => rules.some(({ least, most }) => least > 0 || most > 0);
 
 /** What is done with a photo: what was chosen, and the rules above it; of two that fit, the later one counts.
- * @param {PhotoRule[]} rules
+ * @param {PhotoRule[]} rules of its site
  * @param {Choice} choice
- * @param {string} host
- * @param {number} faces
+ * @param {number} count of its faces
  * @returns {Choice} */
-export function applied(rules, choice, host, faces) {
+export function applied(rules, choice, count) {
   const result = { ...choice };
-  for (const { level, faces: which } of rules.filter((rule) => fits(rule, host, faces))) {
+  for (const { least, most, level, faces } of rules) {
+    if (count < least || (most > 0 && count > most)) continue;
     if (level) result.level = level;
-    if (which) result.faces = which;
+    if (faces) result.faces = faces;
   }
   return result;
 }

@@ -1,6 +1,6 @@
 // The one place that talks to the server.  Only the background uses it: a page's requests would not get there.
 
-/** @import {Status, Trouble} from './types.js' */
+/** @import {Face, Status, Trouble} from './types.js' */
 
 import { stored, store } from './settings.js';
 
@@ -18,6 +18,7 @@ export class ServerError extends Error {
 }
 
 const DOWN = { code: 'down', title: 'The server does not answer' };
+const OTHER = { code: 'other', title: 'Another program answers at the address of the server' };
 
 /** An address that we may ask: this machine, whatever the setting says.
  * @param {string} address
@@ -43,7 +44,7 @@ async function ask(path, { limit = SHORT, ...options } = {}) {
   const response = await fetch(where, { ...options, headers, signal, credentials: 'omit', redirect: 'error', cache: 'no-store' })
     .catch(() => { throw new ServerError(DOWN); });
   if (response.ok) return response;
-  const trouble = await response.json().catch(() => ({ code: 'internal', title: `The server answered ${response.status}` }));
+  const trouble = await response.json().catch(() => OTHER);
   if (trouble.code === 'unpaired') await forget(server.token);
   throw new ServerError({ code: String(trouble.code), title: String(trouble.title), detail: trouble.detail });
 }
@@ -60,20 +61,20 @@ async function forget(token) {
  * @returns {Promise<any>} */
 async function json(path, options) {
   const response = await ask(path, options);
-  return response.json().catch(() => { throw new ServerError(DOWN); });
+  return response.json().catch(() => { throw new ServerError(response.bodyUsed ? OTHER : DOWN); });
 }
 
 /** @returns {Promise<Status>} */
 export async function status() {
   try {
     const { name, protocol } = await json('/v1/health');
-    if (name !== 'clip2protect' || protocol !== PROTOCOL) return { state: 'down', detail: 'not clip2protect' };
-    if (!(await stored('server')).token) return { state: 'unpaired', detail: '' };
-    const { workers, trouble } = await json('/v1/status');
-    return { state: 'ready', detail: trouble || workers.join(', ') };
+    if (name !== 'clip2protect' || protocol !== PROTOCOL) throw new ServerError(OTHER);
+    if (!(await stored('server')).token) return { state: 'unpaired', code: 'unpaired', detail: '' };
+    const { trouble } = await json('/v1/status');
+    return { state: 'ready', code: trouble ? 'ailing' : 'ready', detail: trouble };
   } catch (error) {
-    const trouble = troubleOf(error);
-    return { state: trouble.code === 'unpaired' || trouble.code === 'wrong_origin' ? 'unpaired' : 'down', detail: trouble.title };
+    const { code, title } = troubleOf(error);
+    return { state: ['unpaired', 'wrong_origin'].includes(code) ? 'unpaired' : 'down', code, detail: title };
   }
 }
 
@@ -91,11 +92,29 @@ export async function unpair() {
   await forget(token);
 }
 
-/** The looks and levels that there are. */
+/** The looks and levels that there are, and by how many photos the owner is known. */
 export async function looks() {
-  const [prompts, levels] = await Promise.all([json('/v1/prompts'), json('/v1/levels')]);
-  return { prompts, levels };
+  const [prompts, levels, { photos }] = await Promise.all(['/v1/prompts', '/v1/levels', '/v1/owner'].map((path) => json(path)));
+  return { prompts, levels, enrolled: photos.length };
 }
+
+/** The photos by which the owner is known: their numbers, and the seconds since 1970 when they were added.
+ * @returns {Promise<{id: string, added: number}[]>} */
+export const owner = async () => (await json('/v1/owner')).photos;
+
+/** Have the server learn the owner's face from a photo, which it does not keep.
+ * @param {Blob} photo
+ * @param {string} kind */
+export const enrol = (photo, kind) => post('/v1/owner', photo, kind);
+
+/** @param {string} id */
+export const forgetOwner = (id) => ask(`/v1/owner/${encodeURIComponent(id)}`, { method: 'DELETE' });
+
+/** The faces of a photo, the largest first.
+ * @param {Blob} photo
+ * @param {string} kind
+ * @returns {Promise<Face[]>} */
+export const faces = async (photo, kind) => (await post('/v1/faces', photo, kind)).faces;
 
 /** Send a photo.
  * @param {Blob} photo
@@ -103,10 +122,13 @@ export async function looks() {
  * @param {Record<string, string>} options
  * @returns {Promise<string>} the job's number */
 export async function submit(photo, kind, options) {
-  const query = new URLSearchParams(options);
-  const sent = await json(`/v1/jobs?${query}`, { method: 'POST', body: photo, headers: { 'Content-Type': kind }, limit: LONG });
-  return sent.id;
+  return (await post(`/v1/jobs?${new URLSearchParams(options)}`, photo, kind)).id;
 }
+
+/** @param {string} path
+ * @param {Blob} photo
+ * @param {string} kind */
+const post = (path, photo, kind) => json(path, { method: 'POST', body: photo, headers: { 'Content-Type': kind }, limit: LONG });
 
 /** @param {string} id */
 export const job = (id) => json(`/v1/jobs/${encodeURIComponent(id)}`);

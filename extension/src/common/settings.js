@@ -1,13 +1,14 @@
 // What the extension remembers.
 
-/** @import {Stored, Session, Rule, Choice} from './types.js' */
+/** @import {Choice, Rule, Session, Stored} from './types.js' */
 
 /** @type {Stored} */
 const STANDARD = {
   server: { address: 'http://127.0.0.1:8765', token: '', client: '' },
   sites: {},
-  defaults: { prompt: '', level: '' },
+  defaults: { prompt: '', level: '', faces: '' },
   choices: {},
+  rules: [],
   testing: {},
 };
 /** @type {Session} */
@@ -19,7 +20,8 @@ const STANDARD_SESSION = { jobs: {}, tickets: {}, last: [] };
  * @returns {Promise<Stored[K]>} */
 export async function stored(key) {
   const found = /** @type {Partial<Stored>} */ (await chrome.storage.local.get(key));
-  return { ...STANDARD[key], ...found[key] };
+  const value = found[key] ?? STANDARD[key];
+  return Array.isArray(value) ? value : { ...STANDARD[key], ...value };
 }
 
 /** @template {keyof Stored} K
@@ -90,5 +92,5 @@ export const ruleOf = (sites, host) => sites[entryOf(sites, host)] ?? 'never';
  * @returns {Promise<Choice>} */
 export async function choiceFor(host) {
   const [choices, defaults] = await Promise.all([stored('choices'), stored('defaults')]);
-  return choices[entryOf(choices, host)] ?? defaults;
+  return { ...defaults, ...choices[entryOf(choices, host)] };
 }

@@ -2,23 +2,20 @@
 // in a window where the page's place is too small.  The page hears nothing from here: the photos come from, and go to, the
 // script that caught them.
 
-/** @import {Choice, Trouble} from '../common/types.js' */
+/** @import {Choice, PhotoRule, Trouble} from '../common/types.js' */
 
-import { say, translate, wordsOf } from '../common/i18n.js';
+import { chosen, CONTROLS, offerChoices, showOwn } from '../common/choice.js';
+import { say, wordsOf } from '../common/i18n.js';
+import { $, speak } from '../common/parts.js';
+import { rulesOf } from '../common/rules.js';
+import { holdLine, tell, troubleOf } from '../common/tell.js';
 import { Photo } from './photo.js';
 import { onPress, watchSight } from './seen.js';
-import { holdLine, tell, troubleOf } from '../common/tell.js';
 
 /** Photos that are at the server at a time. */
 const AT_ONCE = 6;
 /** Troubles that are not of one photo. */
 const AWAY = ['unpaired', 'down', 'no_worker'];
-/** The entry of the list of looks that stands for the user's own words. */
-const OWN = '(own)';
-
-/** @param {string} id
- * @returns {any} */
-const $ = (id) => document.getElementById(id);
 
 const ticket = location.hash.slice(1);
 /** @type {Photo[]} */
@@ -28,17 +25,18 @@ const line = [];
 let running = 0;
 /** @type {any} what the background knows of this upload */
 let known;
+/** @type {PhotoRule[]} those of this site */
+let rules = [];
 /** @type {chrome.runtime.Port} */
 let page;
-/** What the photos were protected with last. */
+/** What the photos were protected with last, an `Asked` as text. */
 let asked = '';
 let closed = false;
 
 // --- the dialog opens ------------------------------------------------------------------------------------
 
 async function open() {
-  translate(document);
-  document.documentElement.lang = chrome.i18n.getUILanguage();
+  speak();
   try {
     known = await tell({ type: 'claim', ticket });
   } catch {
@@ -56,6 +54,8 @@ async function open() {
 async function begin(files) {
   photos = files.map((file) => new Photo(file, ticket, update));
   for (const photo of photos) photo.onAgain = () => retry([photo]);
+  rules = rulesOf(known.rules, known.host);
+  $('ruled').hidden = !rules.length;
   $('photos').replaceChildren(...photos.map((photo) => photo.view));
   $('title').textContent = say(photos.length === 1 ? 'dialog_title' : 'dialog_titles', photos.length);
   $('site').textContent = say('dialog_site', known.host);
@@ -70,15 +70,10 @@ async function begin(files) {
  * @returns {Promise<boolean>} whether the server is there for us */
 async function prepare() {
   try {
-    const { prompts, levels } = await tell({ type: 'looks' });
-    const looks = Object.entries(prompts.presets).map(([name, text]) => [name, capital(String(text))]);
-    looks.push([prompts.auto, say('look_auto')], [prompts.none, say('look_none')], [OWN, say('look_own')]);
-    const { prompt, level } = known.choice, own = prompt && !looks.some(([name]) => name === prompt);
-    fill($('look'), looks, own ? OWN : prompt || prompts.default);
-    fill($('level'), levels.levels.map((/** @type {string} */ name) => [name, say(`level_${name}`)]), level || levels.default);
-    if (own) $('prompt').value = prompt;
-    $('own').hidden = $('look').value !== OWN;
+    offerChoices(await tell({ type: 'looks' }), known.choice);
     showTrouble();
+    // Who needs to know it asks again, and hears why not.
+    for (const photo of photos) photo.look().catch(() => {});
     return true;
   } catch (error) {
     showTrouble(troubleOf(error));
@@ -88,27 +83,14 @@ async function prepare() {
   }
 }
 
-/** @param {HTMLSelectElement} list
- * @param {string[][]} choices
- * @param {string} chosen */
-function fill(list, choices, chosen) {
-  list.replaceChildren(...choices.map(([value, text]) => new Option(text, value, false, value === chosen)));
-}
-
-/** @param {string} text */
-const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
-
-/** @returns {Choice} */
-function choice() {
-  const look = $('look').value;
-  return { prompt: look === OWN ? $('prompt').value.trim() : look, level: $('level').value };
-}
+/** What is asked for now. */
+const request = () => JSON.stringify({ choice: chosen(), rules: $('by-rules').checked ? rules : [] });
 
 // --- at the server ---------------------------------------------------------------------------------------
 
 /** @param {Photo[]} some */
 function start(some) {
-  asked = JSON.stringify(choice());
+  asked = request();
   for (const photo of some) {
     if (photo.decision) continue;
     photo.stop();
@@ -152,9 +134,11 @@ function update() {
   const stuck = undecided.find(({ state, trouble }) => state === 'failed' && AWAY.includes(trouble?.code ?? ''));
   if (stuck && $('trouble').hidden) showTrouble(stuck.trouble);
   const ready = $('look').value !== '' && $('trouble').hidden, busy = photos.some((photo) => photo.busy);
-  const anew = asked !== '' && asked !== JSON.stringify(choice()) && photos.some((photo) => photo.decision === '');
+  const anew = asked !== '' && asked !== request() && photos.some((photo) => photo.decision === '');
   $('options').hidden = $('look').value === '';
-  for (const control of ['look', 'level', 'prompt']) $(control).disabled = busy;
+  for (const control of [...CONTROLS, 'by-rules']) $(control).disabled = busy;
+  const now = ready ? JSON.parse(request()) : undefined;
+  for (const photo of photos) photo.showPlan(now);
   $('start').hidden = busy || !(idle.length || anew);
   $('start').textContent = say(anew && !idle.length ? 'protect_again' : 'protect');
   $('start').disabled = !ready;
@@ -181,7 +165,7 @@ function tellSum(undecided) {
 function last() {
   const done = photos.filter((photo) => photo.answer.use === 'protected');
   if (!done.length) return null;
-  const sum = { faces: 0, before: 0, after: 0, recognisers: 0 };
+  const sum = { photos: done.length, faces: 0, before: 0, after: 0, recognisers: 0 };
   for (const { matches, report } of done) {
     sum.faces += report.faces.length;
     for (const key of /** @type {const} */ (['before', 'after', 'recognisers'])) sum[key] += matches[key];
@@ -192,7 +176,7 @@ function last() {
 function deliver() {
   if (closed) return;
   page.postMessage({ type: 'deliver', decisions: photos.map((photo) => photo.answer) });
-  close(JSON.parse(asked || 'null'), last(), 2000);
+  close(asked ? JSON.parse(asked).choice : null, last(), 2000);
 }
 
 function cancel() {
@@ -238,9 +222,7 @@ onPress($('pairing'), 'submit', async () => {
     showTrouble(troubleOf(error));
   }
 });
-for (const id of ['look', 'level', 'prompt']) {
-  $(id).addEventListener('input', () => { $('own').hidden = $('look').value !== OWN; update(); });
-}
+for (const id of [...CONTROLS, 'by-rules']) $(id).addEventListener('input', () => { showOwn(); update(); });
 addEventListener('keydown', (event) => { if (event.key === 'Escape' && event.isTrusted && known && !closed) cancel(); });
 
 await open();

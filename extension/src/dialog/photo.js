@@ -1,11 +1,14 @@
 // One photo in the dialog: from waiting to a decision.
 
-/** @import {Choice, Trouble} from '../common/types.js' */
+/** @import {Choice, Face, PhotoRule, Trouble} from '../common/types.js' */
 
 import { say, translate, wordsOf } from '../common/i18n.js';
-import { onPress } from './seen.js';
+import { applied, needCount } from '../common/rules.js';
 import { sleep, tell, troubleOf } from '../common/tell.js';
+import { onPress } from './seen.js';
 
+/** What is asked for: a choice, and the rules of the site, which stand above it.
+ * @typedef {{choice: Choice, rules: PhotoRule[]}} Asked */
 /** @typedef {'idle' | 'waiting' | 'working' | 'done' | 'failed'} State */
 
 /** Milliseconds between two looks at a photo. */
@@ -44,6 +47,11 @@ export class Photo {
     this.report = undefined;
     /** Which attempt counts: what an older one brings is let go. */
     this.attempt = 0;
+    this.kind = file.type || 'application/octet-stream';
+    /** @type {Face[] | undefined} */
+    this.faces = undefined;
+    /** @type {Promise<Face[]> | undefined} */
+    this.looking = undefined;
     this.id = '';
     this.begun = false;
     /** @type {string[]} */
@@ -140,11 +148,26 @@ export class Photo {
 
   // --- at the server ---------------------------------------------------------------------------------------
 
-  /** @param {Choice} choice
+  /** Have its faces found, once.
+   * @returns {Promise<Face[]>} */
+  async look() {
+    this.looking ??= tell({ type: 'faces', ticket: this.ticket, photo: this.file, kind: this.kind });
+    try {
+      this.faces = await this.looking;
+    } catch (error) {
+      this.looking = undefined;
+      throw error;
+    }
+    this.changed();
+    return this.faces ?? [];
+  }
+
+  /** @param {Asked} asked
    * @param {number} attempt */
-  async run(choice, attempt) {
+  async run({ choice: chosen, rules }, attempt) {
     if (attempt !== this.attempt || this.decision) return;
     try {
+      const choice = applied(rules, chosen, needCount(rules) ? (await this.look()).length : 0);
       const sent = sending.then(() => this.send(choice, attempt));
       sending = sent.catch(() => {});
       const id = await sent;
@@ -168,8 +191,8 @@ export class Photo {
     if (attempt !== this.attempt) return '';
     this.since = performance.now();
     this.step('working', say('sending'));
-    const key = crypto.randomUUID(), kind = this.file.type || 'application/octet-stream';
-    const id = await tell({ type: 'submit', ticket: this.ticket, key, photo: this.file, kind, choice });
+    const key = crypto.randomUUID();
+    const id = await tell({ type: 'submit', ticket: this.ticket, key, photo: this.file, kind: this.kind, choice });
     if (attempt === this.attempt) {
       this.id = id;
       this.begun = false;
@@ -203,10 +226,9 @@ export class Photo {
     if (status.state === 'queued') return this.step('working', say('queued'));
     if (!this.begun) [this.begun, this.since] = [true, performance.now()]; // the time in the queue is not its own
     this.$('progress').value = status.progress;
-    const faces = status.faces.length ? say(status.faces.length === 1 ? 'face' : 'faces', status.faces.length) : '';
     const similarity = status.similarity === null ? '' : say('similarity', Math.max(0, Math.round(100 * status.similarity)));
     const stage = status.stage ? say(`stage_${status.stage}`) : '';
-    this.step('working', say('working'), [faces, stage, similarity].filter(Boolean).join(' · '));
+    this.step('working', say('working'), [stage, similarity].filter(Boolean).join(' · '));
   }
 
   /** @param {Blob} result
@@ -247,6 +269,21 @@ export class Photo {
   elapsed() {
     const seconds = Math.floor((performance.now() - (this.since ?? performance.now())) / 1000);
     return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
+  }
+
+  /** Say which faces were found, and what the rules do to it.
+   * @param {Asked | undefined} asked undefined while nothing can be */
+  showPlan(asked) {
+    const words = [];
+    if (this.faces) words.push(this.faces.length ? say(this.faces.length === 1 ? 'face' : 'faces', this.faces.length) : say('face_none'));
+    if (this.faces?.some(({ mine }) => mine !== null)) words.push(say(this.faces.some(({ mine }) => mine) ? 'mine_found' : 'mine_none'));
+    if (asked && (this.faces || !needCount(asked.rules))) {
+      const { choice, rules } = asked, { level, faces } = applied(rules, choice, this.faces?.length ?? 0);
+      const ruled = [level !== choice.level && say(`short_${level}`), faces !== choice.faces && say(`faces_${faces}`)].filter(Boolean);
+      if (ruled.length) words.push(say('ruled', ruled.join(', ')));
+    }
+    const text = words.join(' · ');
+    if (this.$('.found').textContent !== text) this.$('.found').textContent = text;
   }
 
   /** @param {State} state

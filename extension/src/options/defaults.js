@@ -1,51 +1,28 @@
-// The look and the strength that every upload begins with.
+// The look, the strength and the faces that every upload begins with.
 
+import { chosen, CONTROLS, offerChoices, showOwn } from '../common/choice.js';
 import { say } from '../common/i18n.js';
-import { store, stored } from '../common/settings.js';
-import { tell } from '../common/tell.js';
 import { $ } from '../common/parts.js';
-
-/** The entry of the list of looks that stands for the user's own words. */
-const OWN = '(own)';
-
-/** @param {string} text */
-const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
-
-/** @param {HTMLSelectElement} list
- * @param {string[][]} choices
- * @param {string} chosen */
-function fill(list, choices, chosen) {
-  list.replaceChildren(...choices.map(([value, text]) => new Option(text, value, false, value === chosen)));
-}
+import { store, stored } from '../common/settings.js';
 
 /** Show what is chosen.  The server says what may be.
- * @param {boolean} ready whether it does */
-export async function showDefaults(ready) {
-  const found = ready ? await tell({ type: 'looks' }).catch(() => undefined) : undefined;
-  $('defaults').hidden = !found;
-  $('offline').hidden = Boolean(found);
-  if (!found) return;
-  const { prompts, levels } = found, { prompt, level } = await stored('defaults');
-  const looks = Object.entries(prompts.presets).map(([name, text]) => [name, capital(String(text))]);
-  looks.push([prompts.auto, say('look_auto')], [prompts.none, say('look_none')], [OWN, say('look_own')]);
-  const own = prompt && !looks.some(([name]) => name === prompt);
-  fill($('look'), looks, own ? OWN : prompt || prompts.default);
-  fill($('level'), levels.levels.map((/** @type {string} */ name) => [name, say(`level_${name}`)]), level || levels.default);
-  if (own) $('prompt').value = prompt;
-  $('own').hidden = !own;
+ * @param {any} looks what it says; undefined while it says nothing */
+export async function showDefaults(looks) {
+  $('defaults').hidden = !looks;
+  $('offline').hidden = Boolean(looks);
+  if (looks) offerChoices(looks, await stored('defaults'));
 }
 
 async function save() {
-  const look = $('look').value;
-  $('own').hidden = look !== OWN;
+  showOwn();
   $('defaults-news').textContent = '';
-  const prompt = look === OWN ? $('prompt').value.trim() : look;
-  if (!prompt) return $('prompt').focus(); // words are still to come
-  await store('defaults', { prompt, level: $('level').value });
+  const choice = chosen();
+  if (!choice.prompt) return $('prompt').focus(); // words are still to come
+  await store('defaults', choice);
   $('defaults-news').textContent = say('saved');
 }
 
-for (const id of ['look', 'level', 'prompt']) $(id).addEventListener('change', save);
+for (const id of CONTROLS) $(id).addEventListener('change', save);
 
 $('everywhere').addEventListener('click', async () => {
   await store('choices', {});

@@ -20,7 +20,7 @@ speak();
 
 const connection = new Connection(async (state) => {
   $('unpair').hidden = !(await stored('server')).token;
-  await showDefaults(state === 'ready');
+  await showDefaults(state === 'ready' ? await tell({ type: 'looks' }).catch(() => undefined) : undefined);
 });
 
 /** The address of a server on this machine in what was typed.

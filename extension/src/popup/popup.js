@@ -66,7 +66,7 @@ function ago(time) {
 async function showLast() {
   /** @type {Last[]} */
   const last = await tell({ type: 'last' }).catch(() => []);
-  const lines = last.slice(0, SHOWN).map(({ host, faces, time }) => say(faces === 1 ? 'last_one' : 'last_many', faces, host, ago(time)));
+  const lines = last.slice(0, SHOWN).map(({ host, photos, time }) => say(photos === 1 ? 'last_one' : 'last_many', photos, host, ago(time)));
   $('last').replaceChildren(...lines.map((line) => make('li', {}, line)));
   $('last-none').hidden = lines.length > 0;
 }
