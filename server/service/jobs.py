@@ -159,7 +159,10 @@ def _part(settings: dict[str, Any], stage: str, done: int, total: int) -> float:
 
 
 class Queue:
-    """Waiting jobs, bounded in number and bytes; clients take turns, each with its jobs in order."""
+    """Waiting jobs, bounded in number and bytes; clients take turns, each with its jobs in order.
+
+    What takes a moment goes before what takes seconds.
+    """
 
     def __init__(self, length: int, size: int) -> None:
         """`length` is the most jobs, `size` the most bytes of photos that wait or are being received."""
@@ -185,7 +188,8 @@ class Queue:
         """Raises as `receive`."""
         self.receive(job.photo.size)
         self.receive(-job.photo.size)
-        self._waiting.setdefault(job.client, deque()).append(job)
+        waiting = self._waiting.setdefault(job.client, deque())
+        waiting.insert(len(waiting) if job.kind == "protect" else sum(w.kind != "protect" for w in waiting), job)
         self._some.set()
 
     async def get(self) -> Job:

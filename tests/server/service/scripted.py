@@ -64,7 +64,7 @@ def main() -> None:
         tell({"event": "begun", "job": header["job"]})
         if header["do"] == "enrol" and photo != b"no face":
             tell({"event": "done", "job": header["job"], "report": {"embeddings": {"scripted": [len(photo)]}}})
-        elif header["do"] == "look":
+        elif header["do"] == "look" and words_of(photo) != [b"no"]:
             tell({"event": "done", "job": header["job"], "report": {"faces": faces_of(photo, bool(header["owner"]))}})
         else:
             work(header["job"], json.dumps(header["owner"]).encode() if photo == b"owner" else photo, unwanted, tell)

@@ -83,6 +83,15 @@ def test_clients_take_turns_and_each_has_its_order(live: Live) -> None:
     assert order == [jobs[client][number] for number in range(4) for client in range(3)]
 
 
+def test_what_takes_a_moment_goes_before_photos_that_wait(live: Live) -> None:
+    blocker = live.send(b"slow 1")
+    live.until(blocker, "running")
+    waiting = live.send(b"slow 2")
+    found = live.ask("POST", "/v1/faces", b"faces 2", **PNG).json["faces"]
+    assert len(found) == 2
+    assert live.job(blocker)["state"] == "done" and live.job(waiting)["state"] != "done"
+
+
 def test_a_hundred_jobs_of_ten_clients(tmp_path: Path) -> None:
     with running(tmp_path, workers=2, keep_mb=4) as live:
         tokens = [live.pair() for _ in range(10)]
