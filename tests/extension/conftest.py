@@ -11,6 +11,7 @@ import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
@@ -145,6 +146,9 @@ class Surf:
     def stored(self, area: str, key: str) -> Any:
         return self.control.evaluate("async ([area, key]) => (await chrome.storage[area].get(key))[key]", [area, key])
 
+    def find_server(self) -> None:
+        self.keep(server={"address": f"http://127.0.0.1:{self.live.port}", "token": "", "client": ""})
+
     def pair(self) -> None:
         assert "ok" in self.tell({"type": "pair", "code": self.live.server.code})
 
@@ -231,6 +235,16 @@ def drop(page: Page, selector: str, *photos: Photo) -> None:
     session.detach()
 
 
+def notices(page: Page) -> list[str]:
+    """What the extension says at the page's edge: the browser's own tools see into a closed shadow tree."""
+    session = page.context.new_cdp_session(page)
+    nodes = session.send("DOMSnapshot.captureSnapshot", {"computedStyles": []})
+    session.detach()
+    strings = nodes["strings"]
+    texts = [strings[i] for i in nodes["documents"][0]["nodes"]["nodeValue"] if i >= 0]
+    return [text for text in texts if text.startswith("clip2protect: ")]
+
+
 @pytest.fixture(scope="session")
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the extension that may enter hosts below `localhost`."""
@@ -242,26 +256,37 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
-@pytest.fixture(scope="module")
-def browser(unpacked: Path) -> Iterator[BrowserContext]:
+@contextmanager
+def browsing(unpacked: Path, *flags: str) -> Iterator[BrowserContext]:
+    """A browser with the extension, in a profile of its own."""
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
             "", executable_path=find_chromium(), headless=True, viewport={"width": 900, "height": 760},
-            args=["--no-sandbox", f"--disable-extensions-except={unpacked}", f"--load-extension={unpacked}"],
+            args=["--no-sandbox", f"--disable-extensions-except={unpacked}", f"--load-extension={unpacked}", *flags],
         )  # fmt: skip
         context.set_default_timeout(8_000)
         yield context
         context.close()
 
 
-@pytest.fixture(scope="module")
-def control(browser: BrowserContext) -> Page:
+def control_of(browser: BrowserContext) -> Page:
     """A page of the extension, from which tests set it up."""
     worker = browser.service_workers[0] if browser.service_workers else browser.wait_for_event("serviceworker")
     page = browser.new_page()
     page.goto(worker.url.replace("background/main.js", "dialog/dialog.html"))
     page.wait_for_selector("#nothing:not([hidden])")
     return page
+
+
+@pytest.fixture(scope="module")
+def browser(unpacked: Path) -> Iterator[BrowserContext]:
+    with browsing(unpacked) as context:
+        yield context
+
+
+@pytest.fixture(scope="module")
+def control(browser: BrowserContext) -> Page:
+    return control_of(browser)
 
 
 Serve = Callable[..., Surf]
@@ -281,7 +306,7 @@ def serve(browser: BrowserContext, control: Page, tmp_path: Path) -> Iterator[Se
         ends.append(lambda: held.__exit__(None, None, None))
         surf = Surf(browser, site, live, tmp_path, control)
         ends.append(lambda: [page.close() for page in surf.pages])
-        surf.keep(server={"address": f"http://127.0.0.1:{live.port}", "token": "", "client": ""})
+        surf.find_server()
         if pair:
             surf.pair()
         surf.rule(rule)

@@ -75,8 +75,12 @@ def test_the_background_cannot_be_spoken_to(held: Held) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["status", "pair", "setSite", "looks", "claim", "submit", "job", "result", "last", "unpair"]
-)
+    "kind",
+    [
+        "status", "pair", "setSite", "looks", "claim", "submit", "job", "result", "last", "unpair", "faces", "owner",
+        "enrol", "forgetOwner",
+    ],
+)  # fmt: skip
 def test_a_script_in_a_page_may_ask_for_nothing_but_the_dialog(surf: Surf, kind: str) -> None:
     """Even one that is ours: a page that has broken into its process speaks as this script does."""
     page = surf.open("hostile.html")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page
 
-from tests.extension.conftest import HOST, Photo, Surf, choose, drop
+from tests.extension.conftest import HOST, Photo, Surf, choose, drop, notices
 from tests.server.service.conftest import wait_for
 from tests.server.service.scripted import MARK
 
@@ -184,6 +184,7 @@ def test_a_folder_is_refused_in_words(surf: Surf) -> None:
     drop(page, "#zone", folder)
     surf.gets_nothing(page)
     assert surf.dialogs(page) == []
+    assert notices(page) == ["clip2protect: photos in a folder cannot be protected. Drop the photos themselves."]
 
 
 @pytest.mark.parametrize("how", ["paste", "read"])
@@ -258,9 +259,11 @@ def test_show_open_file_picker_with_another_file(surf: Surf) -> None:
     assert surf.dialogs(page) == []
 
 
-def test_an_input_for_folders_is_left_alone(surf: Surf) -> None:
-    """Its files' places in the folder cannot be given back: the settings and the documentation say so."""
+def test_an_input_for_folders_is_left_alone_and_it_is_said(surf: Surf) -> None:
+    """Its files' places in the folder cannot be given back."""
     page, photo = surf.open("input.html"), surf.photo()
     page.set_input_files("#folder", photo.path.parent)
     surf.gets(page, ("me.png", "image/png", photo.data))
     assert surf.dialogs(page) == []
+    [said] = notices(page)
+    assert said.startswith("clip2protect: this folder’s photos go to the site as they are.")

@@ -124,8 +124,12 @@
     if (input.localName !== 'input' || input.type !== 'file') return lookInto(input);
     if (resting.has(input)) return event.stopImmediatePropagation(); // the second event of the two
     const files = [...input.files ?? []];
-    // Folders are left alone.  The files say whether they come from one: what the input says, the page can change.
-    if (files.some((file) => file.webkitRelativePath) || !someImage(files)) return;
+    if (!someImage(files)) return;
+    // Folders are left alone, but not in silence: their files' places could not be given back.  The files say whether they
+    // come from one: what the input says, the page can change.
+    if (files.some((file) => file.webkitRelativePath)) {
+      return notice(words('notice_folder_input', 'The photos of this folder go to the site as they are.'));
+    }
     event.stopImmediatePropagation();
     input.value = ''; // nothing may be read from it, or sent with its form, until it is decided
     resting.add(input);

@@ -45,7 +45,10 @@
     shown.delete(ticket);
   }
 
-  /** A few words at the edge of the page.
+  /** The latest notice. @type {HTMLElement | undefined} */
+  let noticed;
+
+  /** A few words at the edge of the page, in place of those before.
    * @param {string} text */
   function notice(text) {
     const { host, root } = makeHost(`
@@ -56,6 +59,8 @@
     words.setAttribute('role', 'alert');
     words.textContent = text;
     root.append(words);
+    noticed?.remove();
+    noticed = host;
     document.documentElement.append(host);
     setTimeout(() => host.remove(), 10_000);
   }

@@ -60,6 +60,7 @@ async function begin(files) {
   $('title').textContent = say(photos.length === 1 ? 'dialog_title' : 'dialog_titles', photos.length);
   $('site').textContent = say('dialog_site', known.host);
   $('panel').hidden = false;
+  $('title').focus(); // from there the keyboard goes on, and it is what is read out first
   watchSight($('panel'));
   setInterval(() => { for (const photo of photos) photo.tick(); }, 500);
   update();
