@@ -133,6 +133,8 @@ class Surf:
     control: Page
     count: int = 0
     pages: list[Page] = field(default_factory=list)
+    #: Milliseconds that protecting may take.
+    patience: float = 8_000
 
     # --- the extension ---
 
@@ -199,7 +201,7 @@ class Surf:
         dialog = self.dialog(page)
         dialog.wait_for_selector("#start:enabled")
         self.press(dialog, "#start")
-        dialog.wait_for_selector("#use:enabled")
+        dialog.wait_for_selector("#use:enabled", timeout=self.patience)
         self.press(dialog, "#use")
         wait_for(lambda: page.evaluate("0") == 0 and not self.dialogs(page), 8)
 
@@ -245,15 +247,23 @@ def notices(page: Page) -> list[str]:
     return [text for text in texts if text.startswith("clip2protect: ")]
 
 
-@pytest.fixture(scope="session")
-def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the extension that may enter hosts below `localhost`."""
-    copy = tmp_path_factory.mktemp("extension") / "unpacked"
+def browser_flags(unpacked: Path) -> list[str]:
+    """What a browser is started with to have the extension."""
+    return ["--no-sandbox", f"--disable-extensions-except={unpacked}", f"--load-extension={unpacked}"]
+
+
+def unpack(copy: Path) -> Path:
+    """Make a copy of the extension that may enter hosts below `localhost`."""
     shutil.copytree(EXTENSION, copy, ignore=shutil.ignore_patterns("node_modules", "dist"))
     manifest = json.loads((copy / "manifest.json").read_text("utf-8"))
     manifest["host_permissions"].append("*://*.localhost/*")
     (copy / "manifest.json").write_text(json.dumps(manifest), "utf-8")
     return copy
+
+
+@pytest.fixture(scope="session")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return unpack(tmp_path_factory.mktemp("extension") / "unpacked")
 
 
 @contextmanager
@@ -262,7 +272,7 @@ def browsing(unpacked: Path, *flags: str) -> Iterator[BrowserContext]:
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
             "", executable_path=find_chromium(), headless=True, viewport={"width": 900, "height": 760},
-            args=["--no-sandbox", f"--disable-extensions-except={unpacked}", f"--load-extension={unpacked}", *flags],
+            args=[*browser_flags(unpacked), *flags],
         )  # fmt: skip
         context.set_default_timeout(8_000)
         yield context

@@ -109,11 +109,13 @@ def running(folder: Path, *arguments: str, workers: int = 1, real: bool = False,
     thread.start()
     chosen = Options(**({"port": 0, "workers": workers, "folder": folder} | options))
     scripted = None if real else [Worker((*SCRIPTED, *arguments)) for _ in range(workers)]
-    server = asyncio.run_coroutine_threadsafe(Server.start(chosen, scripted), loop).result(30)
     try:
-        yield Live(server, loop)
-    finally:
-        asyncio.run_coroutine_threadsafe(server.stop(), loop).result(30)
+        server = asyncio.run_coroutine_threadsafe(Server.start(chosen, scripted), loop).result(30)
+        try:
+            yield Live(server, loop)
+        finally:
+            asyncio.run_coroutine_threadsafe(server.stop(), loop).result(30)
+    finally:  # of a server that cannot start, too: a thread that runs on keeps Python from ending
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
