@@ -134,7 +134,7 @@ class Surf:
     count: int = 0
     pages: list[Page] = field(default_factory=list)
     #: Milliseconds that protecting may take.
-    patience: float = 8_000
+    patience: float = 30_000
 
     # --- the extension ---
 
@@ -176,7 +176,7 @@ class Surf:
 
     def open(self, name: str, host: str = HOST) -> Page:
         page = self.context.new_page()
-        page.set_default_timeout(8_000)
+        page.set_default_timeout(30_000)
         page.goto(self.site.url(name, host))
         self.pages.append(page)
         return page
@@ -186,7 +186,7 @@ class Surf:
 
     def dialog(self, page: Page) -> Frame:
         """The dialog above a page, as soon as it shows photos."""
-        frame = wait_for(lambda: page.evaluate("0") == 0 and next(iter(self.dialogs(page)), None), 8)
+        frame = wait_for(lambda: page.evaluate("0") == 0 and next(iter(self.dialogs(page)), None))
         frame.wait_for_selector("#panel:not([hidden])")
         return frame
 
@@ -203,11 +203,11 @@ class Surf:
         self.press(dialog, "#start")
         dialog.wait_for_selector("#use:enabled", timeout=self.patience)
         self.press(dialog, "#use")
-        wait_for(lambda: page.evaluate("0") == 0 and not self.dialogs(page), 8)
+        wait_for(lambda: page.evaluate("0") == 0 and not self.dialogs(page))
 
     def gets(self, page: Page, *files: tuple[str, str, bytes]) -> None:
         """These arrive at the site in this order, and then nothing else."""
-        wait_for(lambda: page.evaluate("0") == 0 and len(self.site.arrived) >= len(files), 8)
+        wait_for(lambda: page.evaluate("0") == 0 and len(self.site.arrived) >= len(files))
         page.wait_for_timeout(200)
         assert self.site.arrived == [Arrived(*file) for file in files]
 
@@ -274,7 +274,7 @@ def browsing(unpacked: Path, *flags: str) -> Iterator[BrowserContext]:
             "", executable_path=find_chromium(), headless=True, viewport={"width": 900, "height": 760},
             args=[*browser_flags(unpacked), *flags],
         )  # fmt: skip
-        context.set_default_timeout(8_000)
+        context.set_default_timeout(30_000)
         yield context
         context.close()
 

@@ -37,7 +37,7 @@ def trouble(dialog: Frame, words: str) -> None:
 
 def cancel(surf: Surf, page: Page, dialog: Frame) -> None:
     surf.press(dialog, "#cancel")
-    wait_for(lambda: page.evaluate("0") == 0 and not surf.dialogs(page), 8)
+    wait_for(lambda: page.evaluate("0") == 0 and not surf.dialogs(page))
     surf.gets_nothing(page)
     assert page.text_content("#state") == "nothing yet cancel:0"
 
@@ -188,10 +188,10 @@ def test_other_files_pass_untouched_and_at_once(surf: Surf, name: str) -> None:
 def test_giving_up_mid_job_ends_it_at_the_server(surf: Surf, how: Callable[[Surf, Page, Frame], object]) -> None:
     page, photo, dialog = pick(surf, do="slow 60")
     start(surf, dialog)
-    [job] = wait_for(lambda: page.evaluate("0") == 0 and list(surf.live.server.service.jobs), 8)
-    wait_for(lambda: page.evaluate("0") == 0 and job.state == "running", 8)
+    [job] = wait_for(lambda: page.evaluate("0") == 0 and list(surf.live.server.service.jobs))
+    wait_for(lambda: page.evaluate("0") == 0 and job.state == "running")
     how(surf, page, dialog)
-    wait_for(lambda: page.evaluate("0") == 0 and job.state == "cancelled", 8)
+    wait_for(lambda: page.evaluate("0") == 0 and job.state == "cancelled")
     surf.gets_nothing(page)
     assert page.text_content("#state") == "nothing yet cancel:0"
     assert surf.stored("session", "jobs") == {} and surf.stored("session", "tickets") == {}
@@ -202,9 +202,9 @@ def test_giving_up_mid_job_ends_it_at_the_server(surf: Surf, how: Callable[[Surf
 def test_a_tab_that_is_closed_mid_job(surf: Surf) -> None:
     page, _, dialog = pick(surf, do="slow 60")
     start(surf, dialog)
-    [job] = wait_for(lambda: page.evaluate("0") == 0 and list(surf.live.server.service.jobs), 8)
+    [job] = wait_for(lambda: page.evaluate("0") == 0 and list(surf.live.server.service.jobs))
     page.close()
-    wait_for(lambda: surf.control.evaluate("0") == 0 and job.state == "cancelled", 8)
+    wait_for(lambda: surf.control.evaluate("0") == 0 and job.state == "cancelled")
     assert surf.site.arrived == []
 
 
@@ -214,7 +214,7 @@ def test_a_drop_that_was_cancelled(surf: Surf) -> None:
     dialog = surf.dialog(page)
     assert page.get_attribute("#zone", "class") == "over"
     surf.press(dialog, "#cancel")
-    wait_for(lambda: page.evaluate("0") == 0 and page.get_attribute("#zone", "class") == "", 8)
+    wait_for(lambda: page.evaluate("0") == 0 and page.get_attribute("#zone", "class") == "")
     surf.gets_nothing(page)
 
 

@@ -180,7 +180,7 @@ def test_a_covered_dialog_hears_no_click(held: Held, css: str) -> None:
     assert len(surf.dialogs(page)) == 1
     page.evaluate("document.querySelector('dialog').remove()")
     surf.press(dialog, "#cancel")
-    wait_for(lambda: page.evaluate("0") == 0 and not surf.dialogs(page), 8)
+    wait_for(lambda: page.evaluate("0") == 0 and not surf.dialogs(page))
 
 
 @pytest.mark.parametrize("css", ["opacity:.01", "filter:blur(9px)", "transform:scale(.4)", "clip-path:inset(30%)"])
@@ -214,7 +214,7 @@ def test_clicks_that_a_script_makes_and_clicks_in_the_first_moment_do_nothing(su
     page.wait_for_timeout(300)
     assert len(surf.dialogs(page)) == 1
     surf.press(dialog, "#cancel")
-    wait_for(lambda: page.evaluate("0") == 0 and not surf.dialogs(page), 8)
+    wait_for(lambda: page.evaluate("0") == 0 and not surf.dialogs(page))
 
 
 def test_a_page_cannot_ask_the_server_by_itself(surf: Surf) -> None:

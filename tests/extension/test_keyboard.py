@@ -86,5 +86,5 @@ def test_the_focus_stays_in_the_dialog(surf: Surf) -> None:
 def test_esc_gives_up(surf: Surf) -> None:
     page, _ = pick(surf, surf.photo())
     page.keyboard.press("Escape")
-    wait_for(lambda: page.evaluate("0") == 0 and not surf.dialogs(page), 8)
+    wait_for(lambda: page.evaluate("0") == 0 and not surf.dialogs(page))
     surf.gets_nothing(page)

@@ -133,7 +133,7 @@ def test_two_tabs_at_once(surf: Surf) -> None:
     dialog = surf.dialog(first)
     dialog.wait_for_selector("#use:enabled")
     surf.press(dialog, "#use")
-    wait_for(lambda: first.evaluate("0") == 0 and len(surf.site.arrived) == 2, 8)
+    wait_for(lambda: first.evaluate("0") == 0 and len(surf.site.arrived) == 2)
     assert surf.site.arrived[1].data == one.protected
 
 
@@ -210,7 +210,7 @@ def test_the_badge_says_how_it_stands(surf: Surf) -> None:
     }"""
 
     def shows(text: str) -> None:
-        wait_for(lambda: surf.control.evaluate(badge, page.url) == text, 8)
+        wait_for(lambda: surf.control.evaluate(badge, page.url) == text)
 
     shows("on")
     surf.tell({"type": "unpair"})
@@ -236,7 +236,7 @@ def test_a_real_photo_with_the_real_method(serve: Serve, tmp_path: Path) -> None
     dialog.wait_for_selector("#use:enabled", timeout=240_000)
     assert "1 face found" in (dialog.text_content(".words") or "")
     dialog.click("#use")
-    wait_for(lambda: page.evaluate("0") == 0 and surf.site.arrived, 8)
+    wait_for(lambda: page.evaluate("0") == 0 and surf.site.arrived)
     [file] = surf.site.arrived
     assert (file.name, file.kind) == ("astronaut.jpg", "image/jpeg")
     assert file.data.startswith(b"\xff\xd8") and file.data != (tmp_path / "astronaut.jpg").read_bytes()
@@ -250,7 +250,7 @@ def test_hosts_below_a_site_follow_the_nearest_rule(surf: Surf) -> None:
         return sorted((one["id"], one["matches"], one.get("excludeMatches", [])) for one in found)
 
     where = (["*://*.site.localhost/*"], ["*://*.off.site.localhost/*"])
-    wait_for(lambda: scripts() == [("catch site.localhost", *where), ("hook site.localhost", *where)], 8)
+    wait_for(lambda: scripts() == [("catch site.localhost", *where), ("hook site.localhost", *where)])
     page, photo = surf.open("input.html", "a.site.localhost"), surf.photo()
     page.set_input_files("#one", photo.path)
     surf.gets(page, ("me.png", "image/png", photo.protected))  # always: without a question

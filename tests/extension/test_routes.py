@@ -124,7 +124,7 @@ def test_frames(surf: Surf, which: str) -> None:
 
 def test_a_frame_in_a_page_that_is_off_is_asked_for_in_a_window(surf: Surf) -> None:
     page, photo = surf.open("outer.html", host="other.localhost"), surf.photo()
-    frame = wait_for(lambda: page.evaluate("0") == 0 and next((f for f in page.frames if HOST in f.url), None), 8)
+    frame = wait_for(lambda: page.evaluate("0") == 0 and next((f for f in page.frames if HOST in f.url), None))
     page.evaluate(f"document.querySelector('iframe').src = '{surf.site.url('input.html')}'")
     frame.wait_for_selector("#one")
     with surf.context.expect_page() as opened:
@@ -137,7 +137,7 @@ def test_a_frame_in_a_page_that_is_off_is_asked_for_in_a_window(surf: Surf) -> N
     window.wait_for_selector("#use:enabled")
     surf.press(window, "#use")
     surf.gets(page, ("me.png", "image/png", photo.protected))
-    wait_for(lambda: page.evaluate("0") == 0 and window.is_closed(), 8)
+    wait_for(lambda: page.evaluate("0") == 0 and window.is_closed())
 
 
 # --- drag and drop, paste, pickers ---------------------------------------------------------------------------
@@ -205,7 +205,7 @@ def test_a_paste(surf: Surf, how: str) -> None:
         page.click("#read")
     surf.gets_nothing(page, 100)
     surf.protect(page)
-    [file] = wait_for(lambda: page.evaluate("0") == 0 and surf.site.arrived, 8)
+    [file] = wait_for(lambda: page.evaluate("0") == 0 and surf.site.arrived)
     page.wait_for_timeout(200)
     assert len(surf.site.arrived) == 1
     assert (file.name, file.kind) == ("image.png" if how == "paste" else "read.png", "image/png")
@@ -226,7 +226,7 @@ PICKED = """async () => {
 
 def picker(surf: Surf, *photos: Photo) -> Page:
     page = surf.context.new_page()
-    page.set_default_timeout(8_000)
+    page.set_default_timeout(30_000)
     surf.pages.append(page)
     page.add_init_script(f"window.showOpenFilePicker = {PICKED}")
     page.goto(surf.site.url("picker.html"))

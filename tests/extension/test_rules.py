@@ -144,7 +144,7 @@ def test_which_faces_is_chosen_and_remembered_for_the_site(surf: Surf) -> None:
     dialog.select_option("#faces", "mine")
     surf.protect(page)
     assert asked(surf) == [("balanced", "mine")]
-    wait_for(lambda: (surf.stored("local", "choices") or {}).get(HOST), 5)
+    wait_for(lambda: (surf.stored("local", "choices") or {}).get(HOST))
     assert surf.stored("local", "choices")[HOST]["faces"] == "mine"
     page, dialog = pick(surf, surf.photo())
     dialog.wait_for_selector("#start:enabled")
