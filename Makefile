@@ -5,6 +5,7 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 pytho
 	$(if $(shell $(p) -c 'import sys; print(1) if sys.version_info >= (3, 11) else None' 2>/dev/null),$(p))))
 VENV := .venv
 BIN := $(VENV)/bin
+NODE := extension/node_modules
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .PHONY: help demo test check format clean
@@ -19,21 +20,22 @@ help:
 demo: $(VENV)/.installed
 	$(BIN)/clip2protect demo -o demo
 
-test: $(VENV)/.installed-dev $(VENV)/.browser
+test: $(VENV)/.installed-dev $(VENV)/.browser $(NODE)/.installed
 	$(BIN)/clip2protect models pull
 	$(BIN)/python -m pytest
 
-check: $(VENV)/.installed-dev
+check: $(VENV)/.installed-dev $(NODE)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	npm --prefix extension test
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(NODE) demo build dist extension/dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
 	find engines export server tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp comes last: what an interrupted attempt left half done is done again.
@@ -57,3 +59,8 @@ $(VENV)/.installed: pyproject.toml $(VENV)/.made
 $(VENV)/.installed-dev: pyproject.toml $(VENV)/.made
 	$(PIP) install -e '.[cpu,dev]'
 	touch $@ $(VENV)/.installed
+
+# The tools that check and pack the extension; the extension itself needs none.
+$(NODE)/.installed: extension/package.json
+	npm install --prefix extension --no-package-lock --no-audit --no-fund
+	touch $@

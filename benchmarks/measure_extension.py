@@ -2,13 +2,13 @@
 
     python benchmarks/measure_extension.py [--runs 40] [--json FILE]
 
-Needs Chromium and the packages for development (`pip install -e '.[cpu,dev]'`).  In one run and in turns, a page of 3,000
-nodes and 300 shadow trees is loaded, and given a text file through an input and by a drop:
+Needs Chromium and the packages for development (`pip install -e '.[cpu,dev]'`).  In one run and in turns, a page
+of 3,000 nodes and 300 shadow trees is loaded, and given a text file through an input and by a drop:
 - on: on a site that is on;
 - off: on a site that is off, with the extension installed;
 - without: in a browser without the extension.
-Loading is counted from the first byte of the answer to the end of the load event, a file from the browser's own event to
-the page's listener.  Milliseconds; medians, and the middle half of the runs.
+Loading is counted from the first byte of the answer to the end of the load event, a file from the browser's own
+event to the page's listener.  Milliseconds; medians, and the middle half of the runs.
 """
 
 from __future__ import annotations

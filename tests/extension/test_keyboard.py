@@ -19,7 +19,9 @@ def pick(surf: Surf, *photos: Photo) -> tuple[Page, Frame]:
 
 
 def focused(dialog: Frame) -> str:
-    return dialog.evaluate("document.activeElement.id || document.activeElement.className || document.activeElement.type")
+    return dialog.evaluate(
+        "document.activeElement.id || document.activeElement.className || document.activeElement.type"
+    )
 
 
 def tab_to(page: Page, dialog: Frame, wanted: str, key: str = "Tab") -> list[str]:
@@ -75,7 +77,7 @@ def test_the_original_needs_a_second_key_and_the_first_offer_is_no(surf: Surf) -
 
 
 def test_the_focus_stays_in_the_dialog(surf: Surf) -> None:
-    page, dialog = pick(surf, surf.photo())
+    page, _ = pick(surf, surf.photo())
     seen = set()
     for _ in range(25):
         page.keyboard.press("Tab")

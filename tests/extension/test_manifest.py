@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -71,3 +74,32 @@ def test_lines_are_short() -> None:
         if len(line) > 140
     ]
     assert long == []
+
+
+def pack(folder: Path) -> dict[str, Path]:
+    subprocess.run(["node", EXTENSION / "scripts/pack.js", folder], check=True, capture_output=True)
+    return {path.stem.rpartition("-")[2]: path for path in folder.iterdir()}
+
+
+def test_the_zips_for_the_stores(tmp_path: Path) -> None:
+    first, second = pack(tmp_path / "1"), pack(tmp_path / "2")
+    assert sorted(first) == ["chromium", "firefox"]
+    shipped = {
+        path.relative_to(EXTENSION).as_posix()
+        for part in ("src", "_locales", "icons")
+        for path in (EXTENSION / part).rglob("*")
+        if path.is_file() and not path.name.endswith(".d.ts")
+    }
+    for browser, path in first.items():
+        assert path.read_bytes() == second[browser].read_bytes()
+        with ZipFile(path) as packed:
+            assert packed.testzip() is None
+            assert {*packed.namelist()} == {"manifest.json", *shipped}
+            assert all(packed.read(name) == (EXTENSION / name).read_bytes() for name in shipped)
+            manifest = json.loads(packed.read("manifest.json"))
+        only = {"chromium": "service_worker", "firefox": "scripts"}[browser]
+        assert sorted(manifest["background"]) == sorted([only, "type"])
+        assert ("browser_specific_settings" in manifest) == (browser == "firefox")
+        assert ("minimum_chrome_version" in manifest) == (browser == "chromium")
+        for key in ("permissions", "host_permissions", "content_security_policy", "web_accessible_resources"):
+            assert manifest[key] == MANIFEST[key]

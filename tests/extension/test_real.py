@@ -1,4 +1,4 @@
-"""Every kind of page with the real method in between, with small settings: the server's own bytes arrive, and no others."""
+"""Every kind of page with the real method, with small settings: the server's own bytes arrive, and no others."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ class RealPhoto(Photo):
     @property
     def protected(self) -> bytes:
         query = "&".join(f"{name}={value}" for name, value in SMALL.items())
-        answer = self.live.ask("POST", f"/v1/protect?{query}&level=balanced&faces=all", self.data, Content_Type="image/png")
+        answer = self.live.ask(
+            "POST", f"/v1/protect?{query}&level=balanced&faces=all", self.data, Content_Type="image/png"
+        )
         assert answer.status == 200
         return answer.body
 

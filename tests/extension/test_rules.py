@@ -31,7 +31,7 @@ def asked(surf: Surf) -> list[tuple[str, str]]:
 
 
 def test_faces_are_counted_before_anything_is_done(surf: Surf) -> None:
-    page, dialog = pick(surf, surf.photo(do="faces 7"), surf.photo(do="faces 1"), surf.photo(do="faces 0"))
+    _, dialog = pick(surf, surf.photo(do="faces 7"), surf.photo(do="faces 1"), surf.photo(do="faces 0"))
     dialog.wait_for_selector("text=No face found")
     found = [line.split("\n") for line in dialog.locator(".found").all_inner_texts()]
     assert found == [["7 faces found"], ["1 face found"], ["No face found"]]
@@ -40,7 +40,7 @@ def test_faces_are_counted_before_anything_is_done(surf: Surf) -> None:
 
 def test_the_owner_is_told_from_others(surf: Surf) -> None:
     enrol(surf)
-    page, dialog = pick(surf, surf.photo(do="faces 7"), surf.photo(do="faces 0"))
+    _, dialog = pick(surf, surf.photo(do="faces 7"), surf.photo(do="faces 0"))
     dialog.wait_for_selector("text=7 faces found · you are in it")
     assert dialog.locator(".found").nth(1).inner_text() == "No face found"
 
