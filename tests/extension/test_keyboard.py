@@ -42,7 +42,7 @@ def test_a_photo_is_protected_and_handed_over(surf: Surf) -> None:
     ]  # fmt: skip
     page.keyboard.press("Enter")
     dialog.wait_for_selector("#use:enabled")
-    tab_to(page, dialog, "use")
+    assert focused(dialog) == "use"
     page.keyboard.press("Enter")
     surf.gets(page, ("me.png", "image/png", photo.protected))
 

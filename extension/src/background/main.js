@@ -5,6 +5,7 @@
 
 import * as server from '../common/server.js';
 import { amend, amendStored, choiceFor, entryOf, recall, ruleOf, stored } from '../common/settings.js';
+import { isBlob } from '../common/tell.js';
 import { showBadge, watchBadge } from './badge.js';
 import { syncScripts, watchSites } from './scripts.js';
 
@@ -30,7 +31,7 @@ const FOR_US = {
   submit: (message, sender) => submit(message, sender),
   faces: (message) => faces(message),
   owner: () => server.owner(),
-  enrol: ({ photo, kind }) => { if (!(photo instanceof Blob)) throw refused(); return server.enrol(photo, kind); },
+  enrol: ({ photo, kind }) => { if (!isBlob(photo)) throw refused(); return server.enrol(photo, kind); },
   forgetOwner: async ({ id }) => { await server.forgetOwner(String(id)); },
   job: ({ id }) => server.job(String(id)),
   result: ({ id }) => server.result(String(id)),
@@ -100,7 +101,7 @@ async function claim(ticket, sender) {
 
 /** @param {{ticket: string, photo: Blob, kind: string}} message */
 async function faces({ ticket, photo, kind }) {
-  if (!(await recall('tickets'))[ticket]?.claimed || !(photo instanceof Blob)) throw refused();
+  if (!(await recall('tickets'))[ticket]?.claimed || !isBlob(photo)) throw refused();
   return server.faces(photo, kind);
 }
 
@@ -108,7 +109,7 @@ async function faces({ ticket, photo, kind }) {
  * @param {chrome.runtime.MessageSender} sender */
 async function submit({ ticket, key, photo, kind, choice }, sender) {
   const known = (await recall('tickets'))[ticket];
-  if (!known?.claimed || !(photo instanceof Blob)) throw refused();
+  if (!known?.claimed || !isBlob(photo)) throw refused();
   // The same photo is asked for again when this worker ended before it could answer.
   const before = (await recall('jobs'))[key];
   if (before) return before.id;
@@ -143,6 +144,7 @@ async function finish(ticket, choice, last = null) {
       choices[known.host] = { prompt: String(prompt), level: String(level), faces: String(faces) };
     });
   }
+  if (known) chrome.tabs.sendMessage(known.tab, { type: 'hide', ticket }, { frameId: 0 }).catch(() => {});
   await dropAll((job) => job.ticket === ticket);
   await amend('tickets', (tickets) => { delete tickets[ticket]; });
 }
@@ -156,10 +158,24 @@ async function dropAll(which) {
 
 // A dialog holds a line open; when it goes (its tab closed, its page left), so do its photos.
 chrome.runtime.onConnect.addListener((port) => {
-  const ticket = port.name;
   if (port.sender?.id !== chrome.runtime.id || !port.sender?.url?.startsWith(PAGES)) return port.disconnect();
+  const ticket = port.name;
+  if (ticket.startsWith('page ')) return handOn(port, ticket.slice(5));
   port.onDisconnect.addListener(() => { finish(ticket, null); });
 });
+
+/** Hand on what a dialog and the script that caught its photos say, where the dialog cannot reach it by itself.
+ * @param {chrome.runtime.Port} port
+ * @param {string} ticket */
+async function handOn(port, ticket) {
+  const known = (await recall('tickets'))[ticket];
+  if (!known?.claimed || port.sender?.tab?.id !== known.tab) return port.disconnect();
+  const page = chrome.tabs.connect(known.tab, { frameId: known.frame, name: ticket });
+  page.onMessage.addListener((message) => port.postMessage(message));
+  port.onMessage.addListener((message) => { if (message.type !== 'awake') page.postMessage(message); });
+  page.onDisconnect.addListener(() => port.disconnect());
+  port.onDisconnect.addListener(() => page.disconnect());
+}
 
 // The same where this worker was not there to see the line end.
 chrome.tabs.onRemoved.addListener(async (tab) => {

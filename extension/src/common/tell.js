@@ -18,7 +18,7 @@ export const troubleOf = (error) => (error instanceof TroubleError ? error.troub
 /** @param {number} milliseconds */
 export const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-const TRIES = 5, BETWEEN = 300;
+const TRIES = 5, BETWEEN = 300, AWAKE = 10_000;
 
 /** Ask the background.  What may be asked twice is asked again when the background ended before its answer.
  * @param {Message} message
@@ -35,9 +35,26 @@ export async function tell(message) {
   }
 }
 
+/** Whether a message brought a photo.  In Firefox what it brings is of another world, whose `Blob` is not ours.
+ * @param {unknown} value
+ * @returns {value is Blob} */
+export const isBlob = (value) => ['[object Blob]', '[object File]'].includes(Object.prototype.toString.call(value));
+
 /** Hold a line open as long as this document is there, so that the background hears when it goes.
  * @param {string} ticket */
 export function holdLine(ticket) {
   const port = chrome.runtime.connect({ name: ticket });
   port.onDisconnect.addListener(() => { setTimeout(() => holdLine(ticket), BETWEEN); });
+}
+
+/** A line to the script that caught the photos.
+ * @param {{tab: number, frame: number, document: string}} known where they were caught
+ * @param {string} ticket
+ * @returns {chrome.runtime.Port} */
+export function reachPage({ tab, frame, document }, ticket) {
+  if (chrome.tabs) return chrome.tabs.connect(tab, { ...(document ? { documentId: document } : { frameId: frame }), name: ticket });
+  // Firefox gives no `tabs` to a frame in a page: there the background hands on what is said, and is kept awake for it.
+  const port = chrome.runtime.connect({ name: `page ${ticket}` });
+  setInterval(() => port.postMessage({ type: 'awake' }), AWAKE);
+  return port;
 }

@@ -68,7 +68,8 @@
    * @param {Blob} photo
    * @returns {File} */
   function fileOf(original, photo) {
-    if (!(photo instanceof Blob) || !photo.size) throw new Error('no photo');
+    // Not `instanceof`: in Firefox what a message brings is of another world.
+    if (Object.prototype.toString.call(photo) !== '[object Blob]' || !photo.size) throw new Error('no photo');
     const endings = { 'image/jpeg': ['jpg', 'jpeg', 'jfif', 'pjpeg'], 'image/png': ['png'], 'image/webp': ['webp'] }[photo.type];
     if (!endings) throw new Error('no photo');
     const [, stem, ending = ''] = /^(.*?)(?:\.([^.]*))?$/s.exec(original.name) ?? ['', original.name];

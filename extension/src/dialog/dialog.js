@@ -8,7 +8,7 @@ import { chosen, CONTROLS, offerChoices, showOwn } from '../common/choice.js';
 import { say, wordsOf } from '../common/i18n.js';
 import { $, speak } from '../common/parts.js';
 import { rulesOf } from '../common/rules.js';
-import { holdLine, tell, troubleOf } from '../common/tell.js';
+import { holdLine, reachPage, tell, troubleOf } from '../common/tell.js';
 import { Photo } from './photo.js';
 import { onPress, watchSight } from './seen.js';
 
@@ -44,8 +44,7 @@ async function open() {
     return;
   }
   holdLine(ticket);
-  const where = known.document ? { documentId: known.document } : { frameId: known.frame };
-  page = chrome.tabs.connect(known.tab, { ...where, name: ticket });
+  page = reachPage(known, ticket);
   page.onDisconnect.addListener(() => close());
   page.onMessage.addListener((message) => { if (message.type === 'files') begin(message.files); });
 }
@@ -148,6 +147,9 @@ function update() {
   $('use').disabled = undecided.length > 0 || !some || anew;
   $('use').textContent = say(photos.some((photo) => photo.answer.use === 'original') ? 'use_mixed' : 'use');
   tellSum(undecided.length);
+  // A button that was pressed and is gone takes the focus with it.
+  const held = document.activeElement ?? document.body;
+  if (asked && [document.body, $('title')].includes(held)) (!$('use').disabled && $('use').checkVisibility() ? $('use') : $('title')).focus();
   if (known.rule === 'always' && !undecided.length && photos.every((photo) => photo.state === 'done')) deliver();
 }
 
@@ -195,8 +197,7 @@ async function close(chosen = null, end = null, patience = 0) {
   const heard = new Promise((resolve) => { page.onDisconnect.addListener(resolve); setTimeout(resolve, patience); });
   await heard;
   await tell({ type: 'finished', ticket, choice: chosen, last: end }).catch(() => {});
-  if (window === window.top) return window.close();
-  await chrome.tabs.sendMessage(known.tab, { type: 'hide', ticket }, { frameId: 0 }).catch(() => {});
+  if (window === window.top) window.close();
 }
 
 // --- buttons ---------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@
 
 import { say, translate, wordsOf } from '../common/i18n.js';
 import { applied, needCount } from '../common/rules.js';
-import { sleep, tell, troubleOf } from '../common/tell.js';
+import { isBlob, sleep, tell, troubleOf } from '../common/tell.js';
 import { onPress } from './seen.js';
 
 /** What is asked for: a choice, and the rules of the site, which stand above it.
@@ -234,7 +234,7 @@ export class Photo {
   /** @param {Blob} result
    * @param {any} report */
   async finish(result, report) {
-    if (!(result instanceof Blob)) throw new Error('no photo');
+    if (!isBlob(result)) throw new Error('no photo');
     this.result = result;
     this.report = report;
     this.urls.push(URL.createObjectURL(this.file), URL.createObjectURL(result));
