@@ -20,6 +20,11 @@ const LEVELS = {
   subtle: 'Subtle: least to see, protects less', balanced: 'Balanced', strong: 'Strong: protects more, more to see',
 };
 
+/** What a photo's line says of the faces that are protected. */
+const FACES = { all: '', largest: ', the largest face', mine: ', only my face' };
+/** Problems that are one photo's own: after any other the next photo has it too. */
+const OF_ONE_PHOTO = ['no_face', 'bad_image', 'too_large', 'worker_failed', 'out_of_memory', 'timeout'];
+
 const $ = (selector, root = document) => root.querySelector(selector);
 const make = (kind, properties = {}, ...children) => {
   const element = Object.assign(document.createElement(kind), properties);
@@ -28,6 +33,10 @@ const make = (kind, properties = {}, ...children) => {
 };
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+const day = (seconds) => new Date(1000 * seconds).toLocaleString([], { dateStyle: 'medium', timeStyle: 'short' });
+/** A line of a list: what it is, more about it, and what can be done with it. */
+const entry = (what, more, button) => make('li', {}, make('div', {}, what, make('small', { textContent: more })), button);
+const isPhoto = (file) => file.type in ENDINGS;
 
 // --- the server ----------------------------------------------------------------------------------
 
@@ -57,6 +66,12 @@ async function read(kind, path, options) {
 
 /** A problem as a sentence or two. */
 const words = (problem) => [problem.title ?? String(problem), problem.detail].filter(Boolean).join(': ');
+
+/** Do something, and say in a place of the page what went wrong. */
+async function attempt(place, action) {
+  $(place).textContent = '';
+  await action().catch((problem) => { $(place).textContent = words(problem); });
+}
 
 // --- pairing -------------------------------------------------------------------------------------
 
@@ -97,6 +112,7 @@ async function begin() {
   fill($('#look'), looks, prompts.default);
   fill($('#level'), levels.levels.map((name) => [name, LEVELS[name] ?? capital(name)]), levels.default);
   $('#look').dispatchEvent(new Event('change'));
+  await attempt('#owner-problem', showOwner);
   $('#pairing').hidden = true;
   $('#work').hidden = false;
 }
@@ -117,41 +133,92 @@ async function showClients() {
 }
 
 function row({ id, name, origin, paired, used }, own) {
-  const day = (seconds) => new Date(1000 * seconds).toLocaleString([], { dateStyle: 'medium', timeStyle: 'short' });
   const what = (name || 'No name') + (own ? ' (this browser)' : '');
   const from = origin ? `${origin}, ` : '';
   const revoke = make('button', { type: 'button', textContent: 'Revoke', ariaLabel: `Revoke ${what}, paired ${day(paired)}` });
-  revoke.addEventListener('click', () => attempt(async () => {
+  revoke.addEventListener('click', () => attempt('#clients-problem', async () => {
     await ask(`/v1/clients/${id}`, { method: 'DELETE' });
     if (own) return leave();
     await showClients();
     $('#paired summary').focus();
   }));
-  const times = `${from}paired ${day(paired)}, last used ${day(used)}`;
-  return make('li', {}, make('div', {}, what, make('small', { textContent: times })), revoke);
-}
-
-/** Do something with the list of clients, and say there what went wrong. */
-async function attempt(action) {
-  $('#clients-problem').textContent = '';
-  await action().catch((problem) => { $('#clients-problem').textContent = words(problem); });
+  return entry(what, `${from}paired ${day(paired)}, last used ${day(used)}`, revoke);
 }
 
 /** This browser is no longer paired: the next one to sit here sees nothing. */
 function leave() {
   localStorage.removeItem(KEY);
   for (const job of [...jobs]) job.remove();
-  $('#news').textContent = '';
-  $('#paired').open = false;
+  for (const place of ['#news', '#owner-news', '#owner-problem']) $(place).textContent = '';
+  $('#owner').open = $('#paired').open = false;
   askForCode();
 }
 
-$('#paired').addEventListener('toggle', () => $('#paired').open && attempt(showClients));
-$('#unpair').addEventListener('click', () => attempt(async () => {
+$('#paired').addEventListener('toggle', () => $('#paired').open && attempt('#clients-problem', showClients));
+$('#unpair').addEventListener('click', () => attempt('#clients-problem', async () => {
   const { you } = await read('json', '/v1/clients');
   await ask(`/v1/clients/${you}`, { method: 'DELETE' });
   leave();
 }));
+
+// --- the user's own face -------------------------------------------------------------------------
+
+async function showOwner() {
+  const { photos } = await read('json', '/v1/owner');
+  $('#owner-photos').replaceChildren(...photos.map(ownerRow));
+  const mine = $('#faces [value=mine]');
+  mine.disabled = !photos.length;
+  $('#faces-hint').hidden = !mine.disabled;
+  if (mine.disabled && mine.selected) {
+    $('#faces').value = 'all';
+    $('#owner-news').textContent = 'No photo of you is left: all faces are protected from now on.';
+  }
+}
+
+function ownerRow({ id, added }, i) {
+  const what = `Photo ${i + 1}`;
+  const remove = make('button', { type: 'button', textContent: 'Remove', ariaLabel: `Remove ${what}, added ${day(added)}` });
+  remove.addEventListener('click', () => attempt('#owner-problem', async () => {
+    $('#owner-news').textContent = '';
+    await ask(`/v1/owner/${id}`, { method: 'DELETE' });
+    await showOwner();
+    $('#owner summary').focus();
+  }));
+  return entry(what, `added ${day(added)}`, remove);
+}
+
+/** Have the server learn the face from photos, one after the other, and say what came of each. */
+async function learn(files) {
+  const problems = [];
+  let learnt = 0;
+  for (const [i, file] of files.entries()) {
+    $('#owner-news').textContent = `Looking at ${file.name}, ${i + 1} of ${files.length}`;
+    try {
+      if (!isPhoto(file)) throw { code: 'bad_image', title: 'Only JPEG, PNG and WebP photos can be used' };
+      await read('json', '/v1/owner', { method: 'POST', body: file, headers: { 'Content-Type': file.type } });
+      learnt += 1;
+      await showOwner();
+    } catch (problem) {
+      if (problem.code === 'unpaired') return void ($('#owner-news').textContent = ''); // whoever sits here now is not told
+      // The title of this one speaks of protecting; its detail says what photo is wanted.
+      problems.push(`${file.name}: ${problem.code === 'no_face' ? problem.detail : words(problem)}`);
+      if (!OF_ONE_PHOTO.includes(problem.code)) break;
+    }
+  }
+  $('#owner-news').textContent = `${learnt} of ${files.length} ${files.length === 1 ? 'photo was' : 'photos were'} added.`;
+  $('#owner-problem').textContent = problems.join('\n');
+}
+
+/** What is learnt from: one lot follows the other. */
+let learning = Promise.resolve();
+
+$('#owner').addEventListener('toggle', () => $('#owner').open && attempt('#owner-problem', showOwner));
+$('#owner-add').addEventListener('click', () => $('#owner-files').click());
+$('#owner-files').addEventListener('change', ({ target }) => {
+  const files = [...target.files];
+  target.value = '';
+  learning = learning.then(() => attempt('#owner-problem', () => learn(files)));
+});
 
 // --- photos come in ------------------------------------------------------------------------------
 
@@ -172,10 +239,10 @@ function hover(event, over) {
 
 function take(files) {
   if ($('#work').hidden || !files?.length) return;
-  const refused = [...files].filter((file) => !(file.type in ENDINGS));
+  const refused = [...files].filter((file) => !isPhoto(file));
   $('#refused').textContent = refused.length
     ? `Not taken: ${refused.map((file) => file.name).join(', ')}. Only JPEG, PNG and WebP photos can be protected.` : '';
-  const taken = [...files].filter((file) => file.type in ENDINGS).map((file) => new Job(file));
+  const taken = [...files].filter(isPhoto).map((file) => new Job(file));
   $('#jobs').prepend(...taken.map((job) => job.view)); // the latest are on top, each lot in its order
   for (const job of taken) job.start();
 }
@@ -247,9 +314,10 @@ class Job {
 
   /** Wait for its turn, with the choices as they are now. */
   start() {
-    const [look, level] = ['#look', '#level'].map((list) => $(list).selectedOptions[0]);
-    this.asked = { prompt: look.value === OWN ? $('#prompt').value : look.value, level: level.value };
-    this.$('.asked').textContent = `${look.value === OWN ? `“${this.asked.prompt}”` : look.text.split(' (')[0]}, ${level.value}`;
+    const look = $('#look').selectedOptions[0], level = $('#level').value, faces = $('#faces').value;
+    this.asked = { prompt: look.value === OWN ? $('#prompt').value : look.value, level, faces };
+    const style = look.value === OWN ? `“${this.asked.prompt}”` : look.text.split(' (')[0];
+    this.$('.asked').textContent = `${style}, ${level}${FACES[faces]}`;
     this.id = '';
     this.unwanted = this.begun = false;
     this.since = performance.now();
