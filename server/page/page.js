@@ -199,7 +199,10 @@ async function learn(files) {
       learnt += 1;
       await showOwner();
     } catch (problem) {
-      if (problem.code === 'unpaired') return void ($('#owner-news').textContent = ''); // whoever sits here now is not told
+      if (problem.code === 'unpaired') { // whoever sits here now is not told
+        $('#owner-news').textContent = '';
+        return;
+      }
       // The title of this one speaks of protecting; its detail says what photo is wanted.
       problems.push(`${file.name}: ${problem.code === 'no_face' ? problem.detail : words(problem)}`);
       if (!OF_ONE_PHOTO.includes(problem.code)) break;
