@@ -255,7 +255,11 @@ def make_app(service: Service) -> web.Application:
     app = web.Application(middlewares=[service.figures.count, guard.__call__], client_max_size=0)
     app.on_response_prepare.append(guard.finish)
     add = app.router.add_route
-    for path, kind in (("/", "text/html"), ("/page.js", "text/javascript"), ("/page.css", "text/css")):
+    for path, kind in (
+        ("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/javascript"),
+        ("/parts.js", "text/javascript"), ("/server.js", "text/javascript"), ("/pairing.js", "text/javascript"),
+        ("/owner.js", "text/javascript"), ("/job.js", "text/javascript"), ("/scores.js", "text/javascript"),
+    ):  # fmt: skip
         add("GET", path, _static(path[1:] or "index.html", kind))
     add("GET", "/v1/openapi.json", _static("openapi.json", "application/json"))
     for method, path, handler in (

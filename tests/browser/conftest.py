@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, FilePayload, Locator, Page, Request, expect, sync_playwright
 
+from server.service.jobs import Job, Result
 from tests.server.service.conftest import Live, running, wait_for
 
 expect.set_options(timeout=30_000)
@@ -148,3 +150,61 @@ def picture(color: str = "red", name: str = "photo.webp") -> FilePayload:
     buffer = BytesIO()
     Image.new("RGB", (240, 160), color).save(buffer, "WEBP", quality=50)
     return FilePayload(name=name, mimeType="image/webp", buffer=buffer.getvalue())
+
+
+def token(tab: Tab) -> str:
+    return tab.page.evaluate("localStorage.getItem('clip2protect-token')")
+
+
+def on_loop(live: Live, action: Any, *arguments: Any, **options: Any) -> None:
+    """Have the server's own thread do something."""
+    live.loop.call_soon_threadsafe(partial(action, *arguments, **options))
+
+
+def state_is(job: Any, text: str) -> None:
+    expect(job.locator(".state")).to_contain_text(text)
+
+
+def hanging(tab: Tab) -> tuple[Any, Job]:
+    """A photo that the worker holds on to, so that a test can say how far it is: its place, the server's job."""
+    place = tab.send(script("hang"))
+    return place, tab.until(0, "running")
+
+
+def recogniser(metric: str, values: tuple[float, float, float], matched: tuple[bool, bool], surrogate: bool) -> Any:
+    threshold, before, after = values
+    return {
+        "surrogate": surrogate, "metric": metric, "threshold": threshold, "before": before, "after": after,
+        "matched_before": matched[0], "matched_after": matched[1],
+    }  # fmt: skip
+
+
+RECOGNISERS = {
+    "alpha-1": recogniser("cosine", (0.36, 0.91, 0.1234), (True, False), True),
+    "beta-2": recogniser("distance", (0.69, 0.2, 0.45), (True, True), False),
+    "gamma-3": recogniser("cosine", (0.3, 0.1, 0.2), (False, False), False),
+}
+
+
+def finish(tab: Tab, faces: list[dict[str, Any]], name: str = "photo.png") -> Any:
+    """A photo that is done, with this report."""
+    number = len(tab.at_server())
+    place = tab.send(script("hang", name))
+    job = tab.until(number, "running")
+    report = {"photo": {"format": "WEBP"}, "faces": faces}
+    on_loop(tab.live, job.end, "done", result=Result(picture()["buffer"], b"", report))
+    state_is(place, "Protected in 0:")
+    return place
+
+
+def face(box: list[float], recognisers: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"box": box, "psnr": 32.94, "found_after": True, "recognisers": recognisers, **more}
+
+
+def tab_to(page: Page, what: Any, *, backwards: bool = False) -> None:
+    """Press Tab until it has the focus."""
+    for _ in range(40):
+        if what.evaluate("element => element === document.activeElement"):
+            return
+        page.keyboard.press("Shift+Tab" if backwards else "Tab")
+    pytest.fail(f"Tab does not lead to {what}")

@@ -1,0 +1,284 @@
+// One photo on the page: sent, watched, shown, cancelled, removed.
+
+import { $, ENDINGS, capital, make } from './parts.js';
+import { scores } from './scores.js';
+import { ask, paired, read, words } from './server.js';
+
+/** Photos of this page that are at the server at a time; the others wait here, so that its queue has room for others. */
+const AT_SERVER = 8;
+/** Milliseconds between two looks at a photo, one that waits and one that is worked on. */
+const PAUSE = { queued: 1200, running: 400 };
+/** A server that does not answer so many times in a row, so many milliseconds apart, is gone. */
+const TRIES = 8, BETWEEN_TRIES = 750;
+/** The choice in the list of looks that stands for the user's own words: no preset has such a name. */
+export const OWN = '(own)';
+const STAGES = {
+  '': 'Starting', invert: 'Reading the face', tune: 'Learning the face', choose: 'Choosing a look',
+  search: 'Searching for the change', render: 'Drawing the change',
+};
+/** What a photo's line says of the faces that are protected. */
+const FACES = { all: '', largest: ', the largest face', mine: ', only my face' };
+
+const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+const stage = (status) => STAGES[status.stage] ?? status.stage;
+
+/** The search's own measure: 1 is a typical pair of one person, 0 the recognisers' limit. */
+function recognisable(value) {
+  return value === null ? '' : `Recognisable: ${Math.round(100 * value)} % (aim: below 0 %)`;
+}
+
+/** Photos on the page; those of them that wait here for their turn, and how many are at the server. */
+const jobs = new Set(), line = [];
+let atServer = 0;
+/** The upload that began last: one follows the other, so that photos are worked on in their order. */
+let upload = Promise.resolve();
+
+function sendNext() {
+  while (atServer < AT_SERVER && line.length) {
+    atServer += 1;
+    line.shift().run().finally(() => { atServer -= 1; sendNext(); });
+  }
+}
+
+/** One photo on the page. */
+export class Job {
+  constructor(file) {
+    this.file = file;
+    this.urls = [];
+    this.view = $('#job').content.cloneNode(true).firstElementChild;
+    this.$ = (selector) => $(selector, this.view);
+    this.$('h2').textContent = file.name;
+    for (const [part, name] of [['.cancel', 'Cancel'], ['.again', 'Try again:'], ['.remove', 'Remove'], ['progress', 'Progress of']]) {
+      this.$(part).ariaLabel = `${name} ${file.name}`;
+    }
+    this.$('.cancel').addEventListener('click', () => this.cancel());
+    this.$('.again').addEventListener('click', () => this.start());
+    this.$('.remove').addEventListener('click', () => { this.remove(); $('#photos').focus(); });
+    this.showThumb();
+    this.prepareSlider();
+    jobs.add(this);
+  }
+
+  /** An address of a photo in memory, until the photo is removed. */
+  url(blob) {
+    this.urls.push(URL.createObjectURL(blob));
+    return this.urls.at(-1);
+  }
+
+  showThumb() {
+    const thumb = this.$('.thumb');
+    thumb.addEventListener('load', () => { thumb.hidden = this.state === 'done'; });
+    thumb.src = this.original = this.url(this.file);
+  }
+
+  prepareSlider() {
+    const slider = this.$('input[type=range]'), photos = this.$('.photos');
+    const show = () => {
+      photos.style.setProperty('--cut', `${slider.value}%`);
+      slider.setAttribute('aria-valuetext', `${slider.value} % before, ${100 - slider.value} % after`);
+    };
+    const follow = (event) => {
+      if (!event.buttons) return;
+      const { left, width } = photos.getBoundingClientRect();
+      slider.value = 100 * (event.clientX - left) / width;
+      show();
+    };
+    slider.ariaLabel = `Before and after: ${this.file.name}`;
+    slider.addEventListener('input', show);
+    for (const kind of ['pointerdown', 'pointermove']) photos.addEventListener(kind, follow);
+    photos.addEventListener('dragstart', (event) => event.preventDefault());
+    show();
+  }
+
+  // --- from waiting to done ------------------------------------------------
+
+  /** Wait for its turn, with the choices as they are now. */
+  start() {
+    const look = $('#look').selectedOptions[0], level = $('#level').value, faces = $('#faces').value;
+    this.asked = { prompt: look.value === OWN ? $('#prompt').value : look.value, level, faces };
+    const style = look.value === OWN ? `“${this.asked.prompt}”` : look.text.split(' (')[0];
+    this.$('.asked').textContent = `${style}, ${level}${FACES[faces]}`;
+    this.id = '';
+    this.unwanted = this.begun = false;
+    this.since = performance.now();
+    this.$('.faces').replaceChildren();
+    this.$('progress').value = 0;
+    this.show('waiting', 'Waiting');
+    line.push(this);
+    sendNext();
+  }
+
+  async run() {
+    try {
+      await (upload = upload.catch(() => {}).then(() => this.send()));
+      const status = await this.follow();
+      if (status.state !== 'done') throw status.error;
+      await this.finish(status);
+    } catch (problem) {
+      if (this.unwanted || problem?.code === 'cancelled') this.show('cancelled', 'Cancelled');
+      else this.fail(problem);
+    }
+  }
+
+  async send() {
+    if (this.unwanted) throw { code: 'cancelled' };
+    this.show('working', 'Sending');
+    const headers = { 'Content-Type': this.file.type };
+    const sent = await read('json', `/v1/jobs?${new URLSearchParams(this.asked)}`, { method: 'POST', body: this.file, headers });
+    this.id = sent.id;
+    if (this.unwanted) await this.tellUnwanted(); // cancelled, or removed, before it had a number
+  }
+
+  /**
+   * Look again and again until the job is over.  A browser has six connections to one server: as many streams of
+   * events would leave none to cancel with.
+   */
+  async follow() {
+    for (let failures = 0; ;) {
+      try {
+        const status = await read('json', `/v1/jobs/${this.id}`);
+        failures = 0;
+        if (['done', 'failed', 'cancelled'].includes(status.state)) return status;
+        this.progress(status);
+        await sleep(PAUSE[status.state]);
+      } catch (problem) {
+        if (problem.code === 'not_found') throw { ...problem, title: 'The server no longer knows this photo: try again' };
+        if (problem.code !== 'unreachable' || ++failures >= TRIES) throw problem;
+        this.show('working', 'No answer, trying again');
+        await sleep(BETWEEN_TRIES);
+      }
+    }
+  }
+
+  progress(status) {
+    if (this.unwanted) return this.show('working', 'Cancelling');
+    if (status.state === 'queued') return this.show('working', 'In the queue');
+    if (!this.begun) [this.begun, this.since] = [true, performance.now()]; // the time in the queue is not its own
+    this.show('working', 'Working');
+    this.$('progress').value = status.progress;
+    this.$('.now').textContent = [stage(status), recognisable(status.similarity)].filter(Boolean).join('. ');
+    const several = status.faces.length > 1 ? status.faces : [];
+    this.$('.faces').replaceChildren(...several.map((face, i) => {
+      const part = face.state === 'working' ? `${stage(face)}, ${Math.round(100 * face.progress)} %` : capital(face.state);
+      return make('li', {}, make('span', { textContent: `Face ${i + 1}` }), make('span', { textContent: part }));
+    }));
+  }
+
+  async finish(status) {
+    const result = await read('blob', `/v1/jobs/${this.id}/result`);
+    const after = this.url(result), link = this.$('.download');
+    this.$('.before').src = this.original;
+    this.$('.after').src = after;
+    link.href = after;
+    link.download = `${this.file.name.replace(/\.[^.]*$/, '')}-protected${ENDINGS[result.type] ?? ''}`;
+    link.ariaLabel = `Download ${link.download}`;
+    const { faces } = status.report;
+    this.$('.scores').replaceChildren(...faces.map((face, i) => scores(face, i + 1, faces.length)));
+    this.$('.meaning').hidden = !faces.length;
+    this.show('done', status.cached ? 'Protected already' : `Protected in ${this.elapsed()}`);
+    this.crops(faces);
+  }
+
+  /** Small pictures of the faces, so that it is plain which is which. */
+  async crops(faces) {
+    const image = this.$('.after');
+    await image.decode().catch(() => {}); // what cannot be shown has no crops
+    if (!image.naturalWidth) return;
+    this.view.querySelectorAll('.face-head canvas').forEach((canvas, i) => {
+      const [left, top, right, bottom] = faces[i].box, side = Math.max(right - left, bottom - top);
+      const [x, y] = [(left + right - side) / 2, (top + bottom - side) / 2];
+      canvas.hidden = false;
+      canvas.getContext('2d').drawImage(image, x, y, side, side, 0, 0, canvas.width, canvas.height);
+    });
+  }
+
+  fail(problem) {
+    this.$('.problem').textContent = words(problem);
+    this.show('failed', 'Not protected');
+  }
+
+  // --- giving up -----------------------------------------------------------
+
+  cancel() {
+    this.unwanted = true;
+    const place = line.indexOf(this);
+    if (place >= 0) {
+      line.splice(place, 1);
+      this.show('cancelled', 'Cancelled');
+    } else {
+      this.show('working', 'Cancelling'); // until the server says that it is
+      this.tellUnwanted();
+    }
+  }
+
+  /** The server ends the job, or drops its result; what it makes of that, the next look says. */
+  async tellUnwanted(options = {}) {
+    if (this.id && paired()) await ask(`/v1/jobs/${this.id}`, { method: 'DELETE', ...options }).catch(() => {});
+  }
+
+  remove() {
+    if (this.busy) this.cancel();
+    else this.tellUnwanted();
+    this.stopClock();
+    jobs.delete(this);
+    this.view.remove();
+    this.urls.forEach((url) => URL.revokeObjectURL(url));
+  }
+
+  // --- what is seen --------------------------------------------------------
+
+  get busy() {
+    return ['waiting', 'working'].includes(this.state);
+  }
+
+  /** `state` is waiting, working, done, failed or cancelled; `text` says it to people. */
+  show(state, text) {
+    [this.state, this.text] = [state, text];
+    const held = document.activeElement;
+    this.view.className = `card job ${state}`;
+    this.$('.working').hidden = this.$('.cancel').hidden = !this.busy;
+    this.$('.problem').hidden = state !== 'failed';
+    this.$('.again').hidden = !['failed', 'cancelled'].includes(state);
+    this.$('.remove').hidden = this.busy;
+    for (const part of ['.pair', '.scores', '.download']) this.$(part).hidden = state !== 'done';
+    this.$('.thumb').hidden = state === 'done' || !this.$('.thumb').naturalWidth;
+    if (text !== 'Working') this.$('.now').textContent = '';
+    if (this.busy) this.startClock();
+    else this.announce();
+    // A button that was pressed and is gone takes the focus with it.
+    if (this.view.contains(held) && !held.checkVisibility()) this.$('.buttons > :not([hidden])').focus();
+  }
+
+  announce() {
+    this.stopClock();
+    this.$('.state').textContent = this.text;
+    if (!jobs.has(this)) return;
+    const over = [...jobs].filter((job) => !job.busy).length;
+    const count = jobs.size > 1 ? ` ${over} of ${jobs.size} photos are finished.` : '';
+    const result = { done: 'is protected', cancelled: 'was cancelled', failed: 'is not protected' }[this.state];
+    $('#news').textContent = `${this.file.name} ${result}.${count}`;
+  }
+
+  elapsed() {
+    const seconds = Math.floor((performance.now() - this.since) / 1000);
+    return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
+  }
+
+  startClock() {
+    const tick = () => { this.$('.state').textContent = `${this.text} · ${this.elapsed()}`; };
+    tick();
+    this.clock ??= setInterval(tick, 500);
+  }
+
+  stopClock() {
+    clearInterval(this.clock);
+    this.clock = undefined;
+  }
+}
+
+addEventListener('left', () => {
+  for (const job of [...jobs]) job.remove();
+  $('#news').textContent = '';
+});
+// Nobody waits any more: let the server go on with the photos of others.
+addEventListener('pagehide', () => { for (const job of jobs) if (job.busy) job.tellUnwanted({ keepalive: true }); });
