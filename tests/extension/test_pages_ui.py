@@ -238,18 +238,18 @@ def test_the_popup_without_a_site_points_to_the_settings(surf: Surf, visit: Visi
 
 
 def test_last_results_without_names_of_files(surf: Surf, visit: Visit) -> None:
-    one = {"host": "example.com", "faces": 1, "before": 3, "after": 0, "recognisers": 3}
+    one = {"host": "example.com", "photos": 1, "faces": 1, "before": 3, "after": 0, "recognisers": 3}
     page = visit(POPUP)
     expect(page.locator("#last-none")).to_be_visible()
     aged = "all.map(([age, last]) => ({ ...last, time: Date.now() - age }))"
     surf.control.evaluate(
         f"all => chrome.storage.session.set({{ last: {aged} }})",
-        [[300_000, one | {"faces": 2}], [7_300_000, one], [200_000_000, one], [0, one]],
+        [[300_000, one | {"photos": 2}], [7_300_000, one], [200_000_000, one], [0, one]],
     )
     expected = [
-        "2 faces on example.com, 5 minutes ago",
-        "1 face on example.com, 2 hours ago",
-        "1 face on example.com, 2 days ago",
+        "2 photos on example.com, 5 minutes ago",
+        "1 photo on example.com, 2 hours ago",
+        "1 photo on example.com, 2 days ago",
     ]
     expect(page.locator("#last li")).to_have_text(expected)
     expect(page.locator("#last-none")).to_be_hidden()
@@ -331,16 +331,20 @@ def test_well_known_sites_are_one_button_each(surf: Surf, visit: Visit, name: st
 def test_look_and_strength_are_kept(surf: Surf, visit: Visit) -> None:
     page = visit(OPTIONS)
     page.get_by_label("Look", exact=True).select_option("goth")
-    page.get_by_label("Strength", exact=True).select_option("strong")
-    wait_for(lambda: surf.stored("local", "defaults") == {"prompt": "goth", "level": "strong"}, 5)
+    card = page.get_by_role("region", name="Look and strength")
+    card.get_by_label("Strength", exact=True).select_option("strong")
+    wait_for(lambda: surf.stored("local", "defaults") == {"prompt": "goth", "level": "strong", "faces": "all"}, 5)
     page.get_by_label("Look", exact=True).select_option(label="My own words…")
     assert surf.stored("local", "defaults")["prompt"] == "goth", "no words are there yet"
     page.get_by_label("Your own words").fill("green lips")
     page.keyboard.press("Tab")
-    wait_for(lambda: surf.stored("local", "defaults") == {"prompt": "green lips", "level": "strong"}, 5)
+    card.get_by_label("Faces").select_option("largest")
+    kept = {"prompt": "green lips", "level": "strong", "faces": "largest"}
+    wait_for(lambda: surf.stored("local", "defaults") == kept, 5)
     page.reload()
     expect(page.get_by_label("Your own words")).to_have_value("green lips")
-    expect(page.get_by_label("Strength", exact=True)).to_have_value("strong")
+    expect(card.get_by_label("Strength", exact=True)).to_have_value("strong")
+    expect(card.get_by_label("Faces")).to_have_value("largest")
 
 
 def test_every_site_can_begin_with_them_again(surf: Surf, visit: Visit) -> None:
@@ -453,9 +457,11 @@ MANIFEST = EXTENSION / "manifest.json"
 #: Keys that are put together: what comes before the part that varies -> all that may come.
 VARIED = {
     "level_": set(get_args(config.Level)),
+    "faces_": set(get_args(config.Faces)),
+    "short_": set(get_args(config.Level)),
     "rule_": {"ask", "always", "never"},
     "state_": {"looking", "ready", "unpaired", "down", "barred"},
-    "advice_": {"unpaired", "down", "barred"},
+    "advice_": {"ready", "unpaired", "down", "barred"},
     "stage_": {"invert", "tune", "choose", "search", "render"},
     "trouble_": None,  # those that the server has, or that are thrown here: others are told in the server's words
 }
