@@ -18,6 +18,8 @@ const KINDS = { any: [0, 0], one: [1, 1], several: [2, 0] };
 
 /** The rules as they are shown. @type {PhotoRule[]} */
 let shown = [];
+/** The sites that have a rule of their own. @type {Record<string, Rule>} */
+let sites = {};
 /** By how many photos the owner is known; undefined while the server is away. @type {number | undefined} */
 let enrolled;
 /** The rule in the form as it was. */
@@ -40,38 +42,35 @@ function wordsOf(rule) {
 }
 
 /** What keeps a rule from being followed.
- * @param {PhotoRule} rule
- * @param {Record<string, Rule>} sites */
-function* hindrances(rule, sites) {
+ * @param {PhotoRule} rule */
+function* hindrances(rule) {
   if (rule.faces === 'mine' && enrolled === 0) yield say('rule_nobody');
   const below = Object.keys(sites).filter((host) => rulesOf([rule], host).length);
   if (rule.site && [rule.site, ...below].every((host) => ruleOf(sites, host) === 'never')) yield say('rule_off');
 }
 
 /** @param {PhotoRule} rule
- * @param {number} at
- * @param {Record<string, Rule>} sites */
-function rowOf(rule, at, sites) {
+ * @param {number} at */
+function rowOf(rule, at) {
   const words = wordsOf(rule);
   const up = make('button', { type: 'button', textContent: '↑', ariaLabel: say('move_up', words), disabled: at === 0 });
-  up.addEventListener('click', async () => {
+  up.addEventListener('click', () => {
     // Whoever moves a rule stays on it.
     $('rules').children[at - 1].querySelector('button:enabled').focus();
-    await keep(shown.with(at - 1, rule).with(at, shown[at - 1]));
+    keep(shown.with(at - 1, rule).with(at, shown[at - 1]));
   });
   const change = make('button', { type: 'button', textContent: say('change'), ariaLabel: say('change_of', words) });
   change.addEventListener('click', () => openForm(rule));
   const remove = make('button', { type: 'button', textContent: say('remove'), ariaLabel: say('remove_of', words) });
   remove.addEventListener('click', () => keep(shown.filter((one) => one !== rule), 'rule_removed'));
-  const notes = [...hindrances(rule, sites)].map((note) => make('small', {}, note));
+  const notes = [...hindrances(rule)].map((note) => make('small', {}, note));
   return make('li', { className: 'of-rule' }, make('span', {}, words, ...notes), make('span', { className: 'line' }, up, change, remove));
 }
 
 async function showRules() {
-  const [rules, sites] = await Promise.all([stored('rules'), stored('sites')]);
-  shown = rules;
-  putRows($('rules'), rules.map((rule, at) => rowOf(rule, at, sites)), $('rule-new'));
-  $('rules-none').hidden = rules.length > 0;
+  [shown, sites] = await Promise.all([stored('rules'), stored('sites')]);
+  putRows($('rules'), shown.map(rowOf), $('rule-new'));
+  $('rules-none').hidden = shown.length > 0;
   $('rule-sites').replaceChildren(...Object.keys(sites).sort().map((site) => new Option(site)));
 }
 
@@ -85,6 +84,7 @@ export async function knowEnrolled(count) {
 /** @param {PhotoRule[]} rules
  * @param {string} [news] */
 async function keep(rules, news = 'saved') {
+  shown = rules; // what is done next counts on it, be it before the rows are drawn
   await store('rules', rules);
   report(say(news));
 }
@@ -137,7 +137,7 @@ function refuse(problem, id) {
 $('rule-new').addEventListener('click', () => openForm({ site: '', least: 0, most: 0, level: '', faces: '' }));
 $('rule-kind').addEventListener('change', showNumber);
 $('rule-discard').addEventListener('click', () => { report(''); closeForm(); });
-$('rule-form').addEventListener('submit', async (/** @type {SubmitEvent} */ event) => {
+$('rule-form').addEventListener('submit', (/** @type {SubmitEvent} */ event) => {
   event.preventDefault();
   const typed = $('rule-site').value.trim(), host = hostIn(typed), number = $('rule-number');
   const [least, most] = KINDS[$('rule-kind').value] ?? [number.valueAsNumber + 1, 0];
@@ -145,11 +145,11 @@ $('rule-form').addEventListener('submit', async (/** @type {SubmitEvent} */ even
   if (typed && !host) return refuse('add_bad', 'rule-site');
   if (!number.hidden && !number.validity.valid) return refuse('rule_number', 'rule-number');
   if (!level && !faces) return refuse('rule_nothing', 'rule-level');
-  const rule = { site: host && siteOf(await stored('sites'), host), least, most, level, faces };
+  const rule = { site: host && siteOf(sites, host), least, most, level, faces };
   const at = shown.findIndex((one) => textOf(one) === before), same = shown.findIndex((one) => textOf(one) === textOf(rule));
   if (same >= 0 && same !== at) return report('', say('rule_known'));
   closeForm();
-  await keep(at < 0 ? [...shown, rule] : shown.with(at, rule));
+  keep(at < 0 ? [...shown, rule] : shown.with(at, rule));
 });
 
 keepShown(['rules', 'sites'], showRules);
