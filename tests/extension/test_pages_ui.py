@@ -706,7 +706,11 @@ def test_there_is_an_end_to_what_is_learnt(surf: Surf, visit: Visit) -> None:
     for _ in range(MOST - 1):
         enrol(surf)
     page = visit(OPTIONS)
+    page.evaluate(HELD)
     choose(page, "#owner-add", *(surf.photo() for _ in range(3)))
+    for number in (1, 2):  # the third is not sent
+        expect(page.locator("#owner-news")).to_have_text(f"Learning photo {number} of 3…")
+        page.evaluate("go()")
     expect(page.locator("#owner-news")).to_have_text("Photos learnt: 1 of 3.")
     expect(page.locator("#owner-problem")).to_contain_text("Enough photos of you are known: remove one")
     expect(page.locator("#owner-photos li")).to_have_count(MOST)
