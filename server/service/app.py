@@ -19,7 +19,7 @@ from server.enrolled import Enrolled
 from server.service.clients import Client, Clients
 from server.service.crew import Crew, Worker
 from server.service.figures import Figures
-from server.service.guard import CALLER, Guard, hosts_of
+from server.service.guard import CALLER, PAGE, Guard, hosts_of
 from server.service.intake import later, photo_and_options, small_json
 from server.service.jobs import Job, Jobs, Photo, Queue, Result
 from server.service.log import note
@@ -255,11 +255,7 @@ def make_app(service: Service) -> web.Application:
     app = web.Application(middlewares=[service.figures.count, guard.__call__], client_max_size=0)
     app.on_response_prepare.append(guard.finish)
     add = app.router.add_route
-    for path, kind in (
-        ("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/javascript"),
-        ("/parts.js", "text/javascript"), ("/server.js", "text/javascript"), ("/pairing.js", "text/javascript"),
-        ("/owner.js", "text/javascript"), ("/job.js", "text/javascript"), ("/scores.js", "text/javascript"),
-    ):  # fmt: skip
+    for path, kind in PAGE.items():
         add("GET", path, _static(path[1:] or "index.html", kind))
     add("GET", "/v1/openapi.json", _static("openapi.json", "application/json"))
     for method, path, handler in (

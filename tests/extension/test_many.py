@@ -234,7 +234,7 @@ def test_a_real_photo_with_the_real_method(serve: Serve, tmp_path: Path) -> None
     dialog = surf.dialog(page)
     start(surf, dialog)
     dialog.wait_for_selector("#use:enabled", timeout=240_000)
-    assert "1 face found" in (dialog.text_content(".words") or "")
+    assert "1 face protected" in (dialog.text_content(".words") or "")
     dialog.click("#use")
     wait_for(lambda: page.evaluate("0") == 0 and surf.site.arrived)
     [file] = surf.site.arrived

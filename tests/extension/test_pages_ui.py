@@ -12,10 +12,11 @@ import pytest
 from playwright.sync_api import ConsoleMessage, Page, expect
 
 from engines import config
+from server.enrolled import MOST
 from server.service.problems import CODES
 from tests.server.service.conftest import wait_for
 
-from .conftest import EXTENSION, HOST, Surf
+from .conftest import EXTENSION, HOST, Surf, choose
 
 POPUP, OPTIONS, FIRST = ("popup/popup.html", "options/options.html", "onboarding/onboarding.html")
 PAGES = (POPUP, OPTIONS, FIRST)
@@ -30,6 +31,19 @@ ASKED = """answer => {
     return answer;
   };
   chrome.permissions.contains = async ({ origins }) => origins.every((o) => granted.has(o)) || known({ origins });
+}"""
+#: The words of another language than the browser's, put together as the browser does it.
+SPEAK = """words => {
+  chrome.i18n.getMessage = (key, values = []) => Object.hasOwn(words, key)
+    ? words[key].message.replace(/\\$P(\\d)\\$/g, (_, number) => values[number - 1] ?? '') : '';
+}"""
+#: A page's photos are sent to be learnt only when the test says so.
+HELD = """() => {
+  const send = chrome.runtime.sendMessage.bind(chrome.runtime);
+  chrome.runtime.sendMessage = async (message) => {
+    if (message.type === 'enrol') await new Promise((resolve) => { globalThis.go = resolve; });
+    return send(message);
+  };
 }"""
 Visit = Callable[..., Page]
 
@@ -46,7 +60,9 @@ def visit(surf: Surf) -> Iterator[Visit]:
         if message.type in ("error", "warning"):
             complaints.append(message.text)
 
-    def make(name: str, *, front: Page | str = "", answer: bool | None = None, **options: Any) -> Page:
+    def make(
+        name: str, *, front: Page | str = "", answer: bool | None = None, locale: str = "en", **options: Any
+    ) -> Page:
         """`front` is the page that a popup belongs to, `answer` what a user says to the browser's question."""
         page = surf.context.new_page()
         opened.append(page)
@@ -63,6 +79,8 @@ def visit(surf: Surf) -> Iterator[Visit]:
             page.add_init_script(f"chrome.tabs.query = async () => [{{ id: 1, url: '{front}' }}]")
         if answer is not None:
             page.add_init_script(f"({ASKED})({json.dumps(answer)})")
+        if locale != "en":
+            page.add_init_script(f"({SPEAK})({json.dumps(words(locale))})")
         if options:
             page.emulate_media(**options)
         page.goto(f"{base}src/{name}")
@@ -238,18 +256,18 @@ def test_the_popup_without_a_site_points_to_the_settings(surf: Surf, visit: Visi
 
 
 def test_last_results_without_names_of_files(surf: Surf, visit: Visit) -> None:
-    one = {"host": "example.com", "faces": 1, "before": 3, "after": 0, "recognisers": 3}
+    one = {"host": "example.com", "photos": 1, "faces": 1, "before": 3, "after": 0, "recognisers": 3}
     page = visit(POPUP)
     expect(page.locator("#last-none")).to_be_visible()
     aged = "all.map(([age, last]) => ({ ...last, time: Date.now() - age }))"
     surf.control.evaluate(
         f"all => chrome.storage.session.set({{ last: {aged} }})",
-        [[300_000, one | {"faces": 2}], [7_300_000, one], [200_000_000, one], [0, one]],
+        [[300_000, one | {"photos": 2}], [7_300_000, one], [200_000_000, one], [0, one]],
     )
     expected = [
-        "2 faces on example.com, 5 minutes ago",
-        "1 face on example.com, 2 hours ago",
-        "1 face on example.com, 2 days ago",
+        "2 photos on example.com, 5 minutes ago",
+        "1 photo on example.com, 2 hours ago",
+        "1 photo on example.com, 2 days ago",
     ]
     expect(page.locator("#last li")).to_have_text(expected)
     expect(page.locator("#last-none")).to_be_hidden()
@@ -331,16 +349,20 @@ def test_well_known_sites_are_one_button_each(surf: Surf, visit: Visit, name: st
 def test_look_and_strength_are_kept(surf: Surf, visit: Visit) -> None:
     page = visit(OPTIONS)
     page.get_by_label("Look", exact=True).select_option("goth")
-    page.get_by_label("Strength", exact=True).select_option("strong")
-    wait_for(lambda: surf.stored("local", "defaults") == {"prompt": "goth", "level": "strong"}, 5)
+    card = page.get_by_role("region", name="Look and strength")
+    card.get_by_label("Strength", exact=True).select_option("strong")
+    wait_for(lambda: surf.stored("local", "defaults") == {"prompt": "goth", "level": "strong", "faces": "all"}, 5)
     page.get_by_label("Look", exact=True).select_option(label="My own words…")
     assert surf.stored("local", "defaults")["prompt"] == "goth", "no words are there yet"
     page.get_by_label("Your own words").fill("green lips")
     page.keyboard.press("Tab")
-    wait_for(lambda: surf.stored("local", "defaults") == {"prompt": "green lips", "level": "strong"}, 5)
+    card.get_by_label("Faces").select_option("largest")
+    kept = {"prompt": "green lips", "level": "strong", "faces": "largest"}
+    wait_for(lambda: surf.stored("local", "defaults") == kept, 5)
     page.reload()
     expect(page.get_by_label("Your own words")).to_have_value("green lips")
-    expect(page.get_by_label("Strength", exact=True)).to_have_value("strong")
+    expect(card.get_by_label("Strength", exact=True)).to_have_value("strong")
+    expect(card.get_by_label("Faces")).to_have_value("largest")
 
 
 def test_every_site_can_begin_with_them_again(surf: Surf, visit: Visit) -> None:
@@ -354,6 +376,373 @@ def test_without_a_server_there_are_no_looks_to_choose(surf: Surf, visit: Visit)
     page = visit(OPTIONS)
     expect(page.locator("#offline")).to_be_visible()
     expect(page.locator("#defaults")).to_be_hidden()
+
+
+# --- rules for kinds of photos -----------------------------------------------------------------------------
+
+
+def photo_rule(site: str = "", least: int = 0, most: int = 0, level: str = "", faces: str = "") -> dict[str, Any]:
+    return {"site": site, "least": least, "most": most, "level": level, "faces": faces}
+
+
+def rules_are(surf: Surf, *rules: dict[str, Any]) -> None:
+    wait_for(lambda: (surf.stored("local", "rules") or []) == list(rules), 5)
+
+
+def sentences(page: Page, *wanted: str) -> None:
+    expect(page.locator("#rules li > :first-child")).to_have_text(list(wanted))
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_a_rule_is_made_by_keyboard_even_while_the_server_is_away(surf: Surf, visit: Visit, paired: bool) -> None:
+    if not paired:
+        surf.tell({"type": "unpair"})
+    page = visit(OPTIONS)
+    expect(page.get_by_text("No rule yet")).to_be_visible()
+    page.get_by_role("button", name="Add a rule").press("Enter")
+    expect(page.get_by_label("Site (empty: every site)")).to_be_focused()
+    page.keyboard.type(f"https://www.{HOST}/upload")  # its site is in the list already
+    page.keyboard.press("Tab")
+    page.keyboard.type("Photos with more")
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("More than how many faces")).to_be_focused()
+    page.keyboard.press("Control+A")
+    page.keyboard.type("12")
+    page.keyboard.press("Tab")
+    page.keyboard.type("Strong")
+    page.keyboard.press("Tab")
+    page.keyboard.type("The largest")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    rules_are(surf, photo_rule(HOST, 13, level="strong", faces="largest"))
+    sentences(page, f"Photos with more than 12 faces on {HOST}: strong, only the largest face")
+    expect(page.locator("#rule-form")).to_be_hidden()
+    expect(page.locator("#rules-none")).to_be_hidden()
+    expect(page.locator("#rules-news")).to_have_text("Saved.")
+    expect(page.get_by_role("button", name="Add a rule")).to_be_focused()
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "least", "most", "words"),
+    [
+        ("Any photo", "", 0, 0, "Any photo on every site: subtle"),
+        ("Portraits (one face)", "", 1, 1, "Portraits (one face) on every site: subtle"),
+        ("Photos with several faces", "", 2, 0, "Photos with several faces on every site: subtle"),
+        ("Photos with more than … faces", "1", 2, 0, "Photos with several faces on every site: subtle"),
+        ("Photos with more than … faces", "99", 100, 0, "Photos with more than 99 faces on every site: subtle"),
+    ],
+)
+def test_every_kind_of_photo(
+    surf: Surf, visit: Visit, kind: str, number: str, least: int, most: int, words: str
+) -> None:
+    page = visit(OPTIONS)
+    page.click("#rule-new")
+    page.get_by_label("Kind of photo").select_option(kind)
+    expect(page.locator("#rule-number")).to_be_visible(visible=bool(number))
+    if number:
+        page.fill("#rule-number", number)
+    page.select_option("#rule-level", "subtle")
+    page.get_by_role("button", name="Save").click()
+    rules_are(surf, photo_rule("", least, most, level="subtle"))
+    sentences(page, words)
+
+
+@pytest.mark.parametrize(
+    ("site", "number", "level", "problem", "field"),
+    [
+        ("com", "5", "strong", "This is no site’s name", "rule-site"),
+        ("", "0", "strong", "from 1 to 99", "rule-number"),
+        ("", "100", "strong", "from 1 to 99", "rule-number"),
+        ("", "2.5", "strong", "from 1 to 99", "rule-number"),
+        ("", "", "strong", "from 1 to 99", "rule-number"),
+        ("", "5", "", "Choose a strength or faces", "rule-level"),
+    ],
+)
+def test_what_is_no_rule_is_not_kept_and_can_be_mended(
+    surf: Surf, visit: Visit, site: str, number: str, level: str, problem: str, field: str
+) -> None:
+    page = visit(OPTIONS)
+    page.click("#rule-new")
+    page.fill("#rule-site", site)
+    page.select_option("#rule-kind", "more")
+    page.fill("#rule-number", number)
+    page.select_option("#rule-level", level)
+    page.press("#rule-number", "Enter")
+    expect(page.get_by_role("alert").filter(has_text=problem)).to_be_visible()
+    assert page.evaluate("document.activeElement.id") == field
+    assert surf.stored("local", "rules") is None
+    page.fill("#rule-site", "")
+    page.fill("#rule-number", "5")
+    page.select_option("#rule-level", "strong")
+    page.press("#rule-site", "Enter")
+    rules_are(surf, photo_rule("", 6, level="strong"))
+    expect(page.locator("#rules-problem")).to_be_empty()
+
+
+def test_no_rule_is_there_twice(surf: Surf, visit: Visit) -> None:
+    one, other = photo_rule(level="strong"), photo_rule(level="subtle")
+    surf.keep(rules=[one, other])
+    page = visit(OPTIONS)
+    page.click("#rule-new")
+    page.select_option("#rule-level", "strong")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#rules-problem")).to_have_text("This rule is in the list already.")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#rules-problem")).to_be_empty()
+    page.get_by_role("button", name="Change: Any photo on every site: subtle").click()
+    page.select_option("#rule-level", "strong")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#rules-problem")).to_have_text("This rule is in the list already.")
+    rules_are(surf, one, other)
+
+
+def test_a_rule_is_changed_moved_and_removed_by_keyboard(surf: Surf, visit: Visit) -> None:
+    first, last = photo_rule(least=1, most=1, level="strong"), photo_rule(HOST, 6, faces="largest")
+    surf.keep(rules=[first, last])
+    page = visit(OPTIONS)
+    named = f"Photos with more than 5 faces on {HOST}: only the largest face"
+    page.get_by_role("button", name=f"Change: {named}").press("Enter")
+    expect(page.locator("#rule-site")).to_have_value(HOST)
+    expect(page.locator("#rule-number")).to_have_value("5")
+    expect(page.locator("#rule-level")).to_have_value("")
+    page.get_by_label("Faces").last.select_option("all")
+    page.press("#rule-site", "Enter")
+    last |= {"faces": "all"}
+    rules_are(surf, first, last)
+    named = f"Photos with more than 5 faces on {HOST}: all faces"
+    sentences(page, "Portraits (one face) on every site: strong", named)
+    expect(page.get_by_role("button", name=f"Change: {named}")).to_be_focused()
+
+    page.get_by_role("button", name=f"Move up: {named}").press("Enter")
+    rules_are(surf, last, first)
+    sentences(page, named, "Portraits (one face) on every site: strong")
+    expect(page.get_by_role("button", name=f"Change: {named}")).to_be_focused()  # it cannot go further up
+    expect(page.get_by_role("button", name=f"Move up: {named}")).to_be_disabled()
+
+    page.get_by_role("button", name=f"Remove {named}").press("Enter")
+    rules_are(surf, first)
+    expect(page.get_by_role("button", name="Remove Portraits")).to_be_focused()
+    page.keyboard.press("Enter")
+    rules_are(surf)
+    expect(page.get_by_text("No rule yet")).to_be_visible()
+    expect(page.get_by_role("button", name="Add a rule")).to_be_focused()
+    expect(page.locator("#rules-news")).to_have_text("The rule was removed.")
+
+
+def test_a_rule_reads_as_a_sentence_in_german_too(surf: Surf, visit: Visit) -> None:
+    surf.keep(rules=[photo_rule("", 6, level="strong", faces="mine"), photo_rule(HOST, 1, 1, faces="all")])
+    enrol(surf)
+    page = visit(OPTIONS, locale="de")
+    expect(page.locator("#owner-photos li")).to_contain_text(["Foto 1, hinzugefügt am "])
+    group = "Fotos mit mehr als 5 Gesichtern auf jeder Website: stark, nur meines"
+    sentences(page, group, f"Porträts (ein Gesicht) auf {HOST}: alle Gesichter")
+
+
+def test_a_rule_that_is_saved_twice_in_a_row_is_there_once(surf: Surf, visit: Visit) -> None:
+    page = visit(OPTIONS)
+    page.click("#rule-new")
+    page.select_option("#rule-level", "strong")
+    page.evaluate("const save = document.querySelector('#rule-form .main'); save.click(); save.click()")
+    sentences(page, "Any photo on every site: strong")
+    rules_are(surf, photo_rule(level="strong"))
+    expect(page.locator("#rules-problem")).to_be_empty()
+
+
+def test_the_form_is_left_without_a_change(surf: Surf, visit: Visit) -> None:
+    surf.keep(rules=[photo_rule(level="strong")])
+    page = visit(OPTIONS)
+    page.get_by_role("button", name="Change: Any photo").click()
+    page.select_option("#rule-level", "subtle")
+    page.get_by_role("button", name="Cancel").press("Enter")
+    expect(page.get_by_role("button", name="Change: Any photo")).to_be_focused()
+    page.click("#rule-new")
+    expect(page.locator("#rule-level")).to_have_value("")
+    rules_are(surf, photo_rule(level="strong"))
+
+
+def test_it_is_said_beside_a_rule_what_keeps_it_from_working(surf: Surf, visit: Visit) -> None:
+    surf.keep(
+        rules=[photo_rule(HOST, faces="mine"), photo_rule("example.com", level="strong"), photo_rule(level="strong")],
+        sites={HOST: "ask"},
+    )
+    page = visit(OPTIONS)
+    notes = page.locator("#rules li small")
+    unknown, off = "The server does not know your face yet", "clip2protect is off on this site"
+    expect(notes).to_contain_text([unknown, off])
+    surf.keep(sites={HOST: "ask", "m.example.com": "always"})  # a host below it is on
+    expect(notes).to_contain_text([unknown])
+    choose(page, "#owner-add", surf.photo())
+    expect(notes).to_have_count(0)
+    page.get_by_role("button", name="Remove Photo 1").click()
+    expect(notes).to_contain_text([unknown])
+
+
+def test_a_rule_changes_what_is_asked_of_the_server(surf: Surf, visit: Visit) -> None:
+    enrol(surf)
+    page = visit(OPTIONS)
+    page.click("#rule-new")
+    page.select_option("#rule-kind", "more")
+    page.fill("#rule-number", "5")
+    page.get_by_label("Faces").last.select_option("Only mine")
+    page.get_by_role("button", name="Save").click()
+    sentences(page, "Photos with more than 5 faces on every site: only mine")
+    photos = [surf.photo("group.png", do="faces 7"), surf.photo("five.png", do="faces 5")]
+    front = surf.open("input.html")
+    choose(front, "#many", *photos)
+    surf.protect(front)
+    surf.gets(front, *[(photo.name, "image/png", photo.protected) for photo in photos])
+    settings = [job.settings for job in surf.live.server.service.jobs]
+    assert sorted((one["faces"], one["level"]) for one in settings) == [("all", "balanced"), ("mine", "balanced")]
+    [group] = [job for job in surf.live.server.service.jobs if job.settings["faces"] == "mine"]
+    assert len(group.owner) == 1
+
+
+# --- the owner's face --------------------------------------------------------------------------------------
+
+
+def enrol(surf: Surf) -> None:
+    assert surf.live.ask("POST", "/v1/owner", surf.photo().data, Content_Type="image/png").status == 201
+
+
+def enrolled(surf: Surf) -> list[str]:
+    return [photo["id"] for photo in surf.live.ask("GET", "/v1/owner").json["photos"]]
+
+
+def test_photos_of_the_owner_are_learnt(surf: Surf, visit: Visit) -> None:
+    page = visit(OPTIONS)
+    mine = page.locator("#faces option[value=mine]")
+    expect(page.get_by_text("No photo yet")).to_be_visible()
+    expect(mine).to_be_disabled()
+    with page.expect_file_chooser() as chooser:
+        page.press("#owner-add", "Enter")
+    assert chooser.value.is_multiple()
+    chooser.value.set_files([surf.photo(name).path for name in ("one.png", "two.jpg")])
+    expect(page.locator("#owner-news")).to_have_text("Photos learnt: 2 of 2.")
+    expect(page.locator("#owner-problem")).to_be_empty()
+    rows = page.locator("#owner-photos li")
+    today = page.evaluate("new Intl.DateTimeFormat('en', { dateStyle: 'long' }).format()")
+    expect(rows).to_contain_text([f"Photo 1, added {today} at", f"Photo 2, added {today} at"])
+    expect(page.locator("#owner-none")).to_be_hidden()
+    expect(mine).to_be_enabled()
+    expect(page.locator("#owner-add")).to_be_focused()
+    assert len(enrolled(surf)) == 2
+
+
+def test_photos_of_the_owner_are_removed_by_keyboard(surf: Surf, visit: Visit) -> None:
+    for _ in range(2):
+        enrol(surf)
+    first, second = enrolled(surf)
+    page = visit(OPTIONS)
+    page.get_by_role("button", name="Remove Photo 1").press("Enter")
+    expect(page.locator("#owner-photos li")).to_have_count(1)
+    assert enrolled(surf) == [second] != [first]
+    expect(page.get_by_role("button", name="Remove Photo 1")).to_be_focused()
+    expect(page.locator("#owner-news")).to_have_text("The photo was forgotten.")
+    expect(page.locator("#faces option[value=mine]")).to_be_enabled()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("No photo yet")).to_be_visible()
+    expect(page.locator("#faces option[value=mine]")).to_be_disabled()
+    expect(page.locator("#owner-add")).to_be_focused()
+    assert enrolled(surf) == []
+
+
+def test_a_photo_that_another_program_removed_is_gone_here_too(surf: Surf, visit: Visit) -> None:
+    enrol(surf)
+    page = visit(OPTIONS)
+    remove = page.get_by_role("button", name="Remove Photo 1")
+    expect(remove).to_be_visible()
+    surf.live.ask("DELETE", f"/v1/owner/{enrolled(surf)[0]}", X_Clip2Protect="1")
+    remove.click()
+    expect(page.get_by_text("No photo yet")).to_be_visible()
+    expect(page.locator("#owner-problem")).to_be_empty()
+
+
+@pytest.mark.parametrize(
+    ("locale", "news", "no_face", "unreadable"),
+    [
+        ("en", "Photos learnt: 1 of 4.", "No face was found in b.png, c.png: give", "Not readable: d.txt. JPEG"),
+        (
+            "de",
+            "Gelernte Fotos: 1 von 4.",
+            "Kein Gesicht gefunden in b.png, c.png: Nehmen",
+            "Nicht lesbar: d.txt. JPEG",
+        ),
+    ],
+)
+def test_it_is_said_which_photos_were_not_learnt(
+    surf: Surf, visit: Visit, locale: str, news: str, no_face: str, unreadable: str
+) -> None:
+    page = visit(OPTIONS, locale=locale)
+    photos = [surf.photo("a.png"), *(surf.photo(name, do="no face") for name in ("b.png", "c.png"))]
+    choose(page, "#owner-add", *photos, surf.photo("d.txt", data=b"text"))
+    expect(page.locator("#owner-news")).to_have_text(news)
+    problem = page.get_by_role("alert").filter(has_text="d.txt")
+    expect(problem).to_contain_text(no_face)
+    expect(problem).to_contain_text(unreadable)
+    expect(page.locator("#owner-photos li")).to_have_count(1)
+    assert len(enrolled(surf)) == 1
+
+
+def test_while_photos_are_learnt_the_first_is_awaited(surf: Surf, visit: Visit) -> None:
+    page = visit(OPTIONS)
+    page.evaluate(HELD)
+    choose(page, "#owner-add", surf.photo("a.png"), surf.photo("b.png"))
+    expect(page.locator("#owner-news")).to_have_text("Learning photo 1 of 2…")
+    expect(page.locator("#owner-add")).to_have_attribute("aria-disabled", "true")
+    assert enrolled(surf) == []
+    page.evaluate(
+        "document.getElementById('owner-files').addEventListener('click', () => { globalThis.again = true; })"
+    )
+    page.press("#owner-add", "Enter")
+    assert not page.evaluate("globalThis.again"), "one choice after the other"
+    page.evaluate("go()")
+    expect(page.locator("#owner-news")).to_have_text("Learning photo 2 of 2…")
+    page.evaluate("go()")
+    expect(page.locator("#owner-news")).to_have_text("Photos learnt: 2 of 2.")
+    expect(page.locator("#owner-add")).to_have_attribute("aria-disabled", "false")
+
+
+def test_there_is_an_end_to_what_is_learnt(surf: Surf, visit: Visit) -> None:
+    for _ in range(MOST - 1):
+        enrol(surf)
+    page = visit(OPTIONS)
+    page.evaluate(HELD)
+    choose(page, "#owner-add", *(surf.photo() for _ in range(3)))
+    for number in (1, 2):  # the third is not sent
+        expect(page.locator("#owner-news")).to_have_text(f"Learning photo {number} of 3…")
+        page.evaluate("go()")
+    expect(page.locator("#owner-news")).to_have_text("Photos learnt: 1 of 3.")
+    expect(page.locator("#owner-problem")).to_contain_text("Enough photos of you are known: remove one")
+    expect(page.locator("#owner-photos li")).to_have_count(MOST)
+
+
+@pytest.mark.parametrize("what", ["add", "remove"])
+def test_a_server_that_is_gone_learns_and_forgets_nothing(surf: Surf, visit: Visit, what: str) -> None:
+    enrol(surf)
+    page = visit(OPTIONS)
+    expect(page.locator("#owner-photos li")).to_have_count(1)
+    surf.keep(server={**surf.stored("local", "server"), "address": "http://127.0.0.1:9"})
+    if what == "add":
+        choose(page, "#owner-add", surf.photo("a.png"), surf.photo("b.png"))
+    else:
+        page.get_by_role("button", name="Remove Photo 1").click()
+    expect(page.locator("#owner-problem")).to_have_text("The server is not ready any more: try again once it is.")
+    expect(page.locator("#owner-news")).to_be_empty()
+    expect(page.locator("#owner-offline")).to_be_visible()
+    expect(page.locator("#owner")).to_be_hidden()
+    state(page, "down")
+    assert len(enrolled(surf)) == 1
+
+
+def test_without_a_server_no_photo_of_the_owner_can_be_added(surf: Surf, visit: Visit) -> None:
+    surf.tell({"type": "unpair"})
+    page = visit(OPTIONS)
+    expect(page.locator("#owner-offline")).to_be_visible()
+    expect(page.locator("#owner-add")).to_be_hidden()
+    page.fill("#code", surf.live.server.code)
+    page.keyboard.press("Enter")
+    expect(page.locator("#owner-add")).to_be_visible()
+    expect(page.locator("#owner-offline")).to_be_hidden()
 
 
 # --- the first page ----------------------------------------------------------------------------------------
@@ -375,13 +764,34 @@ def test_the_first_page_ticks_off_its_steps(surf: Surf, visit: Visit) -> None:
 
 # --- how they look -----------------------------------------------------------------------------------------
 
+LONG = "a-rather-long-name-of-a-site.and-of-what-is-above-it.example.com"
+
+
+def fill_in(surf: Surf) -> None:
+    """Something in every list."""
+    surf.keep(rules=[photo_rule(level="strong"), photo_rule(LONG, 6, faces="mine")])
+    enrol(surf)
+
+
+def unfold(page: Page, name: str, paired: bool) -> None:
+    """Have the settings show all that they can."""
+    if name == OPTIONS:
+        expect(page.locator("#rules li")).to_have_count(2)
+        expect(page.locator("#owner-photos li")).to_have_count(1 if paired else 0)
+        page.locator("#rules li").last.get_by_role("button").nth(1).click()
+        page.select_option("#rule-faces", "")
+        page.click("#rule-form .main")
+        expect(page.locator("#rules-problem")).not_to_be_empty()
+
 
 @pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("paired", [True, False])
 def test_every_control_has_a_name(surf: Surf, visit: Visit, name: str, paired: bool) -> None:
+    fill_in(surf)
     if not paired:
         surf.tell({"type": "unpair"})
     page = visit(name, front=surf.open("input.html"))
+    unfold(page, name, paired)
     controls = page.locator("input:visible, select:visible, button:visible").all()
     assert len(controls) > 3
     for control in controls:
@@ -396,14 +806,13 @@ def test_every_control_has_a_name(surf: Surf, visit: Visit, name: str, paired: b
 @pytest.mark.parametrize("locale", ["en", "de"])
 @pytest.mark.parametrize("paired", [True, False])
 def test_nothing_sticks_out_of_a_narrow_window(surf: Surf, visit: Visit, name: str, locale: str, paired: bool) -> None:
-    surf.keep(sites={HOST: "ask", "a-rather-long-name-of-a-site.and-of-what-is-above-it.example.com": "always"})
+    surf.keep(sites={HOST: "ask", LONG: "always"})
+    fill_in(surf)
     if not paired:
         surf.tell({"type": "unpair"})
-    page = visit(name, front="https://a-rather-long-name-of-a-site.and-of-what-is-above-it.example.com/")
+    page = visit(name, front=f"https://{LONG}/", locale=locale)
     page.set_viewport_size({"width": 320, "height": 600})
-    page.evaluate("""words => {
-      for (const e of document.querySelectorAll('[data-say]')) e.textContent = words[e.dataset.say].message;
-    }""", words(locale))  # fmt: skip
+    unfold(page, name, paired)
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     out = """() => [...document.querySelectorAll('.card *')].filter((e) => e.checkVisibility()).filter((e) => {
       const [part, card] = [e, e.closest('.card')].map((x) => x.getBoundingClientRect().right);
@@ -413,11 +822,13 @@ def test_nothing_sticks_out_of_a_narrow_window(surf: Surf, visit: Visit, name: s
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_dark_and_light(visit: Visit, name: str) -> None:
+def test_dark_and_light(surf: Surf, visit: Visit, name: str) -> None:
     """The page's and the cards' own colours, and the contrast of all that is written there (WCAG AA: 4.5)."""
     seen = {}
+    fill_in(surf)
     for scheme in ("light", "dark"):
         page = visit(name, color_scheme=scheme)
+        unfold(page, name, paired=True)
         seen[scheme] = page.evaluate("getComputedStyle(document.body).backgroundColor")
         low = page.evaluate("""() => {
           const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
@@ -453,9 +864,12 @@ MANIFEST = EXTENSION / "manifest.json"
 #: Keys that are put together: what comes before the part that varies -> all that may come.
 VARIED = {
     "level_": set(get_args(config.Level)),
+    "faces_": set(get_args(config.Faces)),
+    "short_": {*get_args(config.Level), *get_args(config.Faces)},
+    "kind_": {"any", "one", "several", "more"},
     "rule_": {"ask", "always", "never"},
     "state_": {"looking", "ready", "unpaired", "down", "barred"},
-    "advice_": {"unpaired", "down", "barred"},
+    "advice_": {"ready", "unpaired", "down", "barred"},
     "stage_": {"invert", "tune", "choose", "search", "render"},
     "trouble_": None,  # those that the server has, or that are thrown here: others are told in the server's words
 }

@@ -72,8 +72,8 @@ def test_the_later_of_two_rules_counts_and_each_for_what_it_says(surf: Surf) -> 
     enrol(surf)
     surf.keep(rules=[STRONG, {**MINE, "least": 6}, {**STRONG, "level": "subtle", "least": 7}])
     page, dialog = pick(surf, surf.photo(do="faces 7"), surf.photo(do="faces 6"))
-    dialog.wait_for_selector("text=7 faces found · you are in it · By your rules: subtle, Only mine")
-    dialog.wait_for_selector("text=6 faces found · you are in it · By your rules: strong, Only mine")
+    dialog.wait_for_selector("text=7 faces found · you are in it · By your rules: subtle, only mine")
+    dialog.wait_for_selector("text=6 faces found · you are in it · By your rules: strong, only mine")
     surf.protect(page)
     assert asked(surf) == [("subtle", "mine"), ("strong", "mine")]
 

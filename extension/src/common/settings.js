@@ -21,7 +21,7 @@ const STANDARD_SESSION = { jobs: {}, tickets: {}, last: [] };
 export async function stored(key) {
   const found = /** @type {Partial<Stored>} */ (await chrome.storage.local.get(key));
   const value = found[key] ?? STANDARD[key];
-  return Array.isArray(value) ? value : { ...STANDARD[key], ...value };
+  return Array.isArray(value) ? [...value] : { ...STANDARD[key], ...value };
 }
 
 /** @template {keyof Stored} K

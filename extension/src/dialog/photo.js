@@ -251,9 +251,9 @@ export class Photo {
   verdict() {
     const { before, after, recognisers } = this.matches, faces = this.report.faces.length;
     if (!recognisers) return '';
-    const found = say(faces === 1 ? 'face' : 'faces', faces);
+    const done = say(faces === 1 ? 'protected_one' : 'protected_many', faces);
     const now = after ? say('verdict_after', after, recognisers) : say('verdict_none');
-    return [`${found}.`, say('verdict_before', before, recognisers), now].join(' ');
+    return [`${done}.`, say('verdict_before', before, recognisers), now].join(' ');
   }
 
   /** @param {Trouble} trouble */
@@ -279,7 +279,7 @@ export class Photo {
     if (this.faces?.some(({ mine }) => mine !== null)) words.push(say(this.faces.some(({ mine }) => mine) ? 'mine_found' : 'mine_none'));
     if (asked && (this.faces || !needCount(asked.rules))) {
       const { choice, rules } = asked, { level, faces } = applied(rules, choice, this.faces?.length ?? 0);
-      const ruled = [level !== choice.level && say(`short_${level}`), faces !== choice.faces && say(`faces_${faces}`)].filter(Boolean);
+      const ruled = [level !== choice.level && say(`short_${level}`), faces !== choice.faces && say(`short_${faces}`)].filter(Boolean);
       if (ruled.length) words.push(say('ruled', ruled.join(', ')));
     }
     const text = words.join(' · ');

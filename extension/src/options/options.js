@@ -1,4 +1,4 @@
-// The settings: where the server is and whether we are paired, which sites are on, what is chosen at first.
+// The settings: where the server is and whether we are paired, which sites are on; the other cards have modules of their own.
 
 /** @import {Rule} from '../common/types.js' */
 
@@ -8,6 +8,8 @@ import { tell } from '../common/tell.js';
 import { allow, forget, hostIn, isAllowed, setRule, siteOf } from '../common/access.js';
 import { Connection } from '../common/connection.js';
 import { showDefaults } from './defaults.js';
+import { offerOwner, showOwner } from './owner.js';
+import { knowEnrolled } from './rules.js';
 import { $, keepShown, make, speak } from '../common/parts.js';
 import { offerSites } from '../common/ready.js';
 
@@ -20,8 +22,13 @@ speak();
 
 const connection = new Connection(async (state) => {
   $('unpair').hidden = !(await stored('server')).token;
-  await showDefaults(state === 'ready' ? await tell({ type: 'looks' }).catch(() => undefined) : undefined);
+  const asked = state === 'ready' ? [tell({ type: 'looks' }), tell({ type: 'owner' })] : [];
+  const [looks, photos] = await Promise.all(asked).catch(() => []);
+  showOwner(photos);
+  await Promise.all([showDefaults(looks), knowEnrolled(photos?.length)]);
 });
+
+offerOwner(() => connection.look());
 
 /** The address of a server on this machine in what was typed.
  * @param {string} text */
