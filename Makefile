@@ -44,12 +44,15 @@ $(VENV)/.made:
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
-# The server's page is tested in a real browser; root on Debian gets it here, anybody else is told how by the tests.
+# The page and the extension are tested in real browsers; root on Debian gets them here, anybody else is told how by the
+# tests.  Firefox may be missing: its one test is then skipped.
 $(VENV)/.browser: $(VENV)/.made
-	@for b in "$$CHROMIUM" /usr/lib/chromium/chromium chromium chromium-browser google-chrome; do \
-		if [ -n "$$b" ] && command -v "$$b" >/dev/null; then exit 0; fi; done; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		apt-get update -q && apt-get install -y -q --no-install-recommends chromium; fi
+	@need="chromium firefox-esr"; \
+	for b in "$$CHROMIUM" /usr/lib/chromium/chromium chromium chromium-browser google-chrome; do \
+		if [ -n "$$b" ] && command -v "$$b" >/dev/null; then need="$${need#chromium}"; fi; done; \
+	for b in firefox-esr firefox; do if command -v "$$b" >/dev/null; then need="$${need%firefox-esr}"; fi; done; \
+	if [ -n "$${need# }" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -q; \
+		for package in $$need; do apt-get install -y -q --no-install-recommends $$package || true; done; fi
 	touch $@
 
 $(VENV)/.installed: pyproject.toml $(VENV)/.made

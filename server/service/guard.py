@@ -20,10 +20,10 @@ from server.service.problems import BY_STATUS, Problem
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 #: The client that asks, for handlers.
 CALLER = web.RequestKey("caller", Client)
-#: What needs no token: the page and what it is made of, health, pairing.
 _SCRIPTS = ("page", "parts", "server", "pairing", "owner", "job", "scores")
 #: The files of the page, and their types.
 PAGE = {"/": "text/html", "/page.css": "text/css", **{f"/{name}.js": "text/javascript" for name in _SCRIPTS}}
+#: What needs no token.
 OPEN = frozenset({*PAGE, "/v1/health", "/v1/pair"})
 #: A header that no plain web form can send.
 HEADER = "X-Clip2Protect"

@@ -17,10 +17,10 @@ from tests.server.service.conftest import running, wait_for
 from tests.server.service.scripted import MARK
 
 pytest.importorskip("marionette_driver", reason="Mozilla's driver does not run on this Python")
-from marionette_driver import By  # noqa: E402
-from marionette_driver.addons import Addons  # noqa: E402
-from marionette_driver.keys import Keys  # noqa: E402
-from marionette_driver.marionette import Marionette  # noqa: E402
+from marionette_driver import By
+from marionette_driver.addons import Addons
+from marionette_driver.keys import Keys
+from marionette_driver.marionette import Marionette
 
 FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")
 pytestmark = pytest.mark.skipif(not FIREFOX, reason="no Firefox")
@@ -41,7 +41,7 @@ def firefox(tmp_path: Path) -> Iterator[Marionette]:
 
 
 def install(firefox: Marionette, folder: Path) -> str:
-    """The address of the extension's pages.  The copy is granted `localhost`, for nobody answers the browser's question."""
+    """The address of the extension's pages.  The copy is granted `localhost`: nobody answers the browser's question."""
     manifest = json.loads((unpack(folder) / "manifest.json").read_text("utf-8"))
     manifest["host_permissions"].append("*://localhost/*")
     del manifest["background"]["service_worker"]
@@ -59,7 +59,9 @@ def test_from_the_first_page_to_a_protected_photo(firefox: Marionette, tmp_path:
     try:
         with running(tmp_path, "--marked") as live:
             pages = install(firefox, tmp_path / "extension")
-            wait_for(lambda: len(firefox.window_handles) == 2)  # it opens its first page by itself
+            wait_for(lambda: len(firefox.window_handles) == 2)
+            firefox.switch_to_window(firefox.window_handles[1])
+            wait_for(lambda: firefox.get_url() == f"{pages}onboarding/onboarding.html")  # by itself
             firefox.navigate(f"{pages}options/options.html")
             type_into(firefox, "address", f"http://127.0.0.1:{live.port}")
             type_into(firefox, "code", live.server.code)
@@ -69,7 +71,7 @@ def test_from_the_first_page_to_a_protected_photo(firefox: Marionette, tmp_path:
 
             firefox.navigate(site.url("input.html", "localhost"))
             firefox.find_element(By.ID, "one").send_keys(str(photo))
-            # The dialog lies in a closed shadow tree, out of reach for all but keys.  It has counted the faces: it is there.
+            # The dialog lies in a closed shadow tree, out of reach but for keys.  It has counted faces: it is there.
             wait_for(lambda: '"/v1/faces"' in live.ask("GET", "/v1/metrics").body.decode())
             press(firefox, *[Keys.TAB] * 7, Keys.ENTER)
             wait_for(lambda: [job for job in live.server.service.jobs if job.over])

@@ -20,8 +20,8 @@ const STANDARD_SESSION = { jobs: {}, tickets: {}, last: [] };
  * @returns {Promise<Stored[K]>} */
 export async function stored(key) {
   const found = /** @type {Partial<Stored>} */ (await chrome.storage.local.get(key));
-  const value = found[key] ?? STANDARD[key];
-  return Array.isArray(value) ? [...value] : { ...STANDARD[key], ...value };
+  const value = structuredClone(found[key] ?? STANDARD[key]);
+  return /** @type {any} */ (Array.isArray(value) ? value : { ...STANDARD[key], ...value });
 }
 
 /** @template {keyof Stored} K

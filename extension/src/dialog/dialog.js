@@ -148,8 +148,8 @@ function update() {
   $('use').textContent = say(photos.some((photo) => photo.answer.use === 'original') ? 'use_mixed' : 'use');
   tellSum(undecided.length);
   // A button that was pressed and is gone takes the focus with it.
-  const held = document.activeElement ?? document.body;
-  if (asked && [document.body, $('title')].includes(held)) (!$('use').disabled && $('use').checkVisibility() ? $('use') : $('title')).focus();
+  const next = $('use').matches(':enabled:not([hidden])') ? $('use') : $('title');
+  if (asked && [document.body, $('title')].includes(document.activeElement)) next.focus();
   if (known.rule === 'always' && !undecided.length && photos.every((photo) => photo.state === 'done')) deliver();
 }
 
