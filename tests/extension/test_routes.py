@@ -57,6 +57,7 @@ def test_an_input_in_a_shadow_tree(surf: Surf, how: str) -> None:
     box = page.locator(f"#{how}").bounding_box()
     assert box
     with page.expect_file_chooser() as chooser:
+        page.wait_for_timeout(200)  # a click of the mouse does not wait for the expectation to be known
         page.mouse.click(box["x"] + 20, box["y"] + 10)
     chooser.value.set_files(photo.path)
     surf.gets_nothing(page, 100)
