@@ -8,7 +8,8 @@ of 3,000 nodes and 300 shadow trees is loaded, and given a text file through an 
 - off: on a site that is off, with the extension installed;
 - without: in a browser without the extension.
 Loading is counted from the first byte of the answer to the end of the load event, and as what the page's main thread
-worked meanwhile, which other programs do not disturb; a file from the browser's own event to the page's listener.  Milliseconds; medians, and the middle half of the runs.
+worked meanwhile, which other programs do not disturb; a file from the browser's own event to the page's listener.
+Milliseconds; medians, and the middle half of the runs.
 """
 
 from __future__ import annotations

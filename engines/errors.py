@@ -4,6 +4,8 @@
     ├── ConfigError         an option has a value that cannot be used
     ├── ImageError          the input is no photo that can be read
     ├── NoFaceError         the photo shows no face that can be aligned
+    │   ├── NotMineError    it shows faces, and none is the owner's
+    │   └── CrowdError      it shows several, where one was wanted
     ├── OutputError         the result cannot be written
     └── ModelError          a network cannot be had or used
         ├── DownloadError   its carrier cannot be fetched
@@ -30,6 +32,14 @@ class ImageError(Clip2ProtectError):
 
 class NoFaceError(Clip2ProtectError):
     """The photo shows no face that can be aligned."""
+
+
+class NotMineError(NoFaceError):
+    """The photo shows faces, and none of them is the owner's."""
+
+
+class CrowdError(NoFaceError):
+    """The photo shows several faces where one was wanted."""
 
 
 class OutputError(Clip2ProtectError):

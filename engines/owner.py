@@ -10,11 +10,14 @@ import torch
 
 from engines import evaluate
 from engines.detect import Face, detect
-from engines.errors import NoFaceError
+from engines.errors import CrowdError, NoFaceError
 from engines.imaging import Photo
 from engines.losses.adversarial import Identity, similarity
 from engines.recognise import Recogniser
 from engines.stack import Stack
+
+#: A second face of this part of the first one's size leaves open which is the owner's.
+CROWD = 0.5
 
 
 @dataclass(frozen=True)
@@ -25,10 +28,15 @@ class Owner:
 
 
 def enrol(stack: Stack, photo: Photo) -> Identity:
-    """What every recogniser makes of the largest face of a photo.  Raises NoFaceError where there is none."""
+    """What every recogniser makes of the face of a photo.
+
+    Raises NoFaceError where there is none, CrowdError where another is large enough to be the one that is meant.
+    """
     found = detect(stack.detector, photo.pixels)
     if not found:
         raise NoFaceError("no face was found: give a photo of yourself in which your face is turned to the camera")
+    if len(found) > 1 and found[1].size > CROWD * found[0].size:
+        raise CrowdError(f"{len(found)} faces were found: give a photo in which yours is by far the largest")
     return _on_cpu(evaluate.identity(stack, photo.pixels, found[0]))
 
 
@@ -47,8 +55,11 @@ def is_owner(stack: Stack, pixels: np.ndarray, face: Face, owner: Owner) -> bool
     """
     identity = _on_cpu(evaluate.identity(stack, pixels, face))
     seen = {name: embedding[None] for name, embedding in identity.embeddings.items()}
-    recognisers: list[Recogniser] = list(stack.recognisers.values())
-    return any(float(similarity(recognisers, seen, photo)) > 0 for photo in owner.photos)
+
+    def known(photo: Identity) -> list[Recogniser]:  # a recogniser may have come later than the photo
+        return [recogniser for name, recogniser in stack.recognisers.items() if name in photo.embeddings]
+
+    return any(known(photo) and float(similarity(known(photo), seen, photo)) > 0 for photo in owner.photos)
 
 
 def _on_cpu(identity: Identity) -> Identity:

@@ -19,7 +19,7 @@ from engines.auto import choose_prompt, choose_target
 from engines.composite import composite
 from engines.config import AUTO, NO_PROMPT, Settings
 from engines.detect import Face, detect
-from engines.errors import ConfigError, NoFaceError
+from engines.errors import ConfigError, NoFaceError, NotMineError
 from engines.face import AlignedFace
 from engines.guidance import Prompter
 from engines.imaging import Photo
@@ -178,7 +178,7 @@ def _choose_faces(stack: Stack, photo: Photo, settings: Settings, owner: Owner |
     if settings.faces == "mine" and owner is not None:
         mine = [face for face in found if is_owner(stack, photo.pixels, face, owner)]
         if not mine:
-            raise NoFaceError(f"none of the {len(found)} faces is yours: enrol by more photos, or protect all faces")
+            raise NotMineError(f"none of the {len(found)} faces is yours: enrol by more photos, or protect all faces")
         return mine
     return found[:1] if settings.faces == "largest" else found
 

@@ -15,7 +15,7 @@ from engines import config
 from engines.config import AUTO, NO_PROMPT, Settings
 from engines.errors import ConfigError
 from engines.prompts import PRESETS
-from server.enrolled import Enrolled
+from server.enrolled import Enrolled, EnrolledPhoto
 from server.service.clients import Client, Clients
 from server.service.crew import Crew, Worker
 from server.service.figures import Figures
@@ -55,7 +55,7 @@ class Service:
     def submit(self, client: Client, photo: Photo, settings: dict[str, Any]) -> Job:
         """A new job.  Raises Problem where there is no room, or the client was revoked in the meantime."""
         self._check(client)
-        owner = self.enrolled.photos() if settings["faces"] == "mine" else []
+        owner = self.owner_photos() if settings["faces"] == "mine" else []
         if settings["faces"] == "mine" and not owner:
             raise Problem("nobody_enrolled")
         asked = json.dumps([client.id, settings, [photo.id for photo in owner]], sort_keys=True)
@@ -69,6 +69,13 @@ class Service:
             self._ended(job)
         self.jobs.add(job)
         return job
+
+    def owner_photos(self) -> list[EnrolledPhoto]:
+        """The photos by which the owner is known.  Raises Problem where their file cannot be used."""
+        try:
+            return self.enrolled.photos()
+        except ConfigError:
+            raise Problem("owner_unusable") from None
 
     def cancel(self, job: Job) -> None:
         """End a job, wherever it is: a worker hears of it at its next step."""
@@ -147,7 +154,7 @@ class Service:
 
     async def owner(self, request: web.Request) -> web.Response:
         """The photos by which the owner is known."""
-        return _json({"photos": [{"id": photo.id, "added": photo.added} for photo in self.enrolled.photos()]})
+        return _json({"photos": [{"id": photo.id, "added": photo.added} for photo in self.owner_photos()]})
 
     async def enrol(self, request: web.Request) -> web.Response:
         """Learn the owner's face from a photo: what recognisers make of it is kept, the photo is not."""
@@ -160,17 +167,19 @@ class Service:
 
     async def forget(self, request: web.Request) -> web.Response:
         """Forget one of the owner's photos."""
+        self.owner_photos()
         if not self.enrolled.remove(request.match_info["id"]):
             raise Problem("not_found")
         return web.Response(status=204)
 
     async def faces(self, request: web.Request) -> web.Response:
         """The faces of a photo, the largest first, and which are the owner's."""
-        result = await self._ask(request, "look", [photo.embeddings for photo in self.enrolled.photos()])
+        result = await self._ask(request, "look", [photo.embeddings for photo in self.owner_photos()])
         return _json(result.report)
 
     async def _ask(self, request: web.Request, kind: Literal["enrol", "look"], owner: Sequence[Any] = ()) -> Result:
         """What a worker makes of a photo that is not to be protected."""
+        self.owner_photos()
         photo, settings = await photo_and_options(request, self.queue, self.options.upload_mb)
         self._check(request[CALLER])
         job = Job(request[CALLER].id, settings, photo, "", kind=kind, owner=list(owner))

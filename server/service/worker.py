@@ -15,14 +15,14 @@ import threading
 import traceback
 from typing import Any, BinaryIO
 
-from engines.errors import ConfigError, ImageError, ModelError, NoFaceError, OutputError
+from engines.errors import ConfigError, CrowdError, ImageError, ModelError, NoFaceError, NotMineError, OutputError
 from server.cli.console import out_of_memory, reason
 from server.service import wire
 
-#: What the engines raise -> code of `problems`.
+#: What the engines raise -> code of `problems`; the first that fits counts.
 _CODES: dict[type[Exception], str] = {
-    ConfigError: "bad_option", ImageError: "bad_image", NoFaceError: "no_face", OutputError: "bad_image",
-    ModelError: "models_missing",
+    ConfigError: "bad_option", ImageError: "bad_image", NotMineError: "not_mine", CrowdError: "several_faces",
+    NoFaceError: "no_face", OutputError: "bad_image", ModelError: "models_missing",
 }  # fmt: skip
 
 

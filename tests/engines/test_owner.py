@@ -8,7 +8,8 @@ import pytest
 from engines import imaging
 from engines.config import Settings
 from engines.detect import detect
-from engines.errors import ConfigError, NoFaceError
+from engines.errors import ConfigError, CrowdError, NoFaceError
+from engines.losses.adversarial import Identity
 from engines.owner import Owner, enrol, is_owner
 from engines.pipeline import protect
 from engines.stack import Stack
@@ -47,3 +48,22 @@ def test_what_is_missing_is_told(stack: Stack, two_faces: tuple[bytes, bytes]) -
     blank = imaging.Photo(pixels=np.full((64, 64, 3), 128, np.uint8), format="PNG", source_bytes=1)
     with pytest.raises(NoFaceError, match="photo of yourself"):
         enrol(stack, blank)
+
+
+def test_a_photo_of_two_people_does_not_say_which_is_the_owner(stack: Stack, two_faces: tuple[bytes, bytes]) -> None:
+    me, both = map(imaging.decode, two_faces)
+    twice = imaging.Photo(pixels=np.concatenate([me.pixels, me.pixels], axis=1), format="PNG", source_bytes=1)
+    with pytest.raises(CrowdError, match="by far the largest"):
+        enrol(stack, twice)
+    enrol(stack, both)  # of these one is three times as large
+
+
+def test_a_recogniser_that_came_later_does_not_keep_the_owner_from_being_known(
+    stack: Stack, two_faces: tuple[bytes, bytes]
+) -> None:
+    me = imaging.decode(two_faces[0])
+    known = enrol(stack, me)
+    fewer = Identity(dict(list(known.embeddings.items())[:1]))
+    [face] = detect(stack.detector, me.pixels)
+    assert is_owner(stack, me.pixels, face, Owner([fewer]))
+    assert not is_owner(stack, me.pixels, face, Owner([Identity({})]))

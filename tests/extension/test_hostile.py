@@ -273,3 +273,17 @@ def test_a_page_cannot_pass_its_event_off_as_one_to_let_through(surf: Surf, what
     )
     surf.dialog(page)
     surf.gets_nothing(page)
+
+
+def test_a_script_in_a_page_reads_nothing_that_is_kept(surf: Surf) -> None:
+    """Even one that is ours, as above: the token is there."""
+    page = surf.open("hostile.html")
+    read = surf.control.evaluate(
+        """async (url) => {
+          const [tab] = await chrome.tabs.query({ url });
+          const func = () => chrome.storage.local.get().then((all) => Object.keys(all), (error) => String(error));
+          return (await chrome.scripting.executeScript({ target: { tabId: tab.id }, func }))[0].result;
+        }""",
+        page.url,
+    )
+    assert "Access to storage is not allowed" in read

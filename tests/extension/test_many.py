@@ -166,7 +166,9 @@ def test_choices_are_remembered_for_the_site_and_reach_the_server(surf: Surf) ->
     settings = [job.settings for job in surf.live.server.service.jobs]
     assert [s["level"] for s in settings] == ["strong", "subtle"]
     assert settings[1]["prompt"] == "a woman with green lipstick" and "goth" in settings[0]["prompt"].lower()
-    assert surf.stored("local", "choices") == {HOST: {"prompt": "a woman with green lipstick", "level": "subtle"}}
+    assert surf.stored("local", "choices") == {
+        HOST: {"prompt": "a woman with green lipstick", "level": "subtle", "faces": "all"}
+    }
     page.set_input_files("#one", surf.photo().path)
     dialog = surf.dialog(page)
     dialog.wait_for_selector("#start:enabled")

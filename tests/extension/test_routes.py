@@ -188,6 +188,45 @@ def test_a_folder_is_refused_in_words(surf: Surf) -> None:
     assert notices(page) == ["clip2protect: photos in a folder cannot be protected. Drop the photos themselves."]
 
 
+@pytest.mark.parametrize("name", ["me.jpg_large", "me.jpg.1", "me.png.tmp", "me"])
+def test_a_photo_by_another_name(surf: Surf, name: str) -> None:
+    """Its bytes say what it is; what is handed over is named as what it is, too."""
+    page, photo = surf.open("input.html"), surf.photo()
+    page.set_input_files("#one", surf.photo(name, data=photo.data).path)
+    surf.protect(page)
+    stem = name.rpartition(".")[0] or name
+    surf.gets(page, (f"{stem}.png", "image/png", photo.protected))
+
+
+def test_a_file_of_an_unknown_kind_passes(surf: Surf) -> None:
+    page, file = surf.open("input.html"), surf.photo("data.bin2", data=b"neither here nor there")
+    page.set_input_files("#one", file.path)
+    [arrived] = wait_for(lambda: page.evaluate("0") == 0 and surf.site.arrived)
+    assert (arrived.name, arrived.data) == ("data.bin2", file.data)
+    assert surf.dialogs(page) == []
+
+
+def test_html_that_comes_with_a_photo_may_hold_it_once_more(surf: Surf) -> None:
+    page, photo = surf.open("paste.html"), surf.photo()
+    page.evaluate("addEventListener('paste', (e) => { window.types = [...e.clipboardData.types]; })")
+    page.evaluate(
+        """(bytes) => {
+          const clipboardData = new DataTransfer();
+          clipboardData.items.add(new File([new Uint8Array(bytes)], 'me.png', { type: 'image/png' }));
+          const whole = 'data:image/png;base64,' + btoa(String.fromCharCode(...bytes));
+          clipboardData.setData('text/html', `<img src="${whole}">`);
+          clipboardData.setData('text/uri-list', 'https://elsewhere.example/me.png');
+          clipboardData.setData('text/plain', 'me at the sea');
+          const how = { bubbles: true, composed: true, cancelable: true };
+          field.dispatchEvent(new ClipboardEvent('paste', { clipboardData, ...how }));
+        }""",
+        list(photo.data),
+    )
+    surf.protect(page)
+    wait_for(lambda: page.evaluate("window.types"))
+    assert sorted(page.evaluate("window.types")) == ["Files", "text/plain"]
+
+
 @pytest.mark.parametrize("how", ["paste", "read"])
 def test_a_paste(surf: Surf, how: str) -> None:
     page = surf.open("paste.html")

@@ -23,12 +23,11 @@ const FOR_US = {
   },
   pair: async ({ code }) => { await server.pair(String(code)); await showBadge('ready'); },
   unpair: async () => { await server.unpair(); await showBadge('unpaired'); },
-  site: async ({ host }) => ruleOf(await stored('sites'), String(host)),
   setSite: ({ host, rule }) => setSite(String(host), rule),
   last: () => recall('last'),
   looks: () => server.looks(),
   claim: ({ ticket }, sender) => claim(String(ticket), sender),
-  submit: (message, sender) => submit(message, sender),
+  submit: (message) => submit(message),
   faces: (message) => faces(message),
   owner: () => server.owner(),
   enrol: ({ photo, kind }) => { if (!isBlob(photo)) throw refused(); return server.enrol(photo, kind); },
@@ -55,8 +54,9 @@ chrome.runtime.onMessage.addListener((message, sender, answer) => {
 async function handle(message, sender) {
   if (sender.id !== chrome.runtime.id || typeof message?.type !== 'string') throw refused();
   // Who sends is said by the browser, not by the message.  A script in a page may do one thing only.
-  if (message.type === 'open' && sender.tab && !sender.url?.startsWith(PAGES)) return open(String(message.ticket), sender);
-  if (!sender.url?.startsWith(PAGES) || !Object.hasOwn(FOR_US, message.type)) throw refused();
+  const ours = sender.url?.startsWith(PAGES);
+  if (message.type === 'open' && sender.tab && !ours) return open(String(message.ticket), message.byUser === true, sender);
+  if (!ours || !Object.hasOwn(FOR_US, message.type)) throw refused();
   return FOR_US[message.type](message, sender);
 }
 
@@ -66,13 +66,17 @@ const refused = () => new server.ServerError({ code: 'refused', title: 'This may
 
 /** Show the dialog: over the tab where our script is there, else in a window.
  * @param {string} ticket
+ * @param {boolean} byUser whether a person brought the photos, not a script of the page by itself
  * @param {chrome.runtime.MessageSender} sender */
-async function open(ticket, sender) {
+async function open(ticket, byUser, sender) {
   const tab = sender.tab?.id, frame = sender.frameId ?? 0;
   const known = await recall('tickets');
   if (tab === undefined || !/^[\da-f-]{36}$/.test(ticket) || ticket in known) throw refused();
-  const host = new URL(sender.origin && sender.origin !== 'null' ? sender.origin : sender.url ?? '').hostname;
-  await amend('tickets', (tickets) => { tickets[ticket] = { tab, frame, document: sender.documentId ?? '', host, claimed: false }; });
+  // A frame without an origin of its own belongs to the page that it is in.
+  const origin = sender.origin && sender.origin !== 'null' ? sender.origin : sender.tab?.url ?? sender.url ?? '';
+  const host = URL.canParse(origin) ? new URL(origin).hostname : '';
+  const entry = { tab, frame, document: sender.documentId ?? '', host, byUser, claimed: false };
+  await amend('tickets', (tickets) => { tickets[ticket] = entry; });
   const shown = await chrome.tabs.sendMessage(tab, { type: 'show', ticket }, { frameId: 0 }).catch(() => false);
   if (!shown) {
     const url = chrome.runtime.getURL(`src/dialog/window.html#${ticket}`);
@@ -96,18 +100,31 @@ async function claim(ticket, sender) {
   if (!found) throw refused();
   const { host } = found;
   const [sites, choice, rules] = await Promise.all([stored('sites'), choiceFor(host), stored('rules')]);
-  return { ...found, rule: ruleOf(sites, host), choice, rules };
+  const rule = ruleOf(sites, host);
+  // A page could have its own photos protected without end, and learn from them whose face the owner's is.
+  return { ...found, rule: rule === 'always' && !found.byUser ? 'ask' : rule, choice, rules };
 }
+
+/** Looks at photos follow each other, for a browser has few lines to a server; an upload that is over wants none.
+ * @type {Promise<unknown>} */
+let looking = Promise.resolve();
+/** @type {Map<string, AbortController>} */
+const lookers = new Map();
 
 /** @param {{ticket: string, photo: Blob, kind: string}} message */
 async function faces({ ticket, photo, kind }) {
-  if (!(await recall('tickets'))[ticket]?.claimed || !isBlob(photo)) throw refused();
-  return server.faces(photo, kind);
+  const turn = looking.then(async () => {
+    if (!(await recall('tickets'))[ticket]?.claimed || !isBlob(photo)) throw refused();
+    const looker = lookers.get(ticket) ?? new AbortController();
+    lookers.set(ticket, looker);
+    return server.faces(photo, kind, looker.signal);
+  });
+  looking = turn.catch(() => {});
+  return turn;
 }
 
-/** @param {{ticket: string, key: string, photo: Blob, kind: string, choice: Choice}} message
- * @param {chrome.runtime.MessageSender} sender */
-async function submit({ ticket, key, photo, kind, choice }, sender) {
+/** @param {{ticket: string, key: string, photo: Blob, kind: string, choice: Choice}} message */
+async function submit({ ticket, key, photo, kind, choice }) {
   const known = (await recall('tickets'))[ticket];
   if (!known?.claimed || !isBlob(photo)) throw refused();
   // The same photo is asked for again when this worker ended before it could answer.
@@ -119,7 +136,7 @@ async function submit({ ticket, key, photo, kind, choice }, sender) {
     await server.drop(id).catch(() => {});
     throw refused();
   }
-  await amend('jobs', (jobs) => { jobs[key] = { id, tab: sender.tab?.id ?? -1, ticket }; });
+  await amend('jobs', (jobs) => { jobs[key] = { id, ticket }; });
   return id;
 }
 
@@ -138,7 +155,7 @@ async function drop(id) {
 async function finish(ticket, choice, last = null) {
   if (last) await amend('last', (all) => { all.unshift(last); all.length = Math.min(all.length, LAST); });
   const known = (await recall('tickets'))[ticket];
-  if (known && choice) {
+  if (known?.host && choice) {
     const { prompt, level, faces } = choice;
     await amendStored('choices', (choices) => {
       choices[known.host] = { prompt: String(prompt), level: String(level), faces: String(faces) };
@@ -147,6 +164,8 @@ async function finish(ticket, choice, last = null) {
   if (known) chrome.tabs.sendMessage(known.tab, { type: 'hide', ticket }, { frameId: 0 }).catch(() => {});
   await dropAll((job) => job.ticket === ticket);
   await amend('tickets', (tickets) => { delete tickets[ticket]; });
+  lookers.get(ticket)?.abort();
+  lookers.delete(ticket);
 }
 
 /** Tell the server that nobody waits for some jobs any more.
@@ -187,16 +206,20 @@ chrome.tabs.onRemoved.addListener(async (tab) => {
 /** @param {string} host
  * @param {Rule | null} rule null: forget the site, and what was chosen there */
 async function setSite(host, rule) {
-  if ((rule !== null && !['ask', 'always', 'never'].includes(rule)) || !/^[\w.-]+$/.test(host)) throw refused();
+  if ((rule !== null && !['ask', 'always', 'never'].includes(rule)) || !/^[\w.:[\]-]+$/.test(host)) throw refused();
   if (rule) {
     await amendStored('sites', (sites) => { sites[entryOf(sites, host)] = rule; });
   } else {
     await amendStored('sites', (sites) => { delete sites[host]; });
-    await amendStored('choices', (choices) => { delete choices[host]; });
+    await amendStored('choices', (choices) => {
+      for (const name of Object.keys(choices)) if (entryOf({ [host]: true }, name) === host) delete choices[name];
+    });
   }
   await syncScripts();
 }
 
+// Scripts in pages need nothing of what is kept, the token least of all.
+chrome.storage.local.setAccessLevel?.({ accessLevel: 'TRUSTED_CONTEXTS' });
 watchSites();
 watchBadge();
 chrome.runtime.onInstalled.addListener(({ reason }) => {

@@ -20,6 +20,5 @@ export function translate(root) {
  * @param {import('./types.js').Trouble} trouble
  * @returns {string} */
 export function wordsOf(trouble) {
-  const ours = chrome.i18n.getMessage(`trouble_${trouble.code}`);
-  return [ours || trouble.title, trouble.detail].filter(Boolean).join(' ');
+  return chrome.i18n.getMessage(`trouble_${trouble.code}`) || [trouble.title, trouble.detail].filter(Boolean).join(': ');
 }

@@ -18,6 +18,7 @@ export class ServerError extends Error {
 }
 
 const DOWN = { code: 'down', title: 'The server does not answer' };
+const SLOW = { code: 'timeout', title: 'The server did not answer in time' };
 const OTHER = { code: 'other', title: 'Another program answers at the address of the server' };
 
 /** An address that we may ask: this machine, whatever the setting says.
@@ -39,10 +40,11 @@ async function ask(path, { limit = SHORT, ...options } = {}) {
   const headers = new Headers(options.headers);
   headers.set('X-Clip2Protect', '1');
   if (server.token) headers.set('Authorization', `Bearer ${server.token}`);
-  const signal = AbortSignal.timeout(limit);
+  const late = AbortSignal.timeout(limit);
+  const signal = options.signal ? AbortSignal.any([late, options.signal]) : late;
   const where = loopback(server.address) + path;
   const response = await fetch(where, { ...options, headers, signal, credentials: 'omit', redirect: 'error', cache: 'no-store' })
-    .catch(() => { throw new ServerError(DOWN); });
+    .catch(() => { throw new ServerError(late.aborted ? SLOW : DOWN); });
   if (response.ok) return response;
   const trouble = await response.json().catch(() => OTHER);
   if (trouble.code === 'unpaired') await forget(server.token);
@@ -94,7 +96,9 @@ export async function unpair() {
 
 /** The looks and levels that there are, and by how many photos the owner is known. */
 export async function looks() {
-  const [prompts, levels, { photos }] = await Promise.all(['/v1/prompts', '/v1/levels', '/v1/owner'].map((path) => json(path)));
+  const [prompts, levels, { photos }] = await Promise.all([
+    json('/v1/prompts'), json('/v1/levels'), json('/v1/owner').catch(() => ({ photos: [] })), // the settings say what ails it
+  ]);
   return { prompts, levels, enrolled: photos.length };
 }
 
@@ -113,8 +117,9 @@ export const forgetOwner = (id) => ask(`/v1/owner/${encodeURIComponent(id)}`, { 
 /** The faces of a photo, the largest first.
  * @param {Blob} photo
  * @param {string} kind
+ * @param {AbortSignal} signal
  * @returns {Promise<Face[]>} */
-export const faces = async (photo, kind) => (await post('/v1/faces', photo, kind)).faces;
+export const faces = async (photo, kind, signal) => (await post('/v1/faces', photo, kind, signal)).faces;
 
 /** Send a photo.
  * @param {Blob} photo
@@ -127,8 +132,11 @@ export async function submit(photo, kind, options) {
 
 /** @param {string} path
  * @param {Blob} photo
- * @param {string} kind */
-const post = (path, photo, kind) => json(path, { method: 'POST', body: photo, headers: { 'Content-Type': kind }, limit: LONG });
+ * @param {string} kind
+ * @param {AbortSignal} [signal] */
+function post(path, photo, kind, signal) {
+  return json(path, { method: 'POST', body: photo, headers: { 'Content-Type': kind }, limit: LONG, signal });
+}
 
 /** @param {string} id */
 export const job = (id) => json(`/v1/jobs/${encodeURIComponent(id)}`);

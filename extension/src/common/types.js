@@ -24,11 +24,11 @@
  * @property {Record<string, string>} testing
  */
 
-/** A photo that was sent: its number at the server, and the tab and the ticket that it belongs to.
- * @typedef {{id: string, tab: number, ticket: string}} SentJob */
+/** A photo that was sent: its number at the server, and the ticket that it belongs to.
+ * @typedef {{id: string, ticket: string}} SentJob */
 
 /** Photos of one upload that wait for an answer: where they were caught.
- * @typedef {{tab: number, frame: number, document: string, host: string, claimed: boolean}} Ticket */
+ * @typedef {{tab: number, frame: number, document: string, host: string, byUser: boolean, claimed: boolean}} Ticket */
 
 /** A result without pixels and without a file name.
  * @typedef {{host: string, time: number, photos: number, faces: number, before: number, after: number, recognisers: number}} Last */
@@ -53,7 +53,7 @@
 
 /**
  * Messages to the background from pages of the extension.
- * @typedef {{type: 'status'} | {type: 'pair', code: string} | {type: 'unpair'} | {type: 'site', host: string}
+ * @typedef {{type: 'status'} | {type: 'pair', code: string} | {type: 'unpair'}
  *   | {type: 'setSite', host: string, rule: Rule | null} | {type: 'last'} | {type: 'looks'} | {type: 'claim', ticket: string}
  *   | {type: 'submit', ticket: string, key: string, photo: Blob, kind: string, choice: Choice}
  *   | {type: 'faces', ticket: string, photo: Blob, kind: string} | {type: 'job', id: string}

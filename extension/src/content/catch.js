@@ -15,7 +15,7 @@
    * @returns {boolean | undefined} undefined: only its bytes can say */
   function isImage(file) {
     if (file.type.startsWith('image/') || ENDINGS.test(file.name)) return !file.type.startsWith('image/svg');
-    return ['', 'application/octet-stream'].includes(file.type) && file.size > 0 && !/\.\w+$/.test(file.name) ? undefined : false;
+    return ['', 'application/octet-stream'].includes(file.type) && file.size > 0 ? undefined : false;
   }
 
   /** @param {File} file
@@ -44,8 +44,9 @@
 
   /** Show photos to the user.
    * @param {File[]} files
+   * @param {boolean} byUser
    * @returns {Promise<Decision[] | null>} null: cancelled, or the dialog went away */
-  function consult(files) {
+  function consult(files, byUser) {
     const ticket = crypto.randomUUID();
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => { waiting.delete(ticket); reject(new Error('no dialog')); }, PATIENCE);
@@ -58,7 +59,7 @@
         });
         port.postMessage({ type: 'files', files });
       });
-      const opened = chrome.runtime.sendMessage({ type: 'open', ticket });
+      const opened = chrome.runtime.sendMessage({ type: 'open', ticket, byUser });
       opened.then((answer) => { if (!answer || !('ok' in answer)) throw new Error('refused'); }).catch(reject);
     });
   }
@@ -86,12 +87,14 @@
   }
 
   /** Hold files back until the user has decided.
-   * @param {Upload} upload */
-  async function hold(upload) {
+   * @param {Upload} upload
+   * @param {Event} event that brought them */
+  async function hold(upload, event) {
+    const byUser = event.isTrusted || navigator.userActivation?.isActive === true;
     try {
       const kinds = await Promise.all(upload.files.map(async (file) => isImage(file) ?? startsLikeImage(file)));
       const photos = upload.files.filter((_, i) => kinds[i]);
-      const decisions = photos.length ? await consult(photos) : [];
+      const decisions = photos.length ? await consult(photos, byUser) : [];
       if (!decisions || decisions.length !== photos.length) return upload.cancel();
       const ready = upload.files.flatMap((file) => (photos.includes(file) ? decided(decisions[photos.indexOf(file)], file) : [file]));
       if (ready.length) upload.deliver(ready);
@@ -135,7 +138,7 @@
     input.value = ''; // nothing may be read from it, or sent with its form, until it is decided
     resting.add(input);
     setTimeout(() => resting.delete(input));
-    hold(toInput(input, files));
+    hold(toInput(input, files), event);
   }
 
   /** @param {DragEvent} event */
@@ -150,7 +153,7 @@
     if (folder) {
       upload.cancel();
       notice(words('notice_folder', 'Photos in a folder cannot be protected.'));
-    } else hold(upload);
+    } else hold(upload, event);
   }
 
   /** @param {ClipboardEvent} event */
@@ -158,7 +161,7 @@
     const files = [...event.clipboardData?.files ?? []];
     if (own.has(event) || !someImage(files)) return;
     stop(event);
-    hold(toPaste(event, files));
+    hold(toPaste(event, files), event);
   }
 
   /** @param {Event} event */

@@ -53,12 +53,13 @@
     return transfer;
   }
 
-  /** What comes with the files, as long as the browser lets us read it.
+  /** The plain text that comes with the files, as long as the browser lets us read it.  Not HTML and no address: the
+   * original may be in there once more.
    * @param {DataTransfer} transfer
    * @returns {Map<string, string>} */
   function textsOf(transfer) {
-    const kinds = transfer.types.filter((kind) => kind !== 'Files');
-    return new Map(kinds.map((kind) => [kind, transfer.getData(kind)]));
+    const text = transfer.getData('text/plain');
+    return new Map(text && !/^\s*(data|file|blob|https?):/i.test(text) ? [['text/plain', text]] : []);
   }
 
   // --- inputs --------------------------------------------------------------------------------------------

@@ -101,16 +101,6 @@
   });
   precedeSetter(HTMLElement.prototype, 'onchange');
   precedeSetter(HTMLElement.prototype, 'oninput');
-  replace(Element.prototype, 'attachShadow', (native, self, given) => {
-    const root = apply(native, self, given);
-    look(self);
-    return root;
-  });
-  replace(Document.prototype, 'createElement', (native, self, given) => {
-    const made = apply(native, self, given);
-    if (given[0] === 'input' || given[0] === 'INPUT') look(made);
-    return made;
-  });
 
   // --- showOpenFilePicker ----------------------------------------------------------------------------------
 
@@ -178,7 +168,7 @@
   }
 
   const kindOf = getter(Blob.prototype, 'type'), test = RegExp.prototype.exec;
-  const UNSAID = /^(application\/octet-stream)?$/, SOME = /\.\w+$/, IMAGE = /^image\/(?!svg)/;
+  const UNSAID = /^(application\/octet-stream)?$/, IMAGE = /^image\/(?!svg)/;
   const ENDING = /\.(jpe?g|jfif|pjpeg|png|apng|webp|gif|bmp|avif|hei[cf]|tiff?|jxl|dng|cr2|cr3|nef|arw)$/i;
 
   /** The catching script's own rule, in doubt yes: what it lets pass must not be sent its way.
@@ -187,8 +177,7 @@
     for (let i = 0; i < files.length; i += 1) {
       const kind = apply(kindOf, files[i], []), name = apply(nameOf, files[i], []);
       const svg = apply(test, /^image\/svg/, [kind]);
-      const unsaid = apply(test, UNSAID, [kind]) && !apply(test, SOME, [name]);
-      if (!svg && (apply(test, IMAGE, [kind]) || apply(test, ENDING, [name]) || unsaid)) return true;
+      if (!svg && (apply(test, IMAGE, [kind]) || apply(test, ENDING, [name]) || apply(test, UNSAID, [kind]))) return true;
     }
     return false;
   }

@@ -29,8 +29,6 @@ let known;
 let rules = [];
 /** @type {chrome.runtime.Port} */
 let page;
-/** What the photos were protected with last, an `Asked` as text. */
-let asked = '';
 let closed = false;
 
 // --- the dialog opens ------------------------------------------------------------------------------------
@@ -40,8 +38,9 @@ async function open() {
   try {
     known = await tell({ type: 'claim', ticket });
   } catch {
-    $('nothing').hidden = false; // whoever shows this page has no photos for it
-    return;
+    // Whoever shows this page has no photos for it, or they were taken up before: then that is over, too.
+    $('nothing').hidden = false;
+    return tell({ type: 'finished', ticket, choice: null, last: null }).catch(() => {});
   }
   holdLine(ticket);
   page = reachPage(known, ticket);
@@ -70,7 +69,8 @@ async function begin(files) {
  * @returns {Promise<boolean>} whether the server is there for us */
 async function prepare() {
   try {
-    offerChoices(await tell({ type: 'looks' }), known.choice);
+    const looks = await tell({ type: 'looks' });
+    offerChoices(looks, $('look').value ? chosen() : known.choice); // what was chosen here already stays
     showTrouble();
     // Who needs to know it asks again, and hears why not.
     for (const photo of photos) photo.look().catch(() => {});
@@ -83,17 +83,17 @@ async function prepare() {
   }
 }
 
-/** What is asked for now. */
+/** What is asked for now, an `Asked` as text. */
 const request = () => JSON.stringify({ choice: chosen(), rules: $('by-rules').checked ? rules : [] });
 
 // --- at the server ---------------------------------------------------------------------------------------
 
 /** @param {Photo[]} some */
 function start(some) {
-  asked = request();
   for (const photo of some) {
     if (photo.decision) continue;
     photo.stop();
+    photo.asked = request();
     photo.step('waiting', say('waiting'));
     line.push(photo);
   }
@@ -105,8 +105,15 @@ function next() {
   while (running < AT_ONCE && line.length) {
     const photo = /** @type {Photo} */ (line.shift());
     running += 1;
-    photo.run(JSON.parse(asked), photo.attempt).finally(() => { running -= 1; next(); update(); });
+    photo.run(JSON.parse(photo.asked), photo.attempt).finally(() => { running -= 1; next(); update(); });
   }
+}
+
+/** Photos that nothing was done with yet, or something else than is asked for now. */
+function unmade() {
+  const now = request();
+  const stale = (/** @type {Photo} */ { state, asked }) => asked !== now && ['done', 'failed'].includes(state);
+  return photos.filter((photo) => photo.decision === '' && (photo.state === 'idle' || stale(photo)));
 }
 
 /** Try again: see first whether the server is there for us.
@@ -123,34 +130,33 @@ async function retry(some) {
 /** @param {Trouble} [trouble] */
 function showTrouble(trouble) {
   $('trouble').hidden = !trouble;
-  $('trouble-words').textContent = trouble ? wordsOf(trouble) : '';
+  $('trouble-words').textContent = trouble ? `${wordsOf(trouble)} ${say('nothing_sent')}` : '';
   $('pairing').hidden = !trouble || !['unpaired', 'bad_code', 'wrong_origin', 'forbidden_origin'].includes(trouble.code);
   $('originals-sure').hidden = true;
 }
 
 function update() {
   if (closed) return;
-  const undecided = photos.filter((photo) => !photo.decided), idle = undecided.filter((photo) => photo.state === 'idle');
+  const undecided = photos.filter((photo) => !photo.decided), some = unmade();
   const stuck = undecided.find(({ state, trouble }) => state === 'failed' && AWAY.includes(trouble?.code ?? ''));
   if (stuck && $('trouble').hidden) showTrouble(stuck.trouble);
   const ready = $('look').value !== '' && $('trouble').hidden, busy = photos.some((photo) => photo.busy);
-  const anew = asked !== '' && asked !== request() && photos.some((photo) => photo.decision === '');
+  const anew = some.some(({ state }) => state === 'done');
   $('options').hidden = $('look').value === '';
   for (const control of [...CONTROLS, 'by-rules']) $(control).disabled = busy;
   const now = ready ? JSON.parse(request()) : undefined;
   for (const photo of photos) photo.showPlan(now);
-  $('start').hidden = busy || !(idle.length || anew);
-  $('start').textContent = say(anew && !idle.length ? 'protect_again' : 'protect');
-  $('start').disabled = !ready;
-  const some = photos.some((photo) => photo.answer.use !== 'skip');
+  $('start').hidden = busy || !some.length;
+  $('start').textContent = say(anew ? 'protect_again' : 'protect');
+  $('start').disabled = !ready || !chosen().prompt;
   $('use').hidden = undecided.length > 0 && !$('start').hidden;
-  $('use').disabled = undecided.length > 0 || !some || anew;
+  $('use').disabled = undecided.length > 0 || anew || photos.every((photo) => photo.answer.use === 'skip');
   $('use').textContent = say(photos.some((photo) => photo.answer.use === 'original') ? 'use_mixed' : 'use');
   tellSum(undecided.length);
   // A button that was pressed and is gone takes the focus with it.
   const next = $('use').matches(':enabled:not([hidden])') ? $('use') : $('title');
-  if (asked && [document.body, $('title')].includes(document.activeElement)) next.focus();
-  if (known.rule === 'always' && !undecided.length && photos.every((photo) => photo.state === 'done')) deliver();
+  if (document.activeElement === document.body || (!next.matches('h1') && document.activeElement === $('title'))) next.focus();
+  if (known.rule === 'always' && !anew && photos.every((photo) => photo.state === 'done')) deliver();
 }
 
 /** @param {number} undecided */
@@ -179,7 +185,7 @@ function last() {
 function deliver() {
   if (closed) return;
   page.postMessage({ type: 'deliver', decisions: photos.map((photo) => photo.answer) });
-  close(asked ? JSON.parse(asked).choice : null, last(), 2000);
+  close(photos.some((photo) => photo.answer.use === 'protected') ? chosen() : null, last(), 2000);
 }
 
 function cancel() {
@@ -204,15 +210,14 @@ async function close(chosen = null, end = null, patience = 0) {
 
 onPress($('cancel'), 'click', cancel);
 onPress($('start'), 'click', () => {
-  const idle = photos.filter((photo) => !photo.decided && photo.state !== 'failed');
-  start(idle.length ? idle : photos);
+  start(unmade());
 });
 onPress($('use'), 'click', () => { if (!$('use').disabled) deliver(); });
 onPress($('retry'), 'click', () => { retry(photos.filter((photo) => photo.state === 'failed')); });
 onPress($('originals'), 'click', () => { $('originals-sure').hidden = false; $('originals-no').focus(); });
 onPress($('originals-no'), 'click', () => { $('originals-sure').hidden = true; });
 onPress($('originals-yes'), 'click', () => {
-  for (const photo of photos) photo.decide('original');
+  for (const photo of photos) if (!photo.decided) photo.decide('original');
   deliver();
 });
 onPress($('pairing'), 'submit', async () => {

@@ -52,6 +52,8 @@ export class Photo {
     this.faces = undefined;
     /** @type {Promise<Face[]> | undefined} */
     this.looking = undefined;
+    /** What it was protected with last, an `Asked` as text. */
+    this.asked = '';
     this.id = '';
     this.begun = false;
     /** @type {string[]} */
@@ -61,6 +63,8 @@ export class Photo {
     translate(this.view);
     this.$('h2').textContent = file.name;
     this.$('.compare input').setAttribute('aria-label', say('slider', file.name));
+    this.$('progress').setAttribute('aria-label', file.name);
+    for (const button of this.view.querySelectorAll('.buttons button')) button.ariaLabel = `${button.textContent}: ${file.name}`;
     this.prepare();
     this.drawThumb();
     this.show();
@@ -214,7 +218,7 @@ export class Photo {
         if (attempt === this.attempt) this.progress(status);
       } catch (error) {
         const { code } = troubleOf(error);
-        if (!['down', 'no_worker'].includes(code) || ++silences >= SILENCES) throw error;
+        if (!['down', 'timeout', 'no_worker'].includes(code) || ++silences >= SILENCES) throw error;
       }
       await sleep(PAUSE);
     }
@@ -252,7 +256,9 @@ export class Photo {
     const { before, after, recognisers } = this.matches, faces = this.report.faces.length;
     if (!recognisers) return '';
     const done = say(faces === 1 ? 'protected_one' : 'protected_many', faces);
-    const now = after ? say('verdict_after', after, recognisers) : say('verdict_none');
+    let now = after ? say('verdict_after', after, recognisers) : say('verdict_none');
+    const others = (this.faces?.length ?? 0) - faces;
+    if (others > 0) now = [now, say(others === 1 ? 'other_stays' : 'others_stay', others)].join(' ');
     return [`${done}.`, say('verdict_before', before, recognisers), now].join(' ');
   }
 

@@ -74,3 +74,19 @@ def test_the_real_worker_protects_the_owner_alone(tmp_path: Path, two_faces: tup
         assert len(live.until(job, "done", seconds=120)["report"]["faces"]) == 1
         job = live.send(both, "?faces=all&steps=1&prompt=none")
         assert len(live.until(job, "done", seconds=120)["report"]["faces"]) == 2
+
+
+def test_a_damaged_list_is_told_and_everything_else_goes_on(tmp_path: Path) -> None:
+    with running(tmp_path) as live:
+        (tmp_path / "owner.json").write_text("{", "utf-8")
+        (tmp_path / "owner.json").chmod(0o600)
+        for method, path in (
+            ("GET", "/v1/owner"),
+            ("POST", "/v1/owner"),
+            ("POST", "/v1/faces"),
+            ("POST", "/v1/jobs?faces=mine"),
+        ):
+            answer = live.ask(method, path, b"1" if method == "POST" else None, **PNG)
+            assert (answer.status, answer.code) == (409, "owner_unusable")
+        assert live.ask("DELETE", "/v1/owner/1", **OWN).code == "owner_unusable"
+        live.until(live.send(b"echo"), "done")
