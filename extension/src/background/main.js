@@ -6,6 +6,7 @@
 import * as server from '../common/server.js';
 import { amend, amendStored, choiceFor, entryOf, recall, ruleOf, stored } from '../common/settings.js';
 import { isBlob } from '../common/tell.js';
+import { TroubleError, troubleOf } from '../common/trouble.js';
 import { showBadge, watchBadge } from './badge.js';
 import { syncScripts, watchSites } from './scripts.js';
 
@@ -40,7 +41,7 @@ const FOR_US = {
 
 chrome.runtime.onMessage.addListener((message, sender, answer) => {
   handle(message, sender).then((ok) => answer({ ok }), (error) => {
-    const trouble = server.troubleOf(error);
+    const trouble = troubleOf(error);
     if (trouble.code === 'down') showBadge('down');
     if (trouble.code === 'unpaired') showBadge('unpaired');
     answer({ trouble });
@@ -60,7 +61,7 @@ async function handle(message, sender) {
   return FOR_US[message.type](message, sender);
 }
 
-const refused = () => new server.ServerError({ code: 'refused', title: 'This may not be asked from there' });
+const refused = () => new TroubleError({ code: 'refused', title: 'This may not be asked from there' });
 
 // --- a page's photos were caught ----------------------------------------------------------------------
 

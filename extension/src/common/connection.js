@@ -4,7 +4,8 @@
 
 import { say, wordsOf } from './i18n.js';
 import { stored } from './settings.js';
-import { tell, troubleOf } from './tell.js';
+import { tell } from './tell.js';
+import { troubleOf } from './trouble.js';
 import { $ } from './parts.js';
 
 /** Where the server may be: the browser may have been told to keep us out even there. */

@@ -1,21 +1,13 @@
 // The one place that talks to the server.  Only the background uses it: a page's requests would not get there.
 
-/** @import {Face, Status, Trouble} from './types.js' */
+/** @import {Face, Status} from './types.js' */
 
 import { stored, store } from './settings.js';
+import { TroubleError, troubleOf } from './trouble.js';
 
 /** Milliseconds that an answer may take: a word, a photo on its way. */
 const SHORT = 8_000, LONG = 90_000;
 const PROTOCOL = 1;
-
-/** What is thrown for everything that can go wrong with a request. */
-export class ServerError extends Error {
-  /** @param {Trouble} trouble */
-  constructor(trouble) {
-    super(trouble.code);
-    this.trouble = trouble;
-  }
-}
 
 const DOWN = { code: 'down', title: 'The server does not answer' };
 const SLOW = { code: 'timeout', title: 'The server did not answer in time' };
@@ -27,7 +19,7 @@ const OTHER = { code: 'other', title: 'Another program answers at the address of
 function loopback(address) {
   const url = URL.canParse(address) ? new URL(address) : undefined;
   if (url?.protocol !== 'http:' || !['127.0.0.1', 'localhost'].includes(url.hostname)) {
-    throw new ServerError({ code: 'bad_address', title: 'The address of the server is not on this machine' });
+    throw new TroubleError({ code: 'bad_address', title: 'The address of the server is not on this machine' });
   }
   return url.origin;
 }
@@ -44,11 +36,11 @@ async function ask(path, { limit = SHORT, ...options } = {}) {
   const signal = options.signal ? AbortSignal.any([late, options.signal]) : late;
   const where = loopback(server.address) + path;
   const response = await fetch(where, { ...options, headers, signal, credentials: 'omit', redirect: 'error', cache: 'no-store' })
-    .catch(() => { throw new ServerError(late.aborted ? SLOW : DOWN); });
+    .catch(() => { throw new TroubleError(late.aborted ? SLOW : DOWN); });
   if (response.ok) return response;
   const trouble = await response.json().catch(() => OTHER);
   if (trouble.code === 'unpaired') await forget(server.token);
-  throw new ServerError({ code: String(trouble.code), title: String(trouble.title), detail: trouble.detail });
+  throw new TroubleError({ code: String(trouble.code), title: String(trouble.title), detail: trouble.detail });
 }
 
 /** Forget a token that was refused, unless there is a newer one.
@@ -63,14 +55,14 @@ async function forget(token) {
  * @returns {Promise<any>} */
 async function json(path, options) {
   const response = await ask(path, options);
-  return response.json().catch(() => { throw new ServerError(response.bodyUsed ? OTHER : DOWN); });
+  return response.json().catch(() => { throw new TroubleError(response.bodyUsed ? OTHER : DOWN); });
 }
 
 /** @returns {Promise<Status>} */
 export async function status() {
   try {
     const { name, protocol } = await json('/v1/health');
-    if (name !== 'clip2protect' || protocol !== PROTOCOL) throw new ServerError(OTHER);
+    if (name !== 'clip2protect' || protocol !== PROTOCOL) throw new TroubleError(OTHER);
     if (!(await stored('server')).token) return { state: 'unpaired', code: 'unpaired', detail: '' };
     const { trouble } = await json('/v1/status');
     return { state: 'ready', code: trouble ? 'ailing' : 'ready', detail: trouble };
@@ -146,15 +138,9 @@ export const job = (id) => json(`/v1/jobs/${encodeURIComponent(id)}`);
  * @returns {Promise<Blob>} */
 export async function result(id) {
   const response = await ask(`/v1/jobs/${encodeURIComponent(id)}/result`, { limit: LONG });
-  return response.blob().catch(() => { throw new ServerError(DOWN); });
+  return response.blob().catch(() => { throw new TroubleError(DOWN); });
 }
 
 /** Cancel a job, or have its result dropped.
  * @param {string} id */
 export const drop = (id) => ask(`/v1/jobs/${encodeURIComponent(id)}`, { method: 'DELETE' });
-
-/** @param {unknown} error
- * @returns {Trouble} */
-export function troubleOf(error) {
-  return error instanceof ServerError ? error.trouble : { code: 'internal', title: String(error) };
-}

@@ -1,19 +1,8 @@
 // What the dialog says to the background, which may have gone and come back at any time.
 
-/** @import {Message, Trouble} from './types.js' */
+/** @import {Message} from './types.js' */
 
-/** What is thrown for an answer that is a trouble. */
-export class TroubleError extends Error {
-  /** @param {Trouble} trouble */
-  constructor(trouble) {
-    super(trouble.code);
-    this.trouble = trouble;
-  }
-}
-
-/** @param {unknown} error
- * @returns {Trouble} */
-export const troubleOf = (error) => (error instanceof TroubleError ? error.trouble : { code: 'internal', title: String(error) });
+import { TroubleError } from './trouble.js';
 
 /** @param {number} milliseconds */
 export const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));

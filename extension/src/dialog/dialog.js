@@ -8,7 +8,8 @@ import { chosen, CONTROLS, offerChoices, showOwn } from '../common/choice.js';
 import { say, wordsOf } from '../common/i18n.js';
 import { $, speak } from '../common/parts.js';
 import { rulesOf } from '../common/rules.js';
-import { holdLine, reachPage, tell, troubleOf } from '../common/tell.js';
+import { holdLine, reachPage, tell } from '../common/tell.js';
+import { troubleOf } from '../common/trouble.js';
 import { Photo } from './photo.js';
 import { onPress, watchSight } from './seen.js';
 

@@ -4,7 +4,8 @@
 
 import { say, translate, wordsOf } from '../common/i18n.js';
 import { applied, needCount } from '../common/rules.js';
-import { isBlob, sleep, tell, troubleOf } from '../common/tell.js';
+import { isBlob, sleep, tell } from '../common/tell.js';
+import { troubleOf } from '../common/trouble.js';
 import { onPress } from './seen.js';
 
 /** What is asked for: a choice, and the rules of the site, which stand above it.

@@ -2,7 +2,8 @@
 
 import { say, wordsOf } from '../common/i18n.js';
 import { $, language, make } from '../common/parts.js';
-import { tell, troubleOf } from '../common/tell.js';
+import { tell } from '../common/tell.js';
+import { troubleOf } from '../common/trouble.js';
 import { putRows } from './rows.js';
 
 /** What is said of photos that were not learnt. @type {Record<string, string>} */
