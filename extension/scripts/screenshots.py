@@ -19,7 +19,13 @@ from tests.extension.conftest import Photo, Site, Surf, browsing, control_of, un
 from tests.server.service.conftest import running
 
 SCHEMES = ("light", "dark")
-PLACE = {"facebook.com": "ask", "instagram.com": "always", "photos.localhost": "ask", "work.example": "never"}
+PLACE = {
+    "facebook.com": "ask",
+    "instagram.com": "always",
+    "messenger.com": "ask",
+    "photos.localhost": "ask",
+    "work.example": "never",
+}
 RULES = [
     {"site": "facebook.com", "least": 0, "most": 0, "level": "strong", "faces": ""},
     {"site": "", "least": 6, "most": 0, "level": "", "faces": "mine"},
@@ -33,7 +39,7 @@ def main(folder: Path) -> None:
         site = Site()
         stack.callback(site.stop)
         live = stack.enter_context(running(held, real=True, device="auto"))
-        browser = stack.enter_context(browsing(unpack(held / "extension")))
+        browser = stack.enter_context(browsing(unpack(held / "extension", *(f"*://*.{site}/*" for site in PLACE))))
         surf = Surf(browser, site, live, held, control_of(browser), patience=300_000)
         surf.find_server()
         surf.pair()
@@ -56,7 +62,7 @@ def _png() -> bytes:
 def _dialog(surf: Surf, photo: Photo, scheme: str) -> bytes:
     page = surf.open("form.html")
     page.emulate_media(color_scheme=scheme)
-    page.set_viewport_size({"width": 760, "height": 860})
+    page.set_viewport_size({"width": 760, "height": 980})
     page.set_input_files("input", photo.path)
     dialog: Frame = surf.dialog(page)
     dialog.wait_for_selector("#start:enabled")
@@ -72,7 +78,7 @@ def _dialog(surf: Surf, photo: Photo, scheme: str) -> bytes:
 def _page(surf: Surf, name: str, scheme: str, width: int) -> bytes:
     page: Page = surf.context.new_page()
     page.emulate_media(color_scheme=scheme)
-    page.set_viewport_size({"width": width, "height": 500})
+    page.set_viewport_size({"width": width, "height": 430})
     if name.startswith("popup"):  # it speaks of the tab in front of which it opens
         page.add_init_script("chrome.tabs.query = async () => [{ id: 1, url: 'https://photos.localhost/' }]")
     page.goto(f"{surf.control.url.partition('src/')[0]}src/{name}")

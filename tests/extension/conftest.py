@@ -252,11 +252,11 @@ def browser_flags(unpacked: Path) -> list[str]:
     return ["--no-sandbox", f"--disable-extensions-except={unpacked}", f"--load-extension={unpacked}"]
 
 
-def unpack(copy: Path) -> Path:
-    """Make a copy of the extension that may enter hosts below `localhost`."""
+def unpack(copy: Path, *more: str) -> Path:
+    """Make a copy of the extension that may enter hosts below `localhost`, and more."""
     shutil.copytree(EXTENSION, copy, ignore=shutil.ignore_patterns("node_modules", "dist"))
     manifest = json.loads((copy / "manifest.json").read_text("utf-8"))
-    manifest["host_permissions"].append("*://*.localhost/*")
+    manifest["host_permissions"] += ["*://*.localhost/*", *more]
     (copy / "manifest.json").write_text(json.dumps(manifest), "utf-8")
     return copy
 

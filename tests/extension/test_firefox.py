@@ -42,8 +42,7 @@ def firefox(tmp_path: Path) -> Iterator[Marionette]:
 
 def install(firefox: Marionette, folder: Path) -> str:
     """The address of the extension's pages.  The copy is granted `localhost`: nobody answers the browser's question."""
-    manifest = json.loads((unpack(folder) / "manifest.json").read_text("utf-8"))
-    manifest["host_permissions"].append("*://localhost/*")
+    manifest = json.loads((unpack(folder, "*://localhost/*") / "manifest.json").read_text("utf-8"))
     del manifest["background"]["service_worker"]
     (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
     addon = Addons(firefox).install(str(folder), temp=True)
