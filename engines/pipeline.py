@@ -25,7 +25,7 @@ from engines.guidance import Prompter
 from engines.imaging import Photo
 from engines.invert import TUNING_STEPS, invert, tuned
 from engines.losses.adversarial import Identity
-from engines.networks.mobilestylegan import Generator
+from engines.networks.generator import StyleGenerator
 from engines.networks.preview import Preview
 from engines.owner import Owner, is_owner
 from engines.prompts import CANDIDATES
@@ -131,7 +131,7 @@ class _Stage:
 
     settings: Settings
     faces: list[AlignedFace]
-    artist: Generator | Preview
+    artist: StyleGenerator | Preview
     pivot: LatentCode
     gray: bool
     prompter: Prompter | None
