@@ -29,12 +29,23 @@ def load(name: str, where: Path) -> nn.Module:
     Raises ModelError where the file is missing, FormatError where it holds another network.
     """
     path = locate(name, where)
-    build, convert = _NETWORKS[name]
-    network = build()
     try:
-        network.load_state_dict(network.state_dict() | convert(read(path), network.state_dict()), strict=True)
+        return fill(name, read(path))
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error
+
+
+def fill(name: str, checkpoint: Mapping[str, Any]) -> nn.Module:
+    """A reference network with what its checkpoint holds.
+
+    Raises FormatError for a tensor that is missing, left over or of another shape.
+    """
+    build, convert = _NETWORKS[name]
+    with torch.device("meta"):  # hundreds of millions of weights are not drawn for nothing
+        network = build()
+    ours = network.state_dict()
+    counts = {key: torch.zeros(t.shape, dtype=t.dtype) for key, t in ours.items() if re.fullmatch(_COUNTS, key)}
+    network.load_state_dict(counts | convert(checkpoint, ours), strict=True, assign=True)
     return network
 
 
@@ -48,13 +59,17 @@ def read(path: Path) -> dict[str, Any]:
         if path.suffix == ".safetensors":
             return dict(safetensors.torch.load_file(path))
         found = torch.load(path, map_location="cpu", weights_only=True)
+    except MemoryError:
+        raise
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
     except SafetensorError as error:
         raise FormatError(f"{path} is no safetensors file, or damaged: get it again") from error
     except Exception as error:  # torch has a different one for every way in which a file is not its own
-        raise refuse_pickle(path) if "weights_only" in str(error).lower() else FormatError(
-            f"{path} is no file of torch.save, or damaged ({type(error).__name__}): get it again"
+        raise (
+            refuse_pickle(path)
+            if "weights_only" in str(error).lower()
+            else FormatError(f"{path} is no file of torch.save, or damaged ({type(error).__name__}): get it again")
         ) from error
     if not isinstance(found, Mapping):
         raise FormatError(f"{path} holds a {type(found).__name__} instead of named tensors: give a state dict")
@@ -68,9 +83,6 @@ class Published:
         """`ignored` is a pattern of names that no network of ours has a use for."""
         self._left = {name: value for name, value in tensors.items() if not re.fullmatch(ignored, name)}
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._left
-
     def take(self, name: str, shape: torch.Size | tuple[int, ...]) -> Tensor:
         """A tensor in this shape, from which the published one differs by dimensions of 1 at most."""
         if name not in self._left:
@@ -80,7 +92,7 @@ class Published:
             raise FormatError(f"{name} is no tensor but a {type(tensor).__name__}")
         if [n for n in tensor.shape if n != 1] != [n for n in shape if n != 1]:
             raise FormatError(f"{name} has shape {tuple(tensor.shape)}, not {tuple(shape)}")
-        return tensor.reshape(shape).float()
+        return tensor.reshape(shape).float().contiguous()
 
     def refuse_left_over(self) -> None:
         """Raises FormatError for the first tensor that nothing took."""
@@ -169,7 +181,13 @@ def _stylegan2(checkpoint: Mapping[str, Any], ours: StateDict) -> StateDict:
             tensors = {**checkpoint[key], **{k: v for k, v in checkpoint.items() if k == "latent_avg"}}
     _check_filters(tensors)
     names = nvidia_names() if "synthesis.b4.const" in tensors else rosinality_names()
-    return _renamed(Published(tensors, _FIR_NAMES), names, ours)
+    drawn = {}
+    if not any(name.startswith("noises.") for name in tensors) and "latent_avg" in tensors:  # as older conversions
+        chance = torch.Generator().manual_seed(0)
+        maps = [key for key, name in names.items() if name.startswith("noises.")]
+        drawn = {key: torch.randn(ours[key].shape, generator=chance) for key in maps}
+    names = {key: name for key, name in names.items() if key not in drawn}
+    return drawn | _renamed(Published(tensors, _FIR_NAMES), names, ours)
 
 
 def _check_filters(tensors: Mapping[str, Any]) -> None:
@@ -185,10 +203,7 @@ def _check_filters(tensors: Mapping[str, Any]) -> None:
 def _e4e(checkpoint: Mapping[str, Any], ours: StateDict) -> StateDict:
     if not isinstance(checkpoint.get("state_dict"), Mapping) or "latent_avg" not in checkpoint:
         raise FormatError("state_dict or latent_avg is missing: give the checkpoint of e4e as it is published")
-    average = checkpoint["latent_avg"]
-    if isinstance(average, Tensor) and average.dim() < 3 and average.shape[-1:] == ours["latent_avg"].shape[-1:]:
-        average = average.expand_as(ours["latent_avg"]) if len(average) != 18 else average
-    tensors = {**checkpoint["state_dict"], "latent_avg": average}
+    tensors = {**checkpoint["state_dict"], "latent_avg": checkpoint["latent_avg"]}
     names = {key: key if key == "latent_avg" else f"encoder.{key}" for key in ours if not re.fullmatch(_COUNTS, key)}
     return _renamed(Published(tensors, rf"{_COUNTS}|decoder\..*"), names, ours)  # its decoder is the generator
 
@@ -241,3 +256,5 @@ _NETWORKS: dict[str, tuple[Callable[[], nn.Module], _Converter]] = {
     "facenet": (InceptionResnetV1, _facenet),
     "mobileface": (lambda: MobileFaceNet(tensorflow=False), _mobileface),
 }
+#: The networks that `load` knows: all of the paper's but CLIP, which is open_clip's.
+NAMES = tuple(_NETWORKS)

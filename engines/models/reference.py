@@ -1,7 +1,7 @@
 """The paper's own networks: which files they are, where their authors publish them, under what licence.
 
 No package registry carries them, and most lie where a person has to click: nothing here is fetched.  The
-user brings the files in one folder, `CLIP2PROTECT_REFERENCE` or another that is named.
+user brings the files in one folder.
 """
 
 from __future__ import annotations
@@ -119,20 +119,13 @@ RECOGNISERS = tuple(name for name, spec in SPECS.items() if spec.role == "recogn
 
 
 def folder(named: str | None = None) -> Path:
-    """Where the files lie: the folder that is named, else `CLIP2PROTECT_REFERENCE`, else `reference` beside the user.
-
-    Raises ModelError where neither is said or it is no folder.
-    """
+    """Where the files lie: the folder that is named, else `CLIP2PROTECT_REFERENCE`, else `reference` in the cache."""
     chosen = named or os.environ.get(FOLDER)
-    if not chosen:
-        raise ModelError(
-            f"the reference networks are not fetched by themselves: put {', '.join(s.file for s in SPECS.values())}"
-            f" into a folder and name it with --reference-models DIR or {FOLDER}"
-        )
-    path = Path(chosen).expanduser().absolute()
-    if not path.is_dir():
-        raise ModelError(f"{path} is no folder: name the one that holds the reference networks")
-    return path
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    from engines.models.store import cache_dir
+
+    return cache_dir() / "reference"
 
 
 def missing(where: Path, *, text: bool = True) -> list[ReferenceSpec]:
@@ -157,16 +150,18 @@ def locate(name: str, where: Path) -> Path:
         from engines.models.fetch import file_sha256
 
         if file_sha256(path) != spec.sha256:
-            raise IntegrityError(f"{path} is not the published file, its sha256 differs: get it again from {spec.source}")
+            raise IntegrityError(
+                f"{path} is not the published file, its sha256 differs: get it again from {spec.source}"
+            )
     return path
 
 
 def refuse_pickle(path: Path) -> FormatError:
     """Why a pickle is not read, and what to do instead."""
     return FormatError(
-        f"{path} is a pickle, which can run any code when it is read: where you trust it, save its tensors alone,"
-        " torch.save(network.state_dict(), FILE.pt), with the code that wrote it"
-        " (NVIDIA's: legacy.load_network_pkl(file)['G_ema'] of stylegan2-ada-pytorch)"
+        f"{path} is no file of tensors alone, and a pickle can run any code when it is read: where you trust it, use"
+        " the code that wrote it to save its tensors, torch.save(network.state_dict(), FILE.pt)"
+        " (NVIDIA's network is legacy.load_network_pkl(file)['G_ema'] in stylegan2-ada-pytorch)"
     )
 
 

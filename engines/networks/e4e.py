@@ -44,6 +44,8 @@ class E4ENetwork(nn.Module):
     near W.  `latent_avg` is the centre that codes are relative to.
     """
 
+    latent_avg: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.input_layer = stem()

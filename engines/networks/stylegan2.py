@@ -8,6 +8,7 @@ et al. 2018, section 4.1), so that a step of tuning moves each layer as far as i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -130,7 +131,7 @@ class SynthesisNetwork(Synthesis):
         super().__init__()
         self.constant = nn.Parameter(torch.randn(1, W_DIM, 4, 4))
         convs = [StyledConv(W_DIM, W_DIM, up=False)]
-        for inputs, outputs in zip(_CHANNELS, _CHANNELS[1:], strict=False):
+        for inputs, outputs in pairwise(_CHANNELS):
             convs += [StyledConv(inputs, outputs, up=True), StyledConv(outputs, outputs, up=False)]
         self.convs = nn.ModuleList(convs)
         self.heads = nn.ModuleList(ImageHead(channels) for channels in _CHANNELS)
