@@ -12,6 +12,7 @@ from torch import Tensor
 from engines.face import MASK_WINDOW
 from engines.networks.generator import IMAGE_SIZE, Window
 from engines.networks.stylegan2 import LAYOUT, EqualLinear, StyleGAN2, modulated_conv2d, upfirdn2d
+from engines.runtime import tune_allocator
 
 KERNEL = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64
 MIDDLE = Window(24, 24, 40, 40)
@@ -98,7 +99,7 @@ def convolved(image: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def upsampled(image: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Each pixel of (I, H, W) laid down as a patch of weights, two pixels apart; then the filter, at its gain for it."""
+    """Each pixel of (I, H, W) laid down as a patch of weights, two pixels apart; then the filter."""
     _, height, width = image.shape
     spread = np.zeros((len(weight), 2 * height + 1, 2 * width + 1))
     for y in range(height):
@@ -139,6 +140,7 @@ def test_a_layers_rate_scales_weights_and_bias() -> None:
 
 @pytest.fixture(scope="module")
 def generator() -> StyleGAN2:
+    tune_allocator()
     torch.manual_seed(0)
     network = StyleGAN2().eval().requires_grad_(False)
     for conv in network.synthesis.convs:
