@@ -57,9 +57,11 @@ def _recogniser(
 
 #: The archive of AMT-GAN (Hu et al., CVPR 2022), whose recognisers the paper takes.
 _ASSETS = "https://drive.google.com/file/d/1Vuek5-YTZlYGoeoqyM5DlvnaXMeii4O8/view"
-_PAPER = "LFW, by the paper (section 4); the typical pair is assumed, not measured"
+_PAPER = "by the paper (section 4); the typical pair is assumed, not measured"
 _SPAN = 0.5
-_INSIGHTFACE = "MIT (code: TreB1eN/InsightFace_Pytorch; AMT-GAN, which hands the weights on, is MIT too)"
+#: Who handed the weights on, and on what terms.
+_HANDED_ON = "the weights come by AMT-GAN, MIT, from Adv-Makeup, whose own licence is for academic research only"
+_INSIGHTFACE = f"MIT for the code, TreB1eN/InsightFace_Pytorch; {_HANDED_ON}"
 
 _STYLEGAN2 = ReferenceSpec(
     name="stylegan2",
@@ -84,7 +86,7 @@ _E4E = ReferenceSpec(
 _IR152 = _recogniser(
     "ir152", "ir152.pth", 0.166788, 112,
     description="IR-152 recogniser",
-    licence="MIT (code: ZhaoJ9014/face.evoLVe; AMT-GAN, which hands the weights on, is MIT too)",
+    licence=f"MIT for the code, ZhaoJ9014/face.evoLVe; {_HANDED_ON}",
     trained_on="MS-Celeb-1M (face.evoLVe)",
 )  # fmt: skip
 _IRSE50 = _recogniser(
@@ -94,7 +96,7 @@ _IRSE50 = _recogniser(
 _FACENET = _recogniser(
     "facenet", "facenet.pth", 0.409131, 160,
     description="FaceNet recogniser, InceptionResnetV1",
-    licence="MIT (code: timesler/facenet-pytorch; AMT-GAN, which hands the weights on, is MIT too)",
+    licence=f"MIT for the code, timesler/facenet-pytorch; {_HANDED_ON}",
     trained_on="VGGFace2: its classifier has that set's 8,631 people",
 )  # fmt: skip
 _MOBILEFACE = _recogniser(
