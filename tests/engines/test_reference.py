@@ -185,7 +185,7 @@ class Trap:
 
 def test_files_are_read_without_running_code(tmp_path: Path) -> None:
     ran = tmp_path / "ran"
-    (tmp_path / "ffhq.pkl").write_bytes(pickle.dumps({"G_ema": Trap(ran)}))
+    (tmp_path / "ffhq.pkl").write_bytes(pickle.dumps({"G_ema": Trap(ran)}, protocol=2))
     written(tmp_path / "trap.pt", {"weight": torch.zeros(1), "more": Trap(ran)})
     written(tmp_path / "opts.pt", {"opts": argparse.Namespace(size=1024)})
     for name in ("ffhq.pkl", "trap.pt", "opts.pt"):
