@@ -39,7 +39,7 @@ from engines.errors import Clip2ProtectError
 from engines.face import MASK_WINDOW, AlignedFace
 from engines.guidance import Guidance
 from engines.invert import invert
-from engines.networks.mobilestylegan import IMAGE_SIZE
+from engines.networks.generator import IMAGE_SIZE
 from engines.recognise import Recogniser
 from engines.runtime import tune_allocator
 from engines.search import BUDGETS, LatentCode, Scene, final_rendering, search

@@ -20,6 +20,25 @@ DEFAULT_SURROGATES = ("mobilefacenet-512", "mobilefacenet-192")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Profile:
+    """What a stack of networks is used with where nothing else is said."""
+
+    render: Render
+    surrogates: tuple[str, ...]
+    text_model: str
+    steps: int | None = None
+
+
+#: Stacks by name: ours, and the paper's with its settings (section 4); MobileFace is the one that only judges.
+PROFILES = {
+    "embedded": Profile(render="residual", surrogates=DEFAULT_SURROGATES, text_model="embedded"),
+    "reference": Profile(
+        render="generator", surrogates=("ir152", "irse50", "facenet"), text_model="reference", steps=50
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """How to protect a photo.
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from engines import align
 from engines.detect import Face
-from engines.networks.mobilestylegan import IMAGE_SIZE, Window
+from engines.networks.generator import IMAGE_SIZE, Window
 
 #: The mask's ellipse in the FFHQ crop: centre and half axes in px, and how far in it fades.  It
 #: holds brow to chin and fades out before ears and hair; eyes lie at y = 480, the mouth at 744.

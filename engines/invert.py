@@ -12,8 +12,9 @@ from torch import Tensor
 
 from engines.face import MASK_WINDOW, face_mask
 from engines.losses.reconstruction import reconstruction
-from engines.networks.encoder import Encoder, view_of
-from engines.networks.mobilestylegan import ACTING_ROWS, W_DIM, W_ROWS, Generator
+from engines.networks.e4e import E4E
+from engines.networks.encoder import Encoder
+from engines.networks.generator import W_DIM, StyleGenerator
 from engines.networks.preview import Preview
 
 #: Steps of refinement and their rate, in units of the latents' spread: more of either comes nearer to the
@@ -31,18 +32,21 @@ OnStep = Callable[[int, int], None]
 
 
 def invert(
-    artist: Generator | Preview, crop: Tensor, *, encoder: Encoder | None, steps: int = STEPS,
+    artist: StyleGenerator | Preview, crop: Tensor, *, encoder: Encoder | E4E | None, steps: int | None = None,
     on_step: OnStep | None = None,
 ) -> Tensor:  # fmt: skip
-    """The latents (N, 23, 512) whose images come near aligned crops (N, 3, 1024, 1024) in [-1, 1].
+    """The latents (N, rows, 512) whose images come near aligned crops (N, 3, 1024, 1024) in [-1, 1].
 
-    The encoder's code, refined by Adam on its offsets from the mean latent; without an encoder from
-    the mean latent itself.  The same on every run.  Only the face counts: hair and background come
-    from the photo.
+    The encoder's code, refined by Adam on its offsets from the mean latent, in as many steps as the
+    encoder takes if none are said; without an encoder from the mean latent itself.  The same on every
+    run.  Only the face counts: hair and background come from the photo.
     """
+    if steps is None:
+        steps = STEPS if encoder is None else encoder.refinement
+    layout = artist.layout
     target, weight = _target(crop)
-    zero = torch.zeros(len(crop), W_ROWS, W_DIM).to(crop)
-    start = zero if encoder is None else encoder(view_of(crop))
+    zero = torch.zeros(len(crop), layout.rows, W_DIM).to(crop)
+    start = zero if encoder is None else encoder.offsets(crop)
     white = zero.clone().requires_grad_()
     optimiser = torch.optim.Adam([white], betas=(0.9, 0.99))
     for step in range(steps):
@@ -50,7 +54,7 @@ def invert(
         optimiser.param_groups[0]["lr"] = LEARNING_RATE * warmup * decay + 1e-4
         offset = start + white @ artist.spread
         image = artist.small(artist.mean_latent + offset, window=MASK_WINDOW)
-        rows = offset[:, ACTING_ROWS]
+        rows = offset[:, layout.acting]
         spread = (rows.square() + (rows - rows.mean(dim=1, keepdim=True)).square()).mean(dim=(1, 2))
         # A sum: what one face does is not to depend on how many others there are.
         loss = (reconstruction(image, target, weight) + REGULARITY * spread).sum()
@@ -64,7 +68,7 @@ def invert(
 
 @contextmanager
 def tuned(
-    generator: Generator, pivot: Tensor, crop: Tensor, *, steps: int = TUNING_STEPS, on_step: OnStep | None = None
+    generator: StyleGenerator, pivot: Tensor, crop: Tensor, *, steps: int = TUNING_STEPS, on_step: OnStep | None = None
 ) -> Iterator[None]:
     """Within the block the generator renders the pivot as the crop; after it, it is as it was.
 
@@ -84,7 +88,7 @@ def tuned(
 
 
 def _tune(
-    generator: Generator, parameters: list[torch.nn.Parameter], pivot: Tensor, crop: Tensor, steps: int,
+    generator: StyleGenerator, parameters: list[torch.nn.Parameter], pivot: Tensor, crop: Tensor, steps: int,
     on_step: OnStep | None,
 ) -> None:  # fmt: skip
     target, weight = _target(crop)

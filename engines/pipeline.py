@@ -25,7 +25,7 @@ from engines.guidance import Prompter
 from engines.imaging import Photo
 from engines.invert import TUNING_STEPS, invert, tuned
 from engines.losses.adversarial import Identity
-from engines.networks.mobilestylegan import Generator
+from engines.networks.generator import StyleGenerator
 from engines.networks.preview import Preview
 from engines.owner import Owner, is_owner
 from engines.prompts import CANDIDATES
@@ -131,7 +131,7 @@ class _Stage:
 
     settings: Settings
     faces: list[AlignedFace]
-    artist: Generator | Preview
+    artist: StyleGenerator | Preview
     pivot: LatentCode
     gray: bool
     prompter: Prompter | None
@@ -186,10 +186,11 @@ def _choose_faces(stack: Stack, photo: Photo, settings: Settings, owner: Owner |
 def _groups(faces: list[Face], stack: Stack, settings: Settings) -> Iterator[tuple[int, list[Face]]]:
     """Faces that are worked on side by side, and the number (from 1) of the first: bounds memory.
 
-    A GPU has room for several at the time of one.  A CPU gains nothing by it, and tuning is of a single
-    face.
+    A GPU has room for several at the time of one, where a preview draws them: a whole generator takes
+    several times as much.  A CPU gains nothing by it, and tuning is of a single face.
     """
-    size = GROUP if stack.device.type == "cuda" and not _tuning_steps(settings) else 1
+    drawn_small = isinstance(stack.preview, Preview) and not _tuning_steps(settings)
+    size = GROUP if stack.device.type == "cuda" and drawn_small else 1
     for start in range(0, len(faces), size):
         yield start + 1, faces[start : start + size]
 

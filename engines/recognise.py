@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from engines import align
 from engines.models.registry import ModelSpec, Threshold
 
-_POINTS = {"arcface": align.ARCFACE_POINTS, "dlib": align.DLIB_POINTS}
+_POINTS = {
+    "arcface": align.ARCFACE_POINTS, "arcface-160": align.ARCFACE_POINTS * (160 / 112), "dlib": align.DLIB_POINTS,
+}  # fmt: skip
 
 
 class Recogniser:

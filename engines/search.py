@@ -19,17 +19,12 @@ from engines.face import MASK_WINDOW, AlignedFace
 from engines.guidance import Guidance, perspective
 from engines.losses.adversarial import Identity, adversarial, similarity
 from engines.losses.change import visible_change
-from engines.networks.mobilestylegan import ACTING_ROWS, IMAGE_SIZE, W_DIM, Generator
+from engines.networks.generator import IMAGE_SIZE, W_DIM, StyleGenerator
 from engines.networks.preview import Preview
 from engines.recognise import Recogniser
 
 #: The search looks at a quarter of the generator's size: as fine as any recogniser's crop.
 REDUCTION = 4
-#: Rows of W+ that may move.  Those below hold pose and shape (the paper freezes the layers up to
-#: 32 px for identity); those above colour all of the picture at once.
-FREE_ROWS = tuple(row for row in ACTING_ROWS if 4 <= row <= 14)
-#: Noise maps that may move, coarse to fine, up to 128 px (the paper: below 512 px).
-FREE_NOISE = 11
 STEPS = 30
 #: Rates for the whitened offsets in W+ and for the noise maps: root mean square of a step.
 LATENT_RATE, NOISE_RATE = 0.07, 0.04
@@ -66,13 +61,13 @@ BUDGETS: dict[Level, Budget] = {
 
 @dataclass(frozen=True)
 class LatentCode:
-    """Points of the generator's latent space: W+ (N, 23, 512) and the noise maps (N or 1, 1, R, R)."""
+    """Points of the generator's latent space: W+ (N, rows, 512) and the noise maps (N or 1, 1, R, R)."""
 
     w: Tensor
     noise: tuple[Tensor, ...]
 
     @classmethod
-    def at(cls, w: Tensor, generator: Generator) -> LatentCode:
+    def at(cls, w: Tensor, generator: StyleGenerator) -> LatentCode:
         """The code of W+ alone, with the published noise maps."""
         return cls(w, tuple(generator.synthesis.noise_maps()))
 
@@ -84,7 +79,7 @@ class Scene:
     """
 
     def __init__(
-        self, faces: Sequence[AlignedFace], artist: Generator | Preview, pivot: LatentCode, *,
+        self, faces: Sequence[AlignedFace], artist: StyleGenerator | Preview, pivot: LatentCode, *,
         kind: Render, gray: bool, budget: Budget, guidance: Guidance | None = None,
     ) -> None:  # fmt: skip
         self.faces, self.artist, self.pivot = faces, artist, pivot
@@ -235,7 +230,7 @@ def wall(change: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def final_rendering(generator: Generator, scene: Scene, code: LatentCode) -> Rendering:
+def final_rendering(generator: StyleGenerator, scene: Scene, code: LatentCode) -> Rendering:
     """What is laid over the photo, within the budget, at the generator's full size."""
     image, change = scene.within_budget(scene.draw(code))
     if scene.kind == "residual":
@@ -249,25 +244,26 @@ class _Unknown:
 
     def __init__(self, scene: Scene, seed: int) -> None:
         self.pivot, self.spread = scene.pivot, scene.artist.spread.to(scene.pivot.w)
+        self.rows, self.maps = scene.artist.layout.free, scene.artist.layout.free_maps
         # At the pivot itself residual rendering changes nothing and has no direction to leave by.
-        start = torch.randn(1, len(FREE_ROWS), W_DIM, generator=torch.Generator().manual_seed(seed)) * 0.01
+        start = torch.randn(1, len(self.rows), W_DIM, generator=torch.Generator().manual_seed(seed)) * 0.01
         faces = len(self.pivot.w)
         self.offset = start.to(self.pivot.w).repeat(faces, 1, 1).requires_grad_()
-        maps = self.pivot.noise[:FREE_NOISE]
+        maps = self.pivot.noise[: self.maps]
         self.noise = [torch.zeros(faces, *m.shape[1:]).to(m).requires_grad_() for m in maps]
         self._descent = _Descent([(self.offset, LATENT_RATE, 2), *((m, NOISE_RATE, 1) for m in self.noise)])
 
     def value(self, *, final: bool = False) -> LatentCode:
         """The code at this step; `final` cuts it from the graph."""
-        index = torch.tensor(FREE_ROWS, device=self.offset.device)
+        index = torch.tensor(self.rows, device=self.offset.device)
         w = self.pivot.w.index_add(1, index, self.offset @ self.spread)
         noise = [m + d for m, d in zip(self.pivot.noise, self.noise, strict=False)]
-        code = LatentCode(w, (*noise, *self.pivot.noise[FREE_NOISE:]))
+        code = LatentCode(w, (*noise, *self.pivot.noise[self.maps :]))
         return LatentCode(code.w.detach(), tuple(m.detach() for m in code.noise)) if final else code
 
     def distance(self) -> Tensor:
         """Squared distance (N,) to the pivots, the mean over the free rows: equation 9."""
-        return (self.offset @ self.spread).square().sum(dim=(1, 2)) / len(FREE_ROWS)
+        return (self.offset @ self.spread).square().sum(dim=(1, 2)) / len(self.rows)
 
     def step(self, loss: Tensor, progress: float) -> None:
         """One step of descent: warmed up, full rate until half of the way, then a cosine to near zero."""

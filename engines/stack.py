@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import cast
 
 import torch
@@ -11,10 +12,12 @@ from torch import nn
 
 from engines.errors import ConfigError, FormatError
 from engines.guidance import Prompter
-from engines.models import convert, store
+from engines.models import checkpoints, convert, reference, store
 from engines.models.fetch import Progress
 from engines.models.registry import SPECS, get_spec
+from engines.networks.e4e import E4E, E4ENetwork
 from engines.networks.encoder import Encoder, EncoderHead
+from engines.networks.generator import StyleGenerator
 from engines.networks.landmarks import LandmarkNetwork
 from engines.networks.makeup_clip import MakeupClip
 from engines.networks.mobilefacenet import MobileFaceNet
@@ -28,6 +31,8 @@ from engines.textimage import EMBEDDED, REFERENCE, Embedded, OpenClip, TextImage
 from engines.weights import load_shipped
 
 RECOGNISERS = tuple(name for name, spec in SPECS.items() if spec.role == "recogniser")
+#: Networks of the registry that the paper's own stack needs too: who finds the face, and who reads a prompt.
+_SHARED = ("mtcnn", "landmarks-68", "minilm")
 #: Weights below it are taken for 0.
 _NEGLIGIBLE = 1e-20
 
@@ -39,9 +44,9 @@ class Stack:
     The detector stays on the CPU: it runs once a photo, on crops of every size.
     """
 
-    generator: Generator
-    preview: Preview
-    encoder: Encoder
+    generator: StyleGenerator
+    preview: StyleGenerator | Preview
+    encoder: Encoder | E4E
     detector: MTCNN
     recognisers: dict[str, Recogniser]
     device: torch.device
@@ -72,6 +77,33 @@ class Stack:
             encoder=Encoder(cast(MobileFaceNet, recognisers["mobilefacenet-512"].network), encoder_head),
             detector=cast(MTCNN, load_network("mtcnn")),
             recognisers=recognisers,
+            device=target,
+            text_model=text_model,
+            text_checkpoint=text_checkpoint,
+        )
+
+    @classmethod
+    def reference(
+        cls, where: Path, device: str = "auto", progress: Progress | None = None, *,
+        text_model: str = "reference", text_checkpoint: str | None = None,
+    ) -> Stack:  # fmt: skip
+        """The paper's networks, from their files in a folder; detector and landmarks are the embedded ones.
+
+        No head stands for the last blocks of this generator: what draws the previews is the generator.
+        Raises as `embedded`; ModelError names the first file that is missing, FormatError what is wrong with one.
+        """
+        target = choose_device(device)
+        if text_model == "reference" and text_checkpoint is None:
+            text_checkpoint = str(reference.locate("clip", where))
+        networks = {n: _frozen(checkpoints.load(n, where)).to(target) for n in checkpoints.NAMES}
+        store.pull(_SHARED, progress=progress)
+        generator = cast(StyleGenerator, networks["stylegan2"])
+        return cls(
+            generator=generator,
+            preview=generator,
+            encoder=E4E(cast(E4ENetwork, networks["e4e"]), generator.mean_latent),
+            detector=cast(MTCNN, load_network("mtcnn")),
+            recognisers={n: Recogniser(reference.SPECS[n], networks[n]) for n in reference.RECOGNISERS},
             device=target,
             text_model=text_model,
             text_checkpoint=text_checkpoint,
@@ -108,6 +140,10 @@ def load_network(name: str) -> nn.Module:
     except RuntimeError as error:
         cause = " ".join(str(error).split())
         raise FormatError(f"{name}: the cached weights do not fit the network: {cause}") from error
+    return _frozen(network)
+
+
+def _frozen(network: nn.Module) -> nn.Module:
     _flush(network)
     return network.eval().requires_grad_(False)
 

@@ -15,8 +15,9 @@ from engines.networks.makeup_clip import DEVIATION, MEAN, MakeupClip
 
 #: The model that ships.
 EMBEDDED = "embedded"
-#: What `reference` stands for: the paper's model, and open_clip's name for its weights.
-REFERENCE, REFERENCE_WEIGHTS = "ViT-B-32", "openai"
+#: What `reference` stands for: the paper's model, with the activation that its weights were trained with, and
+#: open_clip's name for these weights.
+REFERENCE, REFERENCE_WEIGHTS = "ViT-B-32-quickgelu", "openai"
 
 
 class TextImageModel(Protocol):

@@ -11,7 +11,7 @@ from typing import Literal
 
 from engines.errors import ConfigError
 
-Role = Literal["generator", "recogniser", "detector", "landmarks", "text"]
+Role = Literal["generator", "encoder", "recogniser", "detector", "landmarks", "text"]
 Metric = Literal["cosine", "euclidean"]
 
 
@@ -91,7 +91,7 @@ class Preprocessing:
     scale: float
     colour: Literal["RGB"] = "RGB"
     layout: Literal["NCHW", "NHWC"] = "NCHW"
-    alignment: Literal["arcface", "dlib"] | None = None
+    alignment: Literal["arcface", "arcface-160", "dlib"] | None = None
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engines.face import MASK_WINDOW
+from engines.networks.generator import W_DIM
 from engines.networks.mobilefacenet import MobileFaceNet
-from engines.networks.mobilestylegan import ACTING_ROWS, W_DIM, W_ROWS
+from engines.networks.mobilestylegan import ACTING_ROWS, W_ROWS
 
 #: Rows and columns of the encoder's view: the mask's window, at about its own proportions.
 VIEW = (128, 112)
@@ -46,6 +47,9 @@ class EncoderHead(nn.Module):
 class Encoder:
     """A recogniser's trunk and the head that was trained on its features; both frozen."""
 
+    #: Steps of refinement that its codes take to come near the photo.
+    refinement = 10
+
     def __init__(self, trunk: MobileFaceNet, head: EncoderHead) -> None:
         self.trunk, self.head = trunk, head
 
@@ -53,6 +57,10 @@ class Encoder:
     def __call__(self, view: Tensor) -> Tensor:
         """Views (N, 3, 128, 112), RGB in [-1, 1] -> offsets from the mean latent (N, 23, 512)."""
         return self.head(features(self.trunk, view))
+
+    def offsets(self, crop: Tensor) -> Tensor:
+        """Aligned faces (N, 3, 1024, 1024), RGB in [-1, 1] -> offsets from the mean latent (N, 23, 512)."""
+        return self(view_of(crop))
 
 
 def features(trunk: MobileFaceNet, view: Tensor) -> Tensor:

@@ -8,20 +8,21 @@ constants; both stay as they are, the noise maps as inputs that may be replaced.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-W_DIM = 512
+from engines.networks.generator import W_DIM, WHOLE, Layout, StyleGenerator, Synthesis, Window, check_codes, trim
+
 W_ROWS = 23
-IMAGE_SIZE = 1024
 #: Rows of W+ that some layer reads.  Layer i reads 3i+1 and 3i+2; row 0 is the 4-px convolution,
 #: row 21 the image head; the others belong to heads that the published network left out.
 ACTING_ROWS: tuple[int, ...] = (0, *(3 * i + k for i in range(7) for k in (1, 2)), 21)
+#: Rows that a search may move: those below hold pose and shape (the paper freezes the layers up to 32 px
+#: for identity), those above colour all of the picture at once.  Noise maps up to 128 px.
+LAYOUT = Layout(W_ROWS, ACTING_ROWS, free=tuple(row for row in ACTING_ROWS if 4 <= row <= 14), free_maps=11)
 #: Channels out of each of the seven layers, 8 px to 512 px.
 _LAYER_CHANNELS = (512, 512, 512, 512, 256, 128, 64)
 
@@ -109,29 +110,7 @@ class ImageHead(nn.Module):
         return inverse_haar(self.conv(x) + self.bias)
 
 
-@dataclass(frozen=True)
-class Window:
-    """A rectangle of the image in cells of 16 px, so (0, 0, 64, 64) is all of it."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-
-    @property
-    def pixels(self) -> tuple[slice, slice]:
-        """The rows and columns of the 1024-px image that it covers."""
-        return slice(16 * self.top, 16 * self.bottom), slice(16 * self.left, 16 * self.right)
-
-    def grown(self, cells: int) -> Window:
-        """Wider by `cells` on every side, within the image."""
-        return Window(
-            max(self.top - cells, 0), max(self.left - cells, 0),
-            min(self.bottom + cells, 64), min(self.right + cells, 64),
-        )  # fmt: skip
-
-
-class SynthesisNetwork(nn.Module):
+class SynthesisNetwork(Synthesis):
     """W+ (N, 23, 512) -> image (N, 3, 1024, 1024), RGB, about [-1, 1].
 
     With a window, only that part is computed above 64 px, and it equals the same part of the whole
@@ -161,76 +140,28 @@ class SynthesisNetwork(nn.Module):
         self, w: Tensor, noise: Sequence[Tensor] | None = None, window: Window | None = None, layers: int = 7
     ) -> Tensor:
         """What the first `layers` layers make (N, C, R, R), R = 4 << layers, over the window with its margin."""
-        if w.dim() != 3 or w.shape[1:] != (W_ROWS, W_DIM):
-            raise ValueError(f"W+ has shape (N, {W_ROWS}, {W_DIM}), not {tuple(w.shape)}")
+        check_codes(w, LAYOUT)
         maps = self.noise_maps() if noise is None else list(noise)
-        wide = _with_margin(window)
+        wide = WHOLE if window is None else window.grown(2)
         x = self.conv1(self.constant.expand(len(w), -1, -1, -1), w[:, 0], maps[0])
         for i, layer in enumerate(list(self.layers)[:layers]):
             noise1, noise2 = maps[2 * i + 1], maps[2 * i + 2]
             if i == 4:
-                x = x[:, :, wide.top : wide.bottom, wide.left : wide.right]
+                x = wide.cut(x)
             if i >= 4:
-                noise1, noise2 = _cut(noise1, wide), _cut(noise2, wide)
+                noise1, noise2 = wide.cut(noise1), wide.cut(noise2)
             x = layer(x, w[:, 3 * i + 1], w[:, 3 * i + 2], noise1, noise2)
         return x
 
 
-def _with_margin(window: Window | None) -> Window:
-    return Window(0, 0, 64, 64) if window is None else window.grown(2)
+class Generator(StyleGenerator):
+    """The whole generator: W+ is (N, 23, 512), of which 16 rows act."""
 
-
-def trim(image: Tensor, window: Window | None) -> Tensor:
-    """The window's part of an image (N, C, H, W) that was computed with a margin, at any size."""
-    if window is None:
-        return image
-    wide = _with_margin(window)
-    cell = image.shape[-1] // (wide.right - wide.left)
-    return image[
-        :, :, cell * (window.top - wide.top) : cell * (window.bottom - wide.top),
-        cell * (window.left - wide.left) : cell * (window.right - wide.left),
-    ]  # fmt: skip
-
-
-def _cut(noise: Tensor, window: Window) -> Tensor:
-    """The part of a noise map (1, 1, R, R) that lies in the window."""
-    scale = noise.shape[-1] // 64
-    return noise[:, :, scale * window.top : scale * window.bottom, scale * window.left : scale * window.right]
-
-
-class Generator(nn.Module):
-    """Mapping and synthesis together; `mean_latent` is the mean of W, the origin of truncation."""
+    layout = LAYOUT
+    synthesis: SynthesisNetwork
 
     def __init__(self) -> None:
         super().__init__()
         self.mapping = MappingNetwork()
         self.synthesis = SynthesisNetwork()
         self.mean_latent = nn.Parameter(torch.zeros(W_DIM), requires_grad=False)
-
-    @cached_property
-    @torch.no_grad()
-    def spread(self) -> Tensor:
-        """Square root of the covariance of W (512, 512), from 10,000 draws.
-
-        White noise times it lies as the offsets of faces do.  A step that is taken before it (Zhu et al.
-        2020, "Improved StyleGAN Embedding: Where are the Good Latents?") goes where faces differ; most
-        other directions leave the manifold, and without demodulation the image soon explodes.
-        """
-        z = torch.randn(10_000, W_DIM, generator=torch.Generator().manual_seed(0))
-        w = self.mapping(z.to(self.mean_latent)).double().cpu()
-        variance, axes = torch.linalg.eigh(torch.cov(w.T))
-        return ((axes * variance.clamp(min=0).sqrt()) @ axes.T).to(self.mean_latent)
-
-    def sample_w(self, seed: int, count: int = 1, truncation: float = 0.7) -> Tensor:
-        """`count` latents (N, 23, 512) drawn with `seed`, the same on every device."""
-        z = torch.randn(count, W_DIM, generator=torch.Generator().manual_seed(seed))
-        w = self.mapping(z.to(self.mean_latent))
-        w = self.mean_latent + truncation * (w - self.mean_latent)
-        return w[:, None].expand(-1, W_ROWS, -1).contiguous()
-
-    def forward(self, w: Tensor, noise: Sequence[Tensor] | None = None, window: Window | None = None) -> Tensor:
-        return self.synthesis(w, noise, window)
-
-    def small(self, w: Tensor, noise: Sequence[Tensor] | None = None, window: Window | None = None) -> Tensor:
-        """The image averaged down to 256 px, (N, 3, 256, 256) or the window's part of it."""
-        return F.avg_pool2d(self(w, noise, window), 4)

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engines.networks.mobilestylegan import W_DIM, Generator, Window, inverse_haar, trim
+from engines.networks.generator import W_DIM, Layout, Window, trim
+from engines.networks.mobilestylegan import Generator, inverse_haar
 
 #: Layers of the generator that still run, and the channels of the last.
 LAYERS, _FEATURES = 5, 256
@@ -54,6 +55,10 @@ class Preview:
 
     def __init__(self, generator: Generator, head: PreviewHead) -> None:
         self.generator, self.head = generator, head
+
+    @property
+    def layout(self) -> Layout:
+        return self.generator.layout
 
     @property
     def mean_latent(self) -> Tensor:

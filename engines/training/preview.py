@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from engines.face import MASK_WINDOW
-from engines.networks.mobilestylegan import Generator, trim
+from engines.networks.generator import trim
+from engines.networks.mobilestylegan import LAYOUT, Generator
 from engines.networks.preview import LAYERS, PreviewHead
 from engines.runtime import choose_device, tune_allocator
-from engines.search import FREE_NOISE, FREE_ROWS
 from engines.stack import load_network
 from engines.training.faces import sample_latents
 from engines.training.loop import command, steps_done, train, write_weights
@@ -38,10 +38,11 @@ def pair(generator: Generator, seed: int) -> tuple[Tensor, list[Tensor]]:
     w = sample_latents(generator, 1, seed)
     strength = float(torch.rand(1, generator=chance))
     move = torch.zeros_like(w)
-    move[:, FREE_ROWS] = torch.randn(1, len(FREE_ROWS), w.shape[-1], generator=chance).to(w) * _LATENT_MOVE * strength
+    moved_by = _LATENT_MOVE * strength
+    move[:, LAYOUT.free] = torch.randn(1, len(LAYOUT.free), w.shape[-1], generator=chance).to(w) * moved_by
     maps = []
     for i, published in enumerate(generator.synthesis.noise_maps()):
-        free = _NOISE_MOVE * strength if i < FREE_NOISE else 0.0
+        free = _NOISE_MOVE * strength if i < LAYOUT.free_maps else 0.0
         moved = published + free * torch.randn(published.shape, generator=chance).to(published)
         maps.append(torch.cat((published, moved)))
     return torch.cat((w, w + move)), maps

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from engines import config
-from engines.config import AUTO, NO_PROMPT, Settings
+from engines.config import AUTO, NO_PROMPT, PROFILES, Settings
 from engines.errors import ConfigError, ImageError, ModelError
 from engines.files import explained, write_atomic
+from engines.models import reference
 from engines.models.registry import SPECS
 from engines.prompts import resolve
 from server.cli.console import Bar, complain, printable, reason, say
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 Report = dict[str, Any]
 RECOGNISERS = tuple(name for name, spec in SPECS.items() if spec.role == "recogniser")
+_KNOWN = {"embedded": RECOGNISERS, "reference": reference.RECOGNISERS}
 _DEFAULTS = Settings()
 
 
@@ -79,9 +81,8 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--text-model",
         metavar="NAME",
-        default="embedded",
         help="what prompts are read with: embedded, reference (the paper's CLIP ViT-B/32) or a model of open_clip"
-        " (default: %(default)s)",
+        " (default: as --profile)",
     )
     parser.add_argument("--text-checkpoint", metavar="FILE", help="weights of --text-model")
     choice("level", config.Level, "how much may be seen: more protects better")
@@ -89,11 +90,29 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--surrogates",
         metavar="NAMES",
-        default=",".join(_DEFAULTS.surrogates),
         help="recognisers that the search works against, with commas between, of "
-        f"{', '.join(RECOGNISERS)} (default: %(default)s); the others only judge",
+        f"{', '.join(RECOGNISERS)} (default: {','.join(_DEFAULTS.surrogates)}), with --profile reference of"
+        f" {', '.join(reference.RECOGNISERS)} (default: {','.join(PROFILES['reference'].surrogates)});"
+        " the others only judge",
     )
-    choice("render", config.Render, "residual: the photo's own pixels plus a change; generator: the paper's way")
+    parser.add_argument(
+        "--render",
+        choices=get_args(config.Render),
+        help="residual: the photo's own pixels plus a change; generator: the paper's way (default: residual,"
+        " with --profile reference generator)",
+    )
+    parser.add_argument(
+        "--profile",
+        choices=tuple(PROFILES),
+        default="embedded",
+        help="the networks: embedded, fetched by themselves; reference, the paper's own, whose files you bring"
+        " (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--reference-models",
+        metavar="DIR",
+        help=f"the folder of the reference networks' files (default: {reference.FOLDER}, else reference in the cache)",
+    )
     parser.add_argument("--steps", type=int, metavar="N", help="search steps a face (default: by level)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="same seed, same result (default: 0)")
     add_device(parser)
@@ -112,7 +131,7 @@ def run(args: argparse.Namespace) -> int:
     plan = make_plan(args.photos, output=args.output, compare=args.compare, report=args.report)
     if args.report:
         check_writable(Path(args.report))
-    session = Session(args.device, text_model=args.text_model, text_checkpoint=args.text_checkpoint)
+    session = _session(args)
     reports = [_failed(path, cause) for path, cause in plan.failures]
     for job in plan.jobs:
         reports.append(_attempt(job, settings, session, debug=args.debug))
@@ -148,12 +167,33 @@ def protect_one(job: Job, photo: Photo, settings: Settings, session: Session) ->
     return protected
 
 
+def _session(args: argparse.Namespace) -> Session:
+    """The networks of the profile.  Raises ModelError where files of the reference profile are missing."""
+    text_model = args.text_model or PROFILES[args.profile].text_model
+    where = reference.folder(args.reference_models) if args.profile == "reference" else None
+    if where is not None:
+        missing = reference.missing(where, text=text_model == "reference" and args.text_checkpoint is None)
+        for spec in missing:
+            complain(f"missing {spec}")
+        if missing:
+            raise ModelError(
+                f"{where} lacks {len(missing)} of the reference networks' files: put them there, or name their folder"
+                f" with --reference-models DIR or {reference.FOLDER}"
+            )
+    return Session(args.device, text_model=text_model, text_checkpoint=args.text_checkpoint, reference=where)
+
+
 def _settings(args: argparse.Namespace) -> Settings:
-    surrogates = tuple(name.strip() for name in args.surrogates.split(",") if name.strip())
+    profile, known = PROFILES[args.profile], _KNOWN[args.profile]
+    surrogates = profile.surrogates
+    if args.surrogates is not None:
+        surrogates = tuple(name.strip() for name in args.surrogates.split(",") if name.strip())
     for name in surrogates:
-        if name not in RECOGNISERS:
-            raise ConfigError(f"unknown recogniser {name!r}: choose from {', '.join(RECOGNISERS)}")
-    if args.text_checkpoint is not None and args.text_model == "embedded":
+        if name not in known:
+            raise ConfigError(f"unknown recogniser {name!r}: choose from {', '.join(known)}")
+    if args.reference_models is not None and args.profile != "reference":
+        raise ConfigError("--reference-models needs --profile reference")
+    if args.text_checkpoint is not None and (args.text_model or profile.text_model) == "embedded":
         raise ConfigError("--text-checkpoint needs --text-model NAME, the model whose weights it holds")
     if args.target is not None and args.mode != "impersonate":
         raise ConfigError("--target needs --mode impersonate")
@@ -161,10 +201,10 @@ def _settings(args: argparse.Namespace) -> Settings:
         mode=args.mode,
         level=args.level,
         faces=args.faces,
-        render=args.render,
+        render=args.render or profile.render,
         surrogates=surrogates,
         target=_target(args.target or ("auto" if args.prompt.strip().lower() == AUTO else "synthetic")),
-        steps=args.steps,
+        steps=profile.steps if args.steps is None else args.steps,
         seed=args.seed,
         prompt=_prompt(args.prompt),
         source_text=resolve(args.source_text),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from server.cli.console import Bar
@@ -15,10 +16,12 @@ class Session:
     """One command's networks: a run over nothing but broken files loads none."""
 
     def __init__(
-        self, device: str = "auto", *, text_model: str = "embedded", text_checkpoint: str | None = None
-    ) -> None:
-        """As `Stack.embedded`."""
+        self, device: str = "auto", *, text_model: str = "embedded", text_checkpoint: str | None = None,
+        reference: Path | None = None,
+    ) -> None:  # fmt: skip
+        """As `Stack.embedded`, or with a folder as `Stack.reference`."""
         self._device, self._text_model, self._text_checkpoint = device, text_model, text_checkpoint
+        self._reference = reference
 
     @cached_property
     def stack(self) -> Stack:
@@ -27,7 +30,6 @@ class Session:
         from engines.stack import Stack
 
         tune_allocator()
+        build = Stack.embedded if self._reference is None else partial(Stack.reference, self._reference)
         with Bar() as bar:
-            return Stack.embedded(
-                self._device, bar.fetching, text_model=self._text_model, text_checkpoint=self._text_checkpoint
-            )
+            return build(self._device, bar.fetching, text_model=self._text_model, text_checkpoint=self._text_checkpoint)

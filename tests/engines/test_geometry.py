@@ -15,7 +15,7 @@ from engines.align import compose, ffhq_transform, invert, sample, scale_of, sim
 from engines.composite import Rendering, enlarge, lay_over, render
 from engines.detect import Face, detect
 from engines.face import MASK_WINDOW, AlignedFace, cut, face_mask
-from engines.networks.mobilestylegan import IMAGE_SIZE
+from engines.networks.generator import IMAGE_SIZE
 from engines.pipeline import generated_face
 from engines.stack import Stack
 

@@ -29,12 +29,12 @@ from engines.errors import ConfigError, NoFaceError
 from engines.face import MASK_WINDOW, AlignedFace, face_mask
 from engines.imaging import Photo
 from engines.invert import invert, tuned
-from engines.networks.mobilestylegan import ACTING_ROWS, W_ROWS, Generator
+from engines.networks.mobilestylegan import ACTING_ROWS, LAYOUT, W_ROWS, Generator
 from engines.networks.preview import Preview
 from engines.pipeline import Event, Protected, generated_face, protect
 from engines.recognise import Recogniser
 from engines.regions import REGIONS, locate, masks
-from engines.search import BUDGETS, FREE_NOISE, FREE_ROWS, Budget, LatentCode, Scene, final_rendering, search
+from engines.search import BUDGETS, Budget, LatentCode, Scene, final_rendering, search
 from engines.stack import Stack
 
 pytestmark = pytest.mark.models
@@ -211,14 +211,14 @@ def test_search_depends_on_its_seed_alone(run: Run, code: LatentCode, unchanged:
 
 
 def test_search_moves_free_rows_and_maps_only(generator: Generator, scene: Scene, code: LatentCode) -> None:
-    assert set(FREE_ROWS) < set(ACTING_ROWS)
-    assert min(FREE_ROWS) == 4  # pose and shape lie below
+    assert set(LAYOUT.free) < set(ACTING_ROWS)
+    assert min(LAYOUT.free) == 4  # pose and shape lie below
     for row in range(W_ROWS):
-        assert torch.equal(code.w[0, row], scene.pivot.w[0, row]) == (row not in FREE_ROWS), row
+        assert torch.equal(code.w[0, row], scene.pivot.w[0, row]) == (row not in LAYOUT.free), row
     published = generator.synthesis.noise_maps()
     assert len(code.noise) == len(published) == 15
     for i, (found, known) in enumerate(zip(code.noise, published, strict=True)):
-        assert torch.equal(found, known) == (i >= FREE_NOISE), i
+        assert torch.equal(found, known) == (i >= LAYOUT.free_maps), i
     assert not code.w.requires_grad
     assert not any(m.requires_grad for m in code.noise)
 

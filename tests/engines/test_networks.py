@@ -24,7 +24,8 @@ from engines.errors import FormatError
 from engines.models import store
 from engines.models.convert import build, convert
 from engines.models.registry import SPECS
-from engines.networks.mobilestylegan import ACTING_ROWS, IMAGE_SIZE, W_ROWS, Generator, Window, inverse_haar
+from engines.networks.generator import IMAGE_SIZE, Window
+from engines.networks.mobilestylegan import ACTING_ROWS, W_ROWS, Generator, inverse_haar
 from engines.networks.mtcnn import MTCNN
 from engines.recognise import Recogniser
 from engines.stack import Stack, load_network

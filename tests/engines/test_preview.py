@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from engines.face import MASK_WINDOW
-from engines.networks.mobilestylegan import W_ROWS
+from engines.networks.mobilestylegan import LAYOUT, W_ROWS
 from engines.networks.preview import PreviewHead
-from engines.search import FREE_NOISE
 from engines.stack import Stack
 from engines.training import preview as recipe
 from engines.training.faces import sample_latents
@@ -50,9 +49,9 @@ def test_a_window_is_the_same_part_of_the_whole(stack: Stack) -> None:
 
 def test_gradients_reach_latent_and_noise(stack: Stack) -> None:
     w = stack.generator.sample_w(3).requires_grad_()
-    maps = [m.detach().clone().requires_grad_() for m in stack.generator.synthesis.noise_maps()[:FREE_NOISE]]
+    maps = [m.detach().clone().requires_grad_() for m in stack.generator.synthesis.noise_maps()[: LAYOUT.free_maps]]
     stack.preview.small(
-        w, [*maps, *stack.generator.synthesis.noise_maps()[FREE_NOISE:]], MASK_WINDOW
+        w, [*maps, *stack.generator.synthesis.noise_maps()[LAYOUT.free_maps :]], MASK_WINDOW
     ).square().mean().backward()
     assert w.grad is not None
     assert all(float(w.grad[0, row].abs().max()) > 0 for row in (0, 1, 4, 16, 17, 21))

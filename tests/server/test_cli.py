@@ -26,6 +26,7 @@ from PIL import Image
 
 from engines import encoding, imaging
 from engines.errors import ConfigError, DownloadError, NoFaceError
+from engines.models import reference
 from engines.models.registry import SPECS
 from engines.prompts import PRESETS
 from server.cli import console, doctor, plan
@@ -52,6 +53,7 @@ class Method:
     def __init__(self) -> None:
         self.calls: list[Any] = []
         self.devices: list[str] = []
+        self.papers: list[tuple[Path, dict[str, str | None]]] = []
         self.on_call: Callable[[int], None] = lambda count: None
         self.on_load: Callable[[], None] = lambda: None
         self.fooled = True
@@ -63,6 +65,10 @@ class Method:
         self.on_load()
         progress("mtcnn: fetching", 1_000_000, None)
         return "the stack"
+
+    def paper(self, where: Path, device: str, progress: Any = None, **text: str | None) -> str:
+        self.papers.append((where, text))
+        return self.stack(device, progress, **text)
 
     def protect(self, photo: Any, stack: str, settings: Any, progress: Any = None, owner: Any = None) -> Any:
         assert stack == "the stack"
@@ -100,7 +106,7 @@ def method(monkeypatch: pytest.MonkeyPatch) -> Method:
     stand_in = Method()
     for name, content in {
         "pipeline": {"protect": stand_in.protect},
-        "stack": {"Stack": SimpleNamespace(embedded=stand_in.stack)},
+        "stack": {"Stack": SimpleNamespace(embedded=stand_in.stack, reference=stand_in.paper)},
         "runtime": {"tune_allocator": lambda: True},
         "evaluate": {"compare": stand_in.compare},
         "bench": {"bench": lambda stack, runs, faces: stand_in.bench | {"runs": runs, "faces": faces}},
@@ -215,6 +221,10 @@ def test_wrong_usage_is_refused_by_the_parser(arguments: str, capsys: pytest.Cap
         ("protect a.jpg --prompt ?!", "has no words"),
         ("protect a.jpg --prompt red --source-text ?!", "has no words"),
         ("protect a.jpg --text-checkpoint c.pt", "needs --text-model"),
+        ("protect a.jpg --profile reference --text-model embedded --text-checkpoint c.pt", "needs --text-model"),
+        ("protect a.jpg --profile reference --surrogates ir152,dlib-resnet29", "'dlib-resnet29'.*mobileface"),
+        ("protect a.jpg --surrogates ir152", "'ir152'.*dlib-resnet29"),
+        ("protect a.jpg --reference-models sub", "needs --profile reference"),
         ("bench --runs 0", "1 or more"),
         ("bench --faces 0", "1 or more"),
         ("models pull nobody", "'nobody'.*mtcnn"),
@@ -283,6 +293,92 @@ def test_options_become_settings(method: Method) -> None:
     assert (settings.surrogates, settings.render) == (("dlib-resnet29",), "generator")
     assert (settings.steps, settings.seed) == (7, 3)
     assert settings.target == Path("target.png").read_bytes()
+
+
+# --- the paper's networks -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bring(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Puts empty files in the place of the reference networks' into a folder."""
+    monkeypatch.delenv(reference.FOLDER, raising=False)
+
+    def fill(name: str) -> Path:
+        Path(name).mkdir()
+        for spec in reference.SPECS.values():
+            Path(name, spec.file).touch()
+        return Path(name).absolute()
+
+    return fill
+
+
+def test_missing_reference_networks_are_listed_before_any_work(
+    bring: Callable[[str], Path], method: Method, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place("a.jpg")
+    where = bring("networks")
+    gone = [reference.SPECS[name] for name in ("e4e", "facenet", "clip")]
+    for spec in gone:
+        (where / spec.file).unlink()
+    assert main(["protect", "a.jpg", "--profile", "reference", "--reference-models", "networks"]) == 1
+    out, err = capsys.readouterr()
+    *listed, last = err.splitlines()
+    assert out == ""
+    assert listed == [f"clip2protect: missing {spec}" for spec in gone]
+    for spec, line in zip(gone, listed, strict=True):
+        assert spec.file in line and "https://" in line and f"licence: {spec.licence}" in line
+    assert re.search(rf"{where} lacks 3 of .*--reference-models DIR or CLIP2PROTECT_REFERENCE", last)
+    assert method.devices == [] and not Path("a-protected.jpg").exists()
+    assert (
+        main(
+            ["protect", "a.jpg", "--profile", "reference", "--reference-models", "networks", "--text-model", "embedded"]
+        )
+        == 1
+    )
+    assert len(capsys.readouterr().err.splitlines()) == 3  # CLIP is not asked for
+
+
+def test_without_a_folder_all_of_them_are_listed(
+    method: Method, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv(reference.FOLDER, raising=False)
+    place("a.jpg")
+    assert main(["protect", "a.jpg", "--profile", "reference"]) == 1
+    err = capsys.readouterr().err
+    assert all(f"missing {spec.file}: " in err for spec in reference.SPECS.values())
+    assert str(Path("home", "reference")) in err
+
+
+def test_the_reference_profile_has_the_papers_settings(
+    bring: Callable[[str], Path], method: Method, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place("a.jpg")
+    where = bring("networks")
+    monkeypatch.setenv(reference.FOLDER, "networks")
+    assert main(["protect", "a.jpg", "--profile", "reference"]) == 0
+    assert (
+        main(
+            [
+                "protect",
+                "a.jpg",
+                "--profile",
+                "reference",
+                "--render",
+                "residual",
+                "--steps",
+                "3",
+                "--surrogates",
+                "mobileface",
+            ]
+        )
+        == 0
+    )
+    assert [path for path, _ in method.papers] == [where, where]
+    assert method.papers[0][1] == {"text_model": "reference", "text_checkpoint": None}
+    paper, other = method.calls
+    assert (paper.render, paper.steps, paper.tuning_steps) == ("generator", 50, None)
+    assert paper.surrogates == ("ir152", "irse50", "facenet")
+    assert (other.render, other.steps, other.surrogates) == ("residual", 3, ("mobileface",))
 
 
 @pytest.mark.parametrize(("text", "seed"), [("synthetic", 0), ("synthetic:12", 12)])

@@ -1,0 +1,122 @@
+"""What the search asks of a style-based generator, whichever it is: rows of W+, noise maps, windows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+W_DIM = 512
+IMAGE_SIZE = 1024
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The `rows` of a generator's W+, and the parts of its code that a search may move.
+
+    `acting` are the rows that some layer reads.  `free` are those that may move: rows below hold pose and
+    shape.  So may the first `free_maps` noise maps, coarse to fine.
+    """
+
+    rows: int
+    acting: tuple[int, ...]
+    free: tuple[int, ...]
+    free_maps: int
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of the image in cells of 16 px, so (0, 0, 64, 64) is all of it."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def pixels(self) -> tuple[slice, slice]:
+        """The rows and columns of the 1024-px image that it covers."""
+        return slice(16 * self.top, 16 * self.bottom), slice(16 * self.left, 16 * self.right)
+
+    def grown(self, cells: int) -> Window:
+        """Wider by `cells` on every side, within the image."""
+        return Window(
+            max(self.top - cells, 0), max(self.left - cells, 0),
+            min(self.bottom + cells, 64), min(self.right + cells, 64),
+        )  # fmt: skip
+
+    def cut(self, features: Tensor) -> Tensor:
+        """Its part of features, an image or a noise map (N, C, R, R), R at least 64."""
+        cell = features.shape[-1] // 64
+        return features[:, :, cell * self.top : cell * self.bottom, cell * self.left : cell * self.right]
+
+
+WHOLE = Window(0, 0, 64, 64)
+
+
+def trim(image: Tensor, window: Window | None, margin: int = 2) -> Tensor:
+    """The window's part of an image (N, C, H, W) that was computed `margin` cells wider, at any size."""
+    if window is None:
+        return image
+    wide = window.grown(margin)
+    cell = image.shape[-1] // (wide.right - wide.left)
+    return image[
+        :, :, cell * (window.top - wide.top) : cell * (window.bottom - wide.top),
+        cell * (window.left - wide.left) : cell * (window.right - wide.left),
+    ]  # fmt: skip
+
+
+class Synthesis(nn.Module):
+    """W+ (N, rows, 512), noise maps and window -> image, as `StyleGenerator.forward` says."""
+
+    def noise_maps(self) -> list[Tensor]:
+        """The published noise maps (1, 1, R, R), coarse to fine; pass changed ones to `forward`."""
+        raise NotImplementedError
+
+
+class StyleGenerator(nn.Module):
+    """Mapping and synthesis together; `mean_latent` (512,) is the mean of W, the origin of truncation."""
+
+    layout: Layout
+    mapping: nn.Module
+    synthesis: Synthesis
+    mean_latent: nn.Parameter
+
+    @cached_property
+    @torch.no_grad()
+    def spread(self) -> Tensor:
+        """Square root of the covariance of W (512, 512), from 10,000 draws.
+
+        White noise times it lies as the offsets of faces do.  A step that is taken before it (Zhu et al.
+        2020, "Improved StyleGAN Embedding: Where are the Good Latents?") goes where faces differ; most
+        other directions leave the manifold, and without demodulation the image soon explodes.
+        """
+        z = torch.randn(10_000, W_DIM, generator=torch.Generator().manual_seed(0))
+        w = self.mapping(z.to(self.mean_latent)).double().cpu()
+        variance, axes = torch.linalg.eigh(torch.cov(w.T))
+        return ((axes * variance.clamp(min=0).sqrt()) @ axes.T).to(self.mean_latent)
+
+    def sample_w(self, seed: int, count: int = 1, truncation: float = 0.7) -> Tensor:
+        """`count` latents (N, rows, 512) drawn with `seed`, the same on every device."""
+        z = torch.randn(count, W_DIM, generator=torch.Generator().manual_seed(seed))
+        w = self.mapping(z.to(self.mean_latent))
+        w = self.mean_latent + truncation * (w - self.mean_latent)
+        return w[:, None].expand(-1, self.layout.rows, -1).contiguous()
+
+    def forward(self, w: Tensor, noise: Sequence[Tensor] | None = None, window: Window | None = None) -> Tensor:
+        """W+ (N, rows, 512) -> image (N, 3, 1024, 1024), RGB, about [-1, 1], or the window's part of it."""
+        return self.synthesis(w, noise, window)
+
+    def small(self, w: Tensor, noise: Sequence[Tensor] | None = None, window: Window | None = None) -> Tensor:
+        """The image averaged down to 256 px, (N, 3, 256, 256) or the window's part of it."""
+        return F.avg_pool2d(self(w, noise, window), 4)
+
+
+def check_codes(w: Tensor, layout: Layout) -> None:
+    """Raises ValueError for codes that are not (N, rows, 512)."""
+    if w.dim() != 3 or w.shape[1:] != (layout.rows, W_DIM):
+        raise ValueError(f"W+ has shape (N, {layout.rows}, {W_DIM}), not {tuple(w.shape)}")
