@@ -130,8 +130,8 @@ def test_a_list_that_cannot_be_read_is_told_and_the_rest_works(tmp_path: Path, v
         (tmp_path / "owner.json").write_text('[{"odd": 1}]')
         tab.page.reload()
         state_is(tab.send(picture()), "Protected")
-        expect(opened(tab).get_by_role("alert")).to_have_text(CODES["internal"][1])
-        tab.forgive("500")
+        expect(opened(tab).get_by_role("alert")).to_have_text(CODES["owner_unusable"][1])
+        tab.forgive("409")
 
 
 def test_whoever_unpairs_leaves_no_name_of_a_photo_behind(tab: Tab) -> None:
