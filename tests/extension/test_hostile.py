@@ -187,6 +187,7 @@ def test_a_covered_dialog_hears_no_click(held: Held, css: str) -> None:
 def test_a_dialog_that_is_made_faint_hears_no_click(held: Held, css: str) -> None:
     _, page, _, dialog = held
     dialog.wait_for_selector("html[data-seen=true]")
+    dialog.wait_for_selector("text=1 face found")  # the last that changes by itself
     box = dialog.locator("#panel").bounding_box()
     assert box
     before = page.screenshot(clip=box)
