@@ -17,7 +17,7 @@ def stack() -> Stack:
     from engines.stack import Stack
 
     tune_allocator()
-    return Stack.embedded("cpu")
+    return Stack.embedded("cpu", engines=False)
 
 
 @pytest.fixture(scope="session")

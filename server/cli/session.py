@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from server.cli.console import Bar
+from server.cli.console import Bar, complain
 
 if TYPE_CHECKING:
     from engines.stack import Stack
@@ -15,10 +15,16 @@ class Session:
     """One command's networks: a run over nothing but broken files loads none."""
 
     def __init__(
-        self, device: str = "auto", *, text_model: str = "embedded", text_checkpoint: str | None = None
+        self,
+        device: str = "auto",
+        *,
+        text_model: str = "embedded",
+        text_checkpoint: str | None = None,
+        engines: bool = True,
     ) -> None:
         """As `Stack.embedded`."""
         self._device, self._text_model, self._text_checkpoint = device, text_model, text_checkpoint
+        self._engines, self._announced = engines, 0
 
     @cached_property
     def stack(self) -> Stack:
@@ -28,6 +34,19 @@ class Session:
 
         tune_allocator()
         with Bar() as bar:
-            return Stack.embedded(
-                self._device, bar.fetching, text_model=self._text_model, text_checkpoint=self._text_checkpoint
-            )
+            stack = Stack.embedded(
+                self._device, bar.fetching, text_model=self._text_model, text_checkpoint=self._text_checkpoint,
+                engines=self._engines,
+            )  # fmt: skip
+        self._announce(stack)
+        return stack
+
+    def announce(self) -> None:
+        """Says of every engine that could not be used why, once."""
+        self._announce(self.stack)
+
+    def _announce(self, stack: Stack) -> None:
+        notes = stack.notes
+        for note in notes[self._announced :]:
+            complain(note)
+        self._announced = len(notes)
