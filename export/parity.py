@@ -86,8 +86,8 @@ def compare(
     """Largest errors over a single input, a batch, and a real input; seconds of a single one."""
     chance = torch.Generator().manual_seed(seed)
     reference = Torch(entry.network.to(device).eval())
-    least, typical, largest = engine.batch
-    samples = [entry.random(n, chance) for n in sorted({least, min(max(typical, 3), largest)})]
+    least, _, largest = engine.batch
+    samples = [entry.random(n, chance) for n in sorted({least, min(least + 1, largest)})]
     samples.append(_at_least(entry.real(), least))
     errors = dict.fromkeys(entry.outputs, 0.0)
     moved = 0.0

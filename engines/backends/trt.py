@@ -15,7 +15,7 @@ from engines.backends.manifest import Engine
 from engines.errors import EngineError
 
 #: Runtime -> what installs it.
-PACKAGES = {"tensorrt": "'clip2protect[gpu]'", "tensorrt_rtx": "tensorrt-rtx"}
+PACKAGES = {"tensorrt": "'clip2protect[gpu]'", "tensorrt_rtx": "'clip2protect[rtx]'"}
 
 
 def runtime(name: str) -> Any:

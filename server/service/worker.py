@@ -73,8 +73,6 @@ class Worker:
         if self._threads:
             torch.set_num_threads(self._threads)
         stack = Stack.embedded(self._device)
-        for note in stack.notes:  # also in every report
-            sys.stderr.write(f"{note}\n")
         _ = stack.prompter  # its libraries take seconds to import
         if stack.device.type == "cpu":  # CUDA reserves more addresses than there is memory
             limit_memory(self._memory_mb)

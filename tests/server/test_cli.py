@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -46,6 +46,12 @@ def picture(kind: str = "JPEG", size: tuple[int, int] = (96, 64), seed: int = 0)
     return buffer.getvalue()
 
 
+class Loaded(str):
+    """Stands in for the networks; `notes` say of which engines there was a fallback."""
+
+    notes: ClassVar[list[str]] = []
+
+
 class Method:
     """Stands in for the networks and the search, and notes with what it was called."""
 
@@ -62,7 +68,7 @@ class Method:
         self.devices.append(device)
         self.on_load()
         progress("mtcnn: fetching", 1_000_000, None)
-        return "the stack"
+        return Loaded("the stack")
 
     def protect(self, photo: Any, stack: str, settings: Any, progress: Any = None, owner: Any = None) -> Any:
         assert stack == "the stack"
