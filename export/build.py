@@ -55,13 +55,14 @@ def export(
         folder.mkdir(parents=True, exist_ok=True)
     for number, entry in enumerate(entries):
         progress(f"{entry.name} ({number + 1} of {len(entries)})", None, None)
-        yield _one(entry, folder, target, half, batch, Deadline(entry.name, time_limit), progress)
+        yield export_one(entry, folder, target, half, batch, Deadline(entry.name, time_limit), progress)
 
 
-def _one(
+def export_one(
     entry: Exportable, folder: Path, target: tensorrt.Target | None, half: Precision, batch: Batch,
     deadline: Deadline, progress: Progress,
 ) -> Engine:  # fmt: skip
+    """Exports one network; `target` None makes an ONNX model.  Raises as `export`."""
     model = onnx.to_onnx(entry, deadline, onnx.OPSET[half])
     specs = onnx.values(model.graph.input), onnx.values(model.graph.output)
     kept: tuple[str, ...] = ()

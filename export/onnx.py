@@ -15,7 +15,7 @@ from torch.export import Dim
 from engines.backends.manifest import Precision, Value
 from engines.errors import EngineError
 from export.limits import Deadline
-from export.wrappers import Exportable
+from export.wrappers import Exportable, placed
 
 #: The oldest opset with all that the networks use, for the widest choice of runtimes; bf16 convolutions came later.
 OPSET: dict[Precision, int] = {"fp32": 20, "fp16": 20, "bf16": 22}
@@ -43,10 +43,10 @@ def to_onnx(entry: Exportable, deadline: Deadline, opset: int = OPSET["fp32"]) -
     # Sizes of 1 would be taken for constants.
     inputs = entry.random(2, chance)
     dynamic = _dynamic_shapes(entry)
-    with _quiet(), deadline.enforced():
+    with _quiet(), deadline.enforced(), placed(entry.network, torch.device("cpu")) as network:
         try:
             program = torch.onnx.export(
-                entry.network.cpu().eval(), inputs, dynamo=True, opset_version=opset, verbose=False,
+                network, inputs, dynamo=True, opset_version=opset, verbose=False,
                 input_names=[i.name for i in entry.inputs], output_names=list(entry.outputs), dynamic_shapes=dynamic,
             )  # fmt: skip
             if program is None:

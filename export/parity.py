@@ -19,7 +19,7 @@ from engines.errors import EngineError
 from engines.models.fetch import Progress, silent
 from engines.recognise import Recogniser
 from engines.stack import Stack
-from export.wrappers import Exportable, Tensors, exportables
+from export.wrappers import Exportable, Tensors, exportables, placed
 
 #: Largest relative error of an output, the norm of the difference over that of the value.
 TOLERANCE: dict[Precision, float] = {"fp32": 1e-4, "fp16": 2e-2, "bf16": 1e-1}
@@ -85,24 +85,24 @@ def compare(
 ) -> Verdict:
     """Largest errors over a single input, a batch, and a real input; seconds of a single one."""
     chance = torch.Generator().manual_seed(seed)
-    reference = Torch(entry.network.to(device).eval())
     least, _, largest = engine.batch
     samples = [entry.random(n, chance) for n in sorted({least, min(least + 1, largest)})]
     samples.append(_at_least(entry.real(), least))
+    samples = [tuple(x.to(device) for x in sample) for sample in samples]
     errors = dict.fromkeys(entry.outputs, 0.0)
     moved = 0.0
-    for sample in samples:
-        inputs = tuple(x.to(device) for x in sample)
-        wanted, got = reference(*inputs), backend(*inputs)
-        for name, a, b in zip(entry.outputs, wanted, got, strict=True):
-            errors[name] = max(errors[name], relative_error(a, b))
-        if entry.recogniser is not None:
-            moved = max(moved, effect_on_similarity(entry.recogniser, wanted[0], got[0]))
-    single = tuple(x.to(device) for x in samples[0])
+    with placed(entry.network, device) as network:
+        reference = Torch(network)
+        for inputs in samples:
+            wanted, got = reference(*inputs), backend(*inputs)
+            for name, a, b in zip(entry.outputs, wanted, got, strict=True):
+                errors[name] = max(errors[name], relative_error(a, b))
+            if entry.recogniser is not None:
+                moved = max(moved, effect_on_similarity(entry.recogniser, wanted[0], got[0]))
+        taken = seconds(backend, samples[0]), seconds(reference, samples[0])
     return Verdict(
         runtime=runtime_version(engine.runtime), provider=provider, seed=seed, tolerance=TOLERANCE[engine.precision],
-        errors=errors, similarity=None if entry.recogniser is None else moved,
-        seconds=seconds(backend, single), torch_seconds=seconds(reference, single),
+        errors=errors, similarity=None if entry.recogniser is None else moved, seconds=taken[0], torch_seconds=taken[1],
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ stack of other networks is exported by the same table.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -130,6 +131,17 @@ class ClipText(nn.Module):
         made = self.text.transformer(input_ids=tokens, attention_mask=attended)
         pooled = self.text.pooler(made, attended)
         return F.normalize(self.text.proj(pooled), dim=1), self.regions(pooled)
+
+
+@contextmanager
+def placed(network: nn.Module, device: torch.device) -> Iterator[nn.Module]:
+    """The network on that device within the block, in evaluation; it belongs to a stack, and goes back."""
+    before = next((weight.device for weight in network.parameters()), device)
+    network.to(device).eval()
+    try:
+        yield network
+    finally:
+        network.to(before)
 
 
 def exportables(stack: Stack, groups: Sequence[str] = GROUPS) -> list[Exportable]:

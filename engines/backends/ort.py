@@ -19,7 +19,7 @@ def runtime() -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise EngineError(f"ONNX Runtime cannot be used ({error}): pip install 'clip2protect[export]'") from error
+        raise EngineError(f"no ONNX Runtime ({error}): pip install 'clip2protect[cpu]', or [gpu]") from error
     return onnxruntime
 
 

@@ -403,7 +403,7 @@ def test_without_onnx_runtime_verify_says_so(
     assert main(["export", "-o", str(tmp_path)]) == 0
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert main(["export", "verify", str(tmp_path)]) == 1
-    assert "pip install 'clip2protect[export]'" in capsys.readouterr().err
+    assert "pip install 'clip2protect[cpu]', or [gpu]" in capsys.readouterr().err
 
 
 def test_a_provider_that_is_not_here_is_refused(
