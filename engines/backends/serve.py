@@ -19,9 +19,16 @@ from engines.backends import Backend
 from engines.backends.loading import load, require_verified
 from engines.backends.manifest import Engine, fingerprint, read
 from engines.errors import EngineError
+from engines.networks.encoder import Encoder
+from engines.networks.mobilestylegan import Generator
+from engines.networks.mtcnn import MTCNN
+from engines.networks.preview import Preview
 
 if TYPE_CHECKING:
     from engines.stack import Stack
+
+#: What engines do.
+JOBS = ("detection", "encoding", "embedding", "render", "target")
 
 
 class Served(nn.Module):
@@ -83,11 +90,11 @@ def serve(stack: Stack, folder: Path | None) -> None:
 
 def backends(stack: Stack) -> dict[str, str]:
     """What runs each forward-only job, for the report."""
-    jobs: dict[str, dict[str, list[str]]] = {}
+    jobs: dict[str, dict[str, list[str]]] = {job: {} for job in JOBS}
     for slot in _slots(stack):
         served = stack.served.get(slot.network)
-        jobs.setdefault(slot.job, {}).setdefault("torch" if served is None else served.backend, []).append(slot.network)
-    return {job: _said(by) for job, by in jobs.items()}
+        jobs[slot.job].setdefault("torch" if served is None else served.backend, []).append(slot.network)
+    return {job: _said(by) if by else "torch" for job, by in jobs.items()}
 
 
 def _said(by: dict[str, list[str]]) -> str:
@@ -122,22 +129,26 @@ def _fastest(
 
 
 def _slots(stack: Stack) -> list[_Slot]:
+    """The places that this stack has; what it has of other classes runs in torch until it gets a place here."""
     detector, encoder, preview, generator = stack.detector, stack.encoder, stack.preview, stack.generator
     slots = []
-    for name in ("pnet", "rnet", "onet"):
+    for name in ("pnet", "rnet", "onet") if isinstance(detector, MTCNN) else ():
         network: nn.Module = getattr(detector, name)
         slots.append(_Slot("detection", name, (network,), network, partial(setattr, detector, name)))
-    slots.append(
-        _Slot(
-            "encoding", "encoder", (encoder.trunk, encoder.head), encoder.in_torch, partial(setattr, encoder, "engine")
-        )
-    )
+    if isinstance(encoder, Encoder):
+        parts: tuple[nn.Module, ...] = (encoder.trunk, encoder.head)
+        slots.append(_Slot("encoding", "encoder", parts, encoder.in_torch, partial(setattr, encoder, "engine")))
     for name, recogniser in stack.recognisers.items():
         network = recogniser.network
         slots.append(_Slot("embedding", name, (network,), network, partial(setattr, recogniser, "engine")))
-    synthesis = generator.synthesis
-    slots.append(
-        _Slot("render", "preview", (synthesis, preview.head), preview.in_torch, partial(setattr, preview, "engine"))
-    )
-    slots.append(_Slot("target", "generator", (synthesis,), lambda w, *noise: generator(w, noise), lambda _: None))
+    if isinstance(preview, Preview):
+        parts = (preview.generator.synthesis, preview.head)
+        slots.append(_Slot("render", "preview", parts, preview.in_torch, partial(setattr, preview, "engine")))
+    if isinstance(generator, Generator):
+        drawn = partial(_drawn, generator)
+        slots.append(_Slot("target", "generator", (generator.synthesis,), drawn, lambda _: None))
     return slots
+
+
+def _drawn(generator: Generator, w: Tensor, *noise: Tensor) -> Tensor:
+    return generator(w, noise)

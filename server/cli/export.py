@@ -95,7 +95,14 @@ def run_verify(args: argparse.Namespace) -> int:
     stack = _stack(args.device)
     with Bar() as bar:
         found = list(verify(stack, folder, provider=args.provider, seed=args.seed, progress=bar.fetching))
-    say(table([("engine", "relative error", "similarity moves", "engine s", "torch s", "verdict"), *map(_row, found)]))
+    say(
+        table(
+            [
+                ("engine", "relative error by output", "similarity moves", "engine s", "torch s", "verdict"),
+                *map(_row, found),
+            ]
+        )
+    )
     for parity in found:
         if parity.cause is not None:
             complain(parity.cause)
@@ -128,7 +135,8 @@ def _row(parity: Parity) -> tuple[str, ...]:
     if verdict is None:
         return parity.engine.file, "-", "-", "-", "-", "cannot be run"
     moved = "-" if verdict.similarity is None else f"{verdict.similarity:.1e}"
+    errors = " ".join(f"{error:.1e}" for error in verdict.errors.values())
     return (
-        parity.engine.file, f"{max(verdict.errors.values()):.1e}", moved, f"{verdict.seconds:.4f}",
+        parity.engine.file, errors, moved, f"{verdict.seconds:.4f}",
         f"{verdict.torch_seconds:.4f}", "passed" if parity.passed else "failed",
     )  # fmt: skip

@@ -21,7 +21,7 @@ from engines import evaluate, imaging, search
 from engines.backends import manifest, require_gradients
 from engines.backends.loading import Torch, load
 from engines.backends.manifest import Engine, engines_dir, read
-from engines.backends.serve import Served, backends
+from engines.backends.serve import JOBS, Served, backends
 from engines.config import Settings
 from engines.detect import detect
 from engines.errors import EngineError, GradientError
@@ -31,7 +31,6 @@ from engines.recognise import Recogniser
 from engines.stack import Stack
 
 pytestmark = pytest.mark.models
-JOBS = ("detection", "encoding", "embedding", "render", "target")
 RECOGNISERS = ("mobilefacenet-512", "mobilefacenet-192", "dlib-resnet29")
 SERVED = {"pnet", "rnet", "onet", "encoder", *RECOGNISERS, "preview", "generator"}
 CPU = torch.device("cpu")
