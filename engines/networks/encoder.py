@@ -24,6 +24,8 @@ _MIDDLE = 12
 #: features say little of light and colour.
 _FEATURES, _CELLS = 128 + 128 + 12, (VIEW[0] // 16) * (VIEW[1] // 16)
 _CHANNELS, _WIDTH = 96, 384
+#: Where each row of W+ comes from among the acting ones; the place after the last is empty.
+_PLACES = [ACTING_ROWS.index(row) if row in ACTING_ROWS else len(ACTING_ROWS) for row in range(W_ROWS)]
 
 
 class EncoderHead(nn.Module):
@@ -41,8 +43,8 @@ class EncoderHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         rows = self.rows(self.mix(self.reduce(features))).view(-1, len(ACTING_ROWS), W_DIM)
-        index = torch.tensor(ACTING_ROWS, device=features.device)
-        return torch.zeros(features.shape[0], W_ROWS, W_DIM).to(rows).index_add(1, index, rows)
+        # By gathering, with a row of zeros for those that nothing reads: TensorRT cannot scatter.
+        return F.pad(rows, (0, 0, 0, 1))[:, torch.tensor(_PLACES, device=features.device)]
 
 
 class Encoder:

@@ -8,17 +8,19 @@ from typing import Any
 
 import pytest
 import torch
+from onnx import load as load_model
 
 from engines.backends import trt
 from engines.backends.loading import load
-from engines.backends.manifest import Engine, Value
+from engines.backends.manifest import Engine, Value, read
 from engines.errors import EngineError
+from engines.stack import Stack
 from export import onnx, parity, tensorrt
 from export.build import export
 from export.limits import Deadline
-from export.precision import lowered
+from export.precision import lower, lowered
 from export.tensorrt import Target, profile_shapes
-from export.wrappers import Axis, Exportable, Input
+from export.wrappers import Axis, Exportable, Input, exportables
 
 GPU = "NVIDIA RTX A6000 sm86"
 
@@ -146,6 +148,21 @@ def test_an_engine_is_built(rtx: Target, entry: Exportable, precision: Any, tmp_
     )  # fmt: skip
     assert len(plan) > 1000
     assert told and all(message.startswith("small: ") for message in told)
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_every_network_can_be_built(
+    rtx: Target, precision: Any, stack: Stack, engines_folder: Path, tmp_path: Path
+) -> None:
+    files = {engine.network: engines_folder / engine.file for engine in read(engines_folder)}
+    for network in exportables(stack):
+        model = load_model(files[network.name])
+        if precision == "fp16":
+            model = lower(model, frozenset(), "fp16")
+        data = model.SerializeToString()
+        plan = tensorrt.build(data, network, rtx, (1, 4, 16), tmp_path, Deadline(network.name), lambda *_: None)
+        assert len(plan) > 1000
 
 
 def test_an_interrupted_build_leaves_nothing(
