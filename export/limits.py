@@ -45,7 +45,8 @@ class Deadline:
             self.check()
             return
         before = signal.signal(signal.SIGALRM, lambda *_: self.check())
-        signal.setitimer(signal.ITIMER_REAL, max(1e-3, self._end - time.monotonic()))
+        # Again every second: the exporter catches what its first attempts raise, and tries another way.
+        signal.setitimer(signal.ITIMER_REAL, max(1e-3, self._end - time.monotonic()), 1.0)
         try:
             yield
         finally:

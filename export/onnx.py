@@ -57,6 +57,7 @@ def to_onnx(entry: Exportable, deadline: Deadline, opset: int = OPSET["fp32"]) -
         except EngineError:
             raise
         except Exception as error:  # the exporter raises whatever the network makes it stumble over
+            deadline.check()
             cause = str(error).strip().partition("\n")[0][:300]
             raise EngineError(f"{entry.name} cannot be exported ({type(error).__name__}: {cause})") from error
     return model
