@@ -10,7 +10,9 @@
     └── ModelError          a network cannot be had or used
         ├── DownloadError   its carrier cannot be fetched
         ├── IntegrityError  the bytes are not the published ones
-        └── FormatError     a tensor is missing, left over or of another shape
+        ├── FormatError     a tensor is missing, left over or of another shape
+        └── EngineError     an exported network cannot be made or used here
+            └── GradientError   a job needs gradients, and what runs its network gives none
 
 The message is one line that says what happened and what to do.  It never holds pixels.
 """
@@ -60,3 +62,11 @@ class IntegrityError(ModelError):
 
 class FormatError(ModelError):
     """A weight file holds a tensor too many, too few, or of another shape."""
+
+
+class EngineError(ModelError):
+    """An exported network cannot be made or used on this machine."""
+
+
+class GradientError(EngineError):
+    """A job needs gradients, and what runs its network gives none."""

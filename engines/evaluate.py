@@ -59,7 +59,7 @@ def embed_face(recogniser: Recogniser, pixels: np.ndarray, face: Face, *, mirror
     crop = cut(pixels, recogniser.crop_transform(face.points), recogniser.size)
     identity = np.array([[1.0, 0, 0], [0, 1.0, 0]])
     device = next(recogniser.network.parameters()).device
-    return recogniser.embed((crop.flip(3) if mirror else crop).to(device), identity)
+    return recogniser.embed((crop.flip(3) if mirror else crop).to(device), identity, forward_only=True)
 
 
 def identity(stack: Stack, pixels: np.ndarray, face: Face) -> Identity:

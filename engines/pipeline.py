@@ -16,6 +16,7 @@ import torch
 
 from engines import encoding, evaluate, imaging
 from engines.auto import choose_prompt, choose_target
+from engines.backends.serve import backends
 from engines.composite import composite
 from engines.config import AUTO, NO_PROMPT, Settings
 from engines.detect import Face, detect
@@ -108,7 +109,7 @@ def protect(
                 seed=settings.seed, on_step=partial(tell, "search"),
             )  # fmt: skip
             of_group.lap("search")
-            rendering = final_rendering(generator, scene, code)
+            rendering = final_rendering(generator, scene, code, tuned=_tuning_steps(settings) > 0)
         for number, face in enumerate(aligned):
             pixels = composite(pixels, face, rendering[number])
         of_group.lap("render")
@@ -122,7 +123,9 @@ def protect(
     reports = [face_report(stack, settings, photo.pixels, pixels, face) for face in done]
     watch.lap("score")
     release_memory()
-    return Protected(data, photo, pixels, photo_report(photo, pixels, settings, reports, watch))
+    return Protected(
+        data, photo, pixels, photo_report(photo, pixels, settings, reports, watch) | _run_by(stack, settings)
+    )
 
 
 @dataclass(frozen=True)
@@ -225,8 +228,17 @@ def _identity(stack: Stack, pixels: np.ndarray) -> Identity:
 @torch.no_grad()
 def generated_face(stack: Stack, seed: int) -> np.ndarray:
     """A face of nobody, (1024, 1024, 3) uint8 RGB."""
-    image = stack.generator(stack.generator.sample_w(seed))
+    w, engine = stack.generator.sample_w(seed), stack.served.get("generator")
+    image = stack.generator(w) if engine is None else engine(w, *stack.generator.synthesis.noise_maps())
     return ((image[0].clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
+
+
+def _run_by(stack: Stack, settings: Settings) -> dict[str, Any]:
+    """What ran each forward-only job, and why an engine did not."""
+    said = backends(stack)
+    if settings.render == "generator" or _tuning_steps(settings):
+        said["render"] = "torch"
+    return {"backends": said, "fallbacks": list(stack.notes)}
 
 
 def _tell(

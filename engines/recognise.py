@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -26,6 +28,8 @@ class Recogniser:
         self.threshold: Threshold = spec.threshold
         self.size = spec.preprocessing.size[0]
         self.template = _POINTS[spec.preprocessing.alignment]
+        #: What stands for the network where no gradients are needed (`engines.backends.serve`).
+        self.engine: Callable[[Tensor], Tensor] | None = None
         self._mean = torch.tensor(spec.preprocessing.mean)[:, None, None] / 255
         self._scale = spec.preprocessing.scale / 255
 
@@ -33,14 +37,22 @@ class Recogniser:
         """Where this recogniser cuts a face with these five points (5, 2): a transform (2, 3)."""
         return align.similarity(self.template, points)
 
-    def embed(self, image: Tensor, transform: np.ndarray | Tensor) -> Tensor:
+    def embed(self, image: Tensor, transform: np.ndarray | Tensor, *, forward_only: bool = False) -> Tensor:
         """Faces cut from images (N, 3, H, W), RGB in [0, 1] -> embeddings (N, D), differentiable.
 
-        Embeddings compared by cosine have length 1; the Euclidean ones are left as they are.
+        Embeddings compared by cosine have length 1; the Euclidean ones are left as they are.  `forward_only` gives
+        gradients up and may be faster.
         """
-        crop = align.sample(image, transform, self.size)
-        embedding = self.network((crop - self._mean.to(crop)) / self._scale)
-        return F.normalize(embedding) if self.threshold.metric == "cosine" else embedding
+        network = self.engine if forward_only and self.engine is not None else self.network
+        return self.scaled(network(self.normalised(align.sample(image, transform, self.size))))
+
+    def normalised(self, crop: Tensor) -> Tensor:
+        """The network's input, of crops (N, 3, S, S) in [0, 1]."""
+        return (crop - self._mean.to(crop)) / self._scale
+
+    def scaled(self, output: Tensor) -> Tensor:
+        """The network's output as an embedding (N, D): of length 1 if it is compared by cosine."""
+        return F.normalize(output) if self.threshold.metric == "cosine" else output
 
     def compare(self, a: Tensor, b: Tensor) -> Tensor:
         """Cosine similarity, or Euclidean distance, of embeddings (N, D) -> (N,), differentiable."""

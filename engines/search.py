@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engines import align, degrade
+from engines.backends import require_gradients
 from engines.composite import Rendering, enlarge, lay_over, render
 from engines.config import Level, Render
 from engines.face import MASK_WINDOW, AlignedFace
@@ -96,8 +97,13 @@ class Scene:
             rows, columns = (slice(s.start // REDUCTION, s.stop // REDUCTION) for s in MASK_WINDOW.pixels)
             self.makeup = guidance.makeup(self.photo)[:, :, rows, columns]
 
-    def draw(self, code: LatentCode) -> Tensor:
-        """The images of codes within the mask's window, a `REDUCTION`th of the full size, without makeup."""
+    def draw(self, code: LatentCode, *, by_engine: bool = False) -> Tensor:
+        """The images of codes within the mask's window, a `REDUCTION`th of the full size, without makeup.
+
+        `by_engine` allows an engine, which gives no gradients and knows no tuning.
+        """
+        if by_engine and isinstance(self.artist, Preview):
+            return self.artist.final(code.w, code.noise)
         return self.artist.small(code.w, code.noise, MASK_WINDOW)
 
     def protect(self, image: Tensor) -> tuple[Tensor, Tensor]:
@@ -192,8 +198,10 @@ def search(
 
     `target` adds the pull towards another person (impersonation).  Faces are searched side by side,
     and none has a part in what another becomes.  `on_step` gets the step, their number and the mean
-    excess over the surrogates' thresholds.
+    excess over the surrogates' thresholds.  Raises GradientError for a surrogate whose network gives none.
     """
+    for recogniser in surrogates:
+        require_gradients(recogniser.network, f"the search by {recogniser.name}")
     chance = random.Random(seed)
     owner = _owner(surrogates, scene.photo, scene.faces, chance)
     code = _Unknown(scene, seed)
@@ -230,9 +238,9 @@ def wall(change: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def final_rendering(generator: StyleGenerator, scene: Scene, code: LatentCode) -> Rendering:
-    """What is laid over the photo, within the budget, at the generator's full size."""
-    image, change = scene.within_budget(scene.draw(code))
+def final_rendering(generator: StyleGenerator, scene: Scene, code: LatentCode, *, tuned: bool = True) -> Rendering:
+    """What is laid over the photo, within the budget, at the generator's full size; by an engine unless it is tuned."""
+    image, change = scene.within_budget(scene.draw(code, by_engine=not tuned))
     if scene.kind == "residual":
         return enlarge(render(scene.kind, image, scene.before, gray=scene.gray), REDUCTION)
     before, after = (generator(c.w, c.noise, MASK_WINDOW) for c in (scene.pivot, code))

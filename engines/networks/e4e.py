@@ -81,8 +81,12 @@ class E4E:
     @torch.no_grad()
     def offsets(self, crop: Tensor) -> Tensor:
         """Aligned faces (N, 3, 1024, 1024), RGB in [-1, 1] -> offsets from the mean latent (N, 18, 512)."""
-        small = F.interpolate(crop, size=(SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
-        return self.network(small) - self.mean_latent
+        return self.network(self.view(crop)) - self.mean_latent
+
+    @staticmethod
+    def view(crop: Tensor) -> Tensor:
+        """What the network sees of aligned faces (N, 3, 1024, 1024): (N, 3, 256, 256)."""
+        return F.interpolate(crop, size=(SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
 
 
 def _grown(coarse: Tensor, fine: Tensor) -> Tensor:

@@ -6,6 +6,8 @@ features are those of a recogniser's trunk, which has seen real faces; only a he
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -23,6 +25,8 @@ _MIDDLE = 12
 #: features say little of light and colour.
 _FEATURES, _CELLS = 128 + 128 + 12, (VIEW[0] // 16) * (VIEW[1] // 16)
 _CHANNELS, _WIDTH = 96, 384
+#: Where each row of W+ comes from among the acting ones; the place after the last is empty.
+_PLACES = [ACTING_ROWS.index(row) if row in ACTING_ROWS else len(ACTING_ROWS) for row in range(W_ROWS)]
 
 
 class EncoderHead(nn.Module):
@@ -40,8 +44,8 @@ class EncoderHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         rows = self.rows(self.mix(self.reduce(features))).view(-1, len(ACTING_ROWS), W_DIM)
-        index = torch.tensor(ACTING_ROWS, device=features.device)
-        return torch.zeros(len(features), W_ROWS, W_DIM).to(rows).index_add(1, index, rows)
+        # By gathering, with a row of zeros for those that nothing reads: TensorRT cannot scatter.
+        return F.pad(rows, (0, 0, 0, 1))[:, torch.tensor(_PLACES, device=features.device)]
 
 
 class Encoder:
@@ -52,10 +56,16 @@ class Encoder:
 
     def __init__(self, trunk: MobileFaceNet, head: EncoderHead) -> None:
         self.trunk, self.head = trunk, head
+        #: What does the same faster, where there is such an engine (`engines.backends.serve`).
+        self.engine: Callable[[Tensor], Tensor] | None = None
 
     @torch.no_grad()
     def __call__(self, view: Tensor) -> Tensor:
         """Views (N, 3, 128, 112), RGB in [-1, 1] -> offsets from the mean latent (N, 23, 512)."""
+        return self.in_torch(view) if self.engine is None else self.engine(view)
+
+    def in_torch(self, view: Tensor) -> Tensor:
+        """The same, whatever engine there is."""
         return self.head(features(self.trunk, view))
 
     def offsets(self, crop: Tensor) -> Tensor:

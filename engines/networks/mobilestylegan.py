@@ -143,7 +143,7 @@ class SynthesisNetwork(Synthesis):
         check_codes(w, LAYOUT)
         maps = self.noise_maps() if noise is None else list(noise)
         wide = WHOLE if window is None else window.grown(2)
-        x = self.conv1(self.constant.expand(len(w), -1, -1, -1), w[:, 0], maps[0])
+        x = self.conv1(self.constant.expand(w.shape[0], -1, -1, -1), w[:, 0], maps[0])
         for i, layer in enumerate(list(self.layers)[:layers]):
             noise1, noise2 = maps[2 * i + 1], maps[2 * i + 2]
             if i == 4:

@@ -18,6 +18,8 @@ class SamePool(nn.Module):
         self.kernel = kernel
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.kernel == 2:  # the same without the size in it: what is exported runs at any size
+            return F.max_pool2d(x, 2, ceil_mode=True)
         pads: list[int] = []
         for size in (x.shape[3], x.shape[2]):
             total = max((-(-size // 2) - 1) * 2 + self.kernel - size, 0)

@@ -7,11 +7,13 @@ looks at most of what they add.  A small head, distilled from them, paints the 2
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engines.face import MASK_WINDOW
 from engines.networks.generator import W_DIM, Layout, Window, trim
 from engines.networks.mobilestylegan import Generator, inverse_haar
 
@@ -55,6 +57,8 @@ class Preview:
 
     def __init__(self, generator: Generator, head: PreviewHead) -> None:
         self.generator, self.head = generator, head
+        #: What does the work of `final` faster, where there is such an engine (`engines.backends.serve`).
+        self.engine: Callable[..., Tensor] | None = None
 
     @property
     def layout(self) -> Layout:
@@ -72,3 +76,14 @@ class Preview:
         """What the generator's `small` draws (N, 3, 256, 256), or the window's part, in a third of its time."""
         features = self.generator.synthesis.features(w, noise, window, LAYERS)
         return trim(self.head(features, w), window)
+
+    @torch.no_grad()
+    def final(self, w: Tensor, noise: Sequence[Tensor]) -> Tensor:
+        """What `small` draws of the mask's window, without gradients, of the generator as it was published."""
+        if self.engine is None:
+            return self.in_torch(w, *noise)
+        return self.engine(w, *(m.expand(len(w), -1, -1, -1) for m in noise[: 2 * LAYERS + 1]))
+
+    def in_torch(self, w: Tensor, *noise: Tensor) -> Tensor:
+        """The same, whatever engine there is."""
+        return self.small(w, noise, MASK_WINDOW)

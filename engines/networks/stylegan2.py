@@ -147,7 +147,7 @@ class SynthesisNetwork(Synthesis):
         check_codes(w, LAYOUT)
         maps = self.noise_maps() if noise is None else list(noise)
         wide = WHOLE if window is None else window.grown(MARGIN)
-        x = self.convs[0](self.constant.expand(len(w), -1, -1, -1), w[:, 0], maps[0])
+        x = self.convs[0](self.constant.expand(w.shape[0], -1, -1, -1), w[:, 0], maps[0])
         image = self.heads[0](x, w[:, 1])
         for block in range(1, len(self.heads)):
             first, second = 2 * block - 1, 2 * block

@@ -159,6 +159,7 @@ def protect_one(job: Job, photo: Photo, settings: Settings, session: Session) ->
     owner = enrolled_owner() if settings.faces == "mine" else None
     with Bar(job.source.name) as bar:
         protected = protect(photo, stack, settings, bar.searching, owner)
+    session.announce()
     write_atomic(job.output, protected.data)
     if job.comparison is not None:
         from server.cli.compare import comparison

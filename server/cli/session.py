@@ -6,7 +6,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from server.cli.console import Bar
+from server.cli.console import Bar, complain
 
 if TYPE_CHECKING:
     from engines.stack import Stack
@@ -17,11 +17,11 @@ class Session:
 
     def __init__(
         self, device: str = "auto", *, text_model: str = "embedded", text_checkpoint: str | None = None,
-        reference: Path | None = None,
+        reference: Path | None = None, engines: bool = True,
     ) -> None:  # fmt: skip
         """As `Stack.embedded`, or with a folder as `Stack.reference`."""
         self._device, self._text_model, self._text_checkpoint = device, text_model, text_checkpoint
-        self._reference = reference
+        self._reference, self._engines, self._announced = reference, engines, 0
 
     @cached_property
     def stack(self) -> Stack:
@@ -32,4 +32,19 @@ class Session:
         tune_allocator()
         build = Stack.embedded if self._reference is None else partial(Stack.reference, self._reference)
         with Bar() as bar:
-            return build(self._device, bar.fetching, text_model=self._text_model, text_checkpoint=self._text_checkpoint)
+            stack = build(
+                self._device, bar.fetching, text_model=self._text_model, text_checkpoint=self._text_checkpoint,
+                engines=self._engines,
+            )  # fmt: skip
+        self._announce(stack)
+        return stack
+
+    def announce(self) -> None:
+        """Says of every engine that could not be used why, once."""
+        self._announce(self.stack)
+
+    def _announce(self, stack: Stack) -> None:
+        notes = stack.notes
+        for note in notes[self._announced :]:
+            complain(note)
+        self._announced = len(notes)

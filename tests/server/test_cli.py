@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -47,6 +47,12 @@ def picture(kind: str = "JPEG", size: tuple[int, int] = (96, 64), seed: int = 0)
     return buffer.getvalue()
 
 
+class Loaded(str):
+    """Stands in for the networks; `notes` say of which engines there was a fallback."""
+
+    notes: ClassVar[list[str]] = []
+
+
 class Method:
     """Stands in for the networks and the search, and notes with what it was called."""
 
@@ -64,7 +70,7 @@ class Method:
         self.devices.append(device)
         self.on_load()
         progress("mtcnn: fetching", 1_000_000, None)
-        return "the stack"
+        return Loaded("the stack")
 
     def paper(self, where: Path, device: str, progress: Any = None, **text: str | None) -> str:
         self.papers.append((where, text))

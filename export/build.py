@@ -1,0 +1,96 @@
+"""Exports: networks of a stack into a folder, each file whole or not there, with the manifest beside them."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+
+from engines.backends.manifest import Engine, Precision, record
+from engines.errors import ConfigError
+from engines.files import explained, write_atomic
+from engines.models.fetch import Progress, silent
+from engines.stack import Stack
+from export import onnx, precision, tensorrt
+from export.limits import SECONDS, Deadline, check_size
+from export.wrappers import GROUPS, Exportable, exportables
+
+Format = Literal["onnx", "tensorrt", "tensorrt_rtx"]
+Batch = tuple[int, int, int]
+
+
+def parse_batch(text: str) -> Batch:
+    """`least:typical:largest`, or one number for all three.  Raises ConfigError."""
+    match = re.fullmatch(r"(\d{1,4})(?::(\d{1,4}):(\d{1,4}))?", text)
+    if match is None:
+        raise ConfigError(f"--batch is one number, or least:typical:largest as in 1:4:16, not {text!r}")
+    first = int(match[1])
+    batch = (first, first, first) if match[2] is None else (first, int(match[2]), int(match[3]))
+    if not 1 <= batch[0] <= batch[1] <= batch[2]:
+        raise ConfigError(f"--batch {text}: the numbers have to be 1 or more and in rising order")
+    return batch
+
+
+def export(
+    stack: Stack, folder: Path, groups: Sequence[str] = GROUPS, *, kind: Format = "onnx", half: Precision = "fp32",
+    batch: Batch = (1, 4, 16), time_limit: float = SECONDS, progress: Progress = silent,
+) -> Iterator[Engine]:  # fmt: skip
+    """Exports one network after the other and yields what the manifest says of it.
+
+    Raises ConfigError for an unknown name, EngineError where a package, a GPU or a network's export fails, OutputError
+    where the folder cannot be written.  What was yielded before stays.
+    """
+    for value, known, what in ((kind, Format, "format"), (half, Precision, "precision")):
+        if value not in get_args(known):
+            raise ConfigError(f"unknown {what} {value!r}: choose from {', '.join(get_args(known))}")
+    onnx.packages()
+    target = None if kind == "onnx" else tensorrt.target(kind)
+    entries = exportables(stack, groups)
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    for number, entry in enumerate(entries):
+        progress(f"{entry.name} ({number + 1} of {len(entries)})", None, None)
+        yield export_one(entry, folder, target, half, batch, Deadline(entry.name, time_limit), progress)
+
+
+def export_one(
+    entry: Exportable, folder: Path, target: tensorrt.Target | None, half: Precision, batch: Batch,
+    deadline: Deadline, progress: Progress,
+) -> Engine:  # fmt: skip
+    """Exports one network; `target` None makes an ONNX model.  Raises as `export`."""
+    model = onnx.to_onnx(entry, deadline, onnx.OPSET[half])
+    specs = onnx.values(model.graph.input), onnx.values(model.graph.output)
+    kept: tuple[str, ...] = ()
+    if half != "fp32":
+        model, kept = precision.lowered(model, entry, half, deadline)
+    data = _serialised(entry.name, model, folder)
+    name = f"{entry.name}.{half}.onnx"
+    if target is not None:
+        data = tensorrt.build(data, entry, target, batch, folder, deadline, progress)
+        check_size(entry.name, len(data), folder)
+        name = target.file_name(entry.name, half)
+    deadline.check()
+    write_atomic(folder / name, data)
+    engine = Engine(
+        network=entry.name, runtime="onnxruntime" if target is None else target.runtime, precision=half, file=name,
+        sha256=hashlib.sha256(data).hexdigest(), bytes=len(data), weights=entry.weights, inputs=specs[0],
+        outputs=specs[1], batch=batch, opset=model.opset_import[0].version, made_with=_versions(),
+        version=target.version if target else None, gpu=target.gpu if target else None, kept_fp32=kept,
+    )  # fmt: skip
+    record(folder, engine)
+    return engine
+
+
+def _serialised(name: str, model: Any, folder: Path) -> bytes:
+    check_size(name, model.ByteSize(), folder)
+    return model.SerializeToString()
+
+
+def _versions() -> dict[str, str]:
+    named = {name: importlib.metadata.version(name) for name in ("onnx", "onnxscript", "onnxslim")}
+    return {"torch": str(torch.__version__)} | named

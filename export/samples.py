@@ -1,0 +1,71 @@
+"""Real inputs of every network: from the photo of an astronaut that scikit-image carries."""
+
+from __future__ import annotations
+
+import numpy as np
+import skimage.data
+import torch
+from PIL import Image
+from torch import Tensor
+
+from engines.detect import Face, detect
+from engines.face import AlignedFace, cut
+from engines.recognise import Recogniser
+from engines.regions import view_of
+from engines.stack import Stack
+
+#: What prompts look like.
+SENTENCES = ("red lipstick", "dark smoky eyes with a soft natural blush", "no makeup")
+
+
+def photo() -> np.ndarray:
+    """(512, 512, 3) uint8 RGB."""
+    return skimage.data.astronaut()
+
+
+def found(stack: Stack) -> Face:
+    """The face in it."""
+    return detect(stack.detector, photo())[0]
+
+
+def face_crop(stack: Stack) -> Tensor:
+    """The aligned face (1, 3, 1024, 1024) in [-1, 1]."""
+    return AlignedFace.cut(photo(), found(stack), torch.device("cpu")).crop
+
+
+def face_view(stack: Stack, side: int) -> Tensor:
+    """The face as the text-image model sees it, (1, 3, side, side) in [0, 1]."""
+    small = torch.nn.functional.avg_pool2d(face_crop(stack), 4) / 2 + 0.5
+    return view_of(small, side)
+
+
+def recogniser_crops(stack: Stack, recogniser: Recogniser) -> Tensor:
+    """The face as a recogniser gets it, mirrored, and a little off: (3, 3, S, S), normalised."""
+    points = found(stack).points
+    exact, off = (cut(photo(), recogniser.crop_transform(p), recogniser.size) for p in (points, points + 4))
+    crops = (exact, exact.flip(3), off)
+    return recogniser.normalised(torch.cat(crops))
+
+
+def gray_face(stack: Stack) -> Tensor:
+    """The face's box (1, 1, 64, 64) in [0, 1)."""
+    return torch.from_numpy(np.array(_box(stack, 64).convert("L"), np.float32))[None, None] / 256
+
+
+def detector_crops(stack: Stack, side: int) -> Tensor:
+    """The face's box (1, 3, side, side) in [-1, 1], transposed."""
+    return _transposed(_box(stack, side))
+
+
+def pyramid_level() -> Tensor:
+    """The photo at half its size, (1, 3, 256, 231): an even and an odd side."""
+    return _transposed(Image.fromarray(photo()).resize((256, 231)))
+
+
+def _box(stack: Stack, side: int) -> Image.Image:
+    left, top, right, bottom = (round(v) for v in found(stack).box)
+    return Image.fromarray(photo()).crop((left, top, right, bottom)).resize((side, side))
+
+
+def _transposed(image: Image.Image) -> Tensor:
+    return ((torch.from_numpy(np.array(image, np.float32)) - 127.5) / 128).permute(2, 1, 0)[None].contiguous()

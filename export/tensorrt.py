@@ -1,0 +1,143 @@
+"""TensorRT engines, also those of TensorRT for RTX, out of ONNX models.
+
+Networks are strongly typed: precision is what the ONNX model says (`export.precision`), as TensorRT 11 wants it.
+A build ends at its deadline and by Ctrl-C, and a build that did not come to its end leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from engines.backends import trt as backend
+from engines.backends.manifest import Precision
+from engines.errors import EngineError
+from engines.files import write_atomic
+from engines.models.fetch import Progress
+from export.limits import Deadline
+from export.wrappers import Axis, Exportable
+
+#: Scratch memory of a build on the GPU, in bytes.
+_WORKSPACE = 4 << 30
+
+
+@dataclass(frozen=True)
+class Target:
+    """What engines are built with and for: runtime, its version, and the GPU; None: any that the runtime knows."""
+
+    runtime: Literal["tensorrt", "tensorrt_rtx"]
+    version: str
+    gpu: str | None
+
+    def file_name(self, network: str, precision: Precision) -> str:
+        """A name that no engine for another GPU, version or precision has."""
+        return f"{network}.{precision}.{self.runtime}-{self._suffix}.engine"
+
+    @property
+    def cache_name(self) -> str:
+        """Where the measured times of kernels are kept: they hold for one GPU and version."""
+        return f"timing.{self.runtime}-{self._suffix}.cache"
+
+    @property
+    def _suffix(self) -> str:
+        return re.sub(r"[^\w.]+", "_", f"{self.version}-{self.gpu or 'any'}")
+
+
+def target(runtime: Literal["tensorrt", "tensorrt_rtx"]) -> Target:
+    """This machine as a target.  Raises EngineError where the package, or the GPU that it measures on, is missing.
+
+    TensorRT for RTX measures nothing: what it builds is finished on the machine that runs it.
+    """
+    version = backend.runtime(runtime).__version__
+    gpu = None if runtime == "tensorrt_rtx" else backend.gpu_name()
+    if runtime == "tensorrt" and gpu is None:
+        raise EngineError("TensorRT builds for the GPU that it runs on and torch sees none: use --format onnx here")
+    return Target(runtime, version, gpu)
+
+
+def build(
+    model: bytes, entry: Exportable, target: Target, batch: tuple[int, int, int], folder: Path, deadline: Deadline,
+    progress: Progress,
+) -> bytes:  # fmt: skip
+    """The engine of an ONNX model.  Raises EngineError where it cannot be built or takes too long."""
+    trt = backend.runtime(target.runtime)
+    log = backend.logger(trt)
+    builder = trt.Builder(log)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, log)
+    if not parser.parse(model):
+        cause = parser.get_error(0).desc() if parser.num_errors else log.error
+        raise EngineError(f"{entry.name}: {target.runtime} cannot read the model ({cause}): use --format onnx")
+    config = builder.create_builder_config()
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, _WORKSPACE)
+    config.clear_flag(trt.BuilderFlag.TF32)
+    profile = builder.create_optimization_profile()
+    for index in range(network.num_inputs):
+        tensor = network.get_input(index)
+        profile.set_shape(tensor.name, *profile_shapes(entry, index, tuple(tensor.shape), batch))
+    config.add_optimization_profile(profile)
+    watch = _monitor(trt, entry.name, deadline, progress)
+    config.progress_monitor = watch
+    keep_times = _use_times(trt, config, target, folder)
+    plan = builder.build_serialized_network(network, config)
+    if watch.stopped is not None:
+        raise watch.stopped
+    deadline.check()
+    if plan is None:
+        raise EngineError(f"{entry.name}: {target.runtime} cannot build it ({log.error}): use --format onnx")
+    keep_times()
+    return bytes(plan)
+
+
+def profile_shapes(
+    entry: Exportable, index: int, shape: tuple[int, ...], batch: tuple[int, int, int]
+) -> list[tuple[int, ...]]:
+    """Least, typical and largest shape of an input; what varies is -1 in `shape`."""
+    axes = {0: Axis("batch", *batch)} | dict(entry.inputs[index].axes)
+    return [
+        tuple(getattr(axes[i], size) if length < 0 else length for i, length in enumerate(shape))
+        for size in ("least", "typical", "largest")
+    ]
+
+
+def _monitor(trt: Any, name: str, deadline: Deadline, progress: Progress) -> Any:
+    """Tells how far a build is, and ends it at its deadline or when Ctrl-C was pressed while it was told so."""
+
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+            self.phases: dict[str, int] = {}
+            self.stopped: BaseException | None = None
+
+        def phase_start(self, phase: str, parent: str | None, steps: int) -> None:
+            self.phases[phase] = steps
+
+        def step_complete(self, phase: str, step: int) -> bool:
+            try:
+                progress(f"{name}: {phase}", step, self.phases.get(phase))
+                deadline.check()
+            except BaseException as error:  # an exception cannot cross TensorRT: it is raised after the build
+                self.stopped = error
+            return self.stopped is None
+
+        def phase_finish(self, phase: str) -> None:
+            self.phases.pop(phase, None)
+
+    return Monitor()
+
+
+def _use_times(trt: Any, config: Any, target: Target, folder: Path) -> Callable[[], None]:
+    """Takes the times that earlier builds measured; what is returned writes them down.  Only TensorRT measures."""
+    if target.runtime != "tensorrt":
+        return lambda: None
+    path = folder / target.cache_name
+    try:
+        known = path.read_bytes()
+    except OSError:
+        known = b""
+    cache = config.create_timing_cache(known)
+    config.set_timing_cache(cache, ignore_mismatch=False)
+    return lambda: write_atomic(path, bytes(cache.serialize()))

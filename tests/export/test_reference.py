@@ -1,0 +1,70 @@
+"""The paper's networks, with random weights, as ONNX: equal to torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+from engines.models import reference
+from engines.models.checkpoints import fill
+from engines.networks.e4e import E4E, E4ENetwork
+from engines.networks.stylegan2 import StyleGAN2
+from engines.recognise import Recogniser
+from engines.runtime import tune_allocator
+from engines.stack import Stack
+from export.limits import Deadline
+from export.onnx import to_onnx
+from export.wrappers import Exportable, exportables
+from tests.published import LAYOUTS, drawer
+
+NETWORKS = ("mapping", "generator", "ir152", "irse50", "facenet", "mobileface", "e4e")
+
+
+@pytest.fixture(scope="module")
+def entries(stack: Stack) -> dict[str, Exportable]:
+    """Of a stack of the paper's networks; detector and landmarks are the embedded ones."""
+    tune_allocator()
+    torch.manual_seed(0)
+
+    def frozen(network: nn.Module) -> nn.Module:
+        return network.eval().requires_grad_(False)
+
+    generator = StyleGAN2()
+    frozen(generator)
+    e4e = E4ENetwork()
+    frozen(e4e)
+    recognisers = {
+        name: Recogniser(reference.SPECS[name], frozen(fill(name, LAYOUTS[name](drawer()))))
+        for name in reference.RECOGNISERS
+    }
+    paper = Stack(
+        generator=generator, preview=generator, encoder=E4E(e4e, generator.mean_latent), detector=stack.detector,
+        recognisers=recognisers, device=torch.device("cpu"),
+    )  # fmt: skip
+    return {entry.name: entry for entry in exportables(paper, ("generator", "recognisers", "encoder"))}
+
+
+def test_every_network_is_in_the_table(entries: dict[str, Exportable]) -> None:
+    assert tuple(entries) == NETWORKS
+
+
+@pytest.mark.models
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
+@torch.no_grad()
+def test_onnx_runtime_gives_what_torch_gives(name: str, entries: dict[str, Exportable], tmp_path: Path) -> None:
+    entry = entries[name]
+    model = tmp_path / "network.onnx"
+    model.write_bytes(to_onnx(entry, Deadline(name)).SerializeToString())
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    for batch in (1, 2):
+        inputs = entry.random(batch, torch.Generator().manual_seed(batch))
+        expected = entry.network(*inputs)
+        [made] = session.run(None, {i.name: x.numpy() for i, x in zip(entry.inputs, inputs, strict=True)})
+        assert made.shape == tuple(expected.shape)
+        assert np.linalg.norm(made - expected.numpy()) < 1e-4 * float(expected.norm())
