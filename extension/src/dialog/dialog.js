@@ -38,10 +38,12 @@ async function open() {
   speak();
   try {
     known = await tell({ type: 'claim', ticket });
-  } catch {
-    // Whoever shows this page has no photos for it, or they were taken up before: then that is over, too.
-    $('nothing').hidden = false;
-    return tell({ type: 'finished', ticket, choice: null, last: null }).catch(() => {});
+  } catch (error) {
+    $('nothing').hidden = false; // whoever shows this page has no photos for it
+    if (troubleOf(error).code !== 'no_worker') return;
+    // There was no answer: nobody will take these photos up, and the page must not stay covered.
+    await tell({ type: 'finished', ticket, choice: null, last: null }).catch(() => {});
+    return;
   }
   holdLine(ticket);
   page = reachPage(known, ticket);
