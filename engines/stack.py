@@ -116,7 +116,7 @@ class Stack:
             text_model=text_model,
             text_checkpoint=text_checkpoint,
         )
-        serve(stack, engines_dir() if engines else None)
+        serve(stack, engines_dir("reference") if engines else None)
         return stack
 
     @cached_property

@@ -25,7 +25,7 @@ from engines.networks.makeup_clip import CONTEXT, MakeupClip
 from engines.networks.preview import LAYERS, Preview
 from engines.recognise import Recogniser
 from engines.stack import Stack
-from engines.textimage import Embedded
+from engines.textimage import Embedded, OpenClip, TextImageModel
 from export import samples
 
 #: What `--models` takes, beside `all`.
@@ -112,9 +112,9 @@ class TrunkAndHead(nn.Module):
 class ClipImage(nn.Module):
     """Views (N, 3, side, side) in [0, 1] -> unit embeddings (N, D)."""
 
-    def __init__(self, model: Embedded) -> None:
+    def __init__(self, model: TextImageModel) -> None:
         super().__init__()
-        self.tower = model.model.clip.visual
+        self.tower = model.model.clip.visual if isinstance(model, Embedded) else _open_clip(model).model.visual
         self._images = model.images
 
     def forward(self, face: Tensor) -> Tensor:
@@ -132,6 +132,17 @@ class ClipText(nn.Module):
         made = self.text.transformer(input_ids=tokens, attention_mask=attended)
         pooled = self.text.pooler(made, attended)
         return F.normalize(self.text.proj(pooled), dim=1), self.regions(pooled)
+
+
+class OpenClipText(nn.Module):
+    """Tokens (N, L) of a model of open_clip -> unit embeddings (N, D)."""
+
+    def __init__(self, model: OpenClip) -> None:
+        super().__init__()
+        self.clip = model.model
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return F.normalize(self.clip.encode_text(tokens), dim=1)
 
 
 @contextmanager
@@ -191,7 +202,7 @@ def _encoded(stack: Stack, maps: int) -> Tensors:
 
 
 def _clip_image(stack: Stack) -> Iterator[Exportable]:
-    model = _embedded(stack)
+    model = stack.prompter.model
     yield Exportable(
         "clip-image", "clip-image", ClipImage(model), (Input("face_view"),), ("unit_image",),
         random=lambda n, g: (torch.rand(n, 3, model.side, model.side, generator=g),),
@@ -200,7 +211,11 @@ def _clip_image(stack: Stack) -> Iterator[Exportable]:
 
 
 def _clip_text(stack: Stack) -> Iterator[Exportable]:
-    makeup = _embedded(stack).model
+    model = stack.prompter.model
+    if not isinstance(model, Embedded):
+        yield _open_clip_text(_open_clip(model))
+        return
+    makeup = model.model
     words = ((1, Axis("words", 3, 16, CONTEXT)),)
 
     def of(tokens: Tensor) -> Tensors:
@@ -214,10 +229,23 @@ def _clip_text(stack: Stack) -> Iterator[Exportable]:
     )  # fmt: skip
 
 
-def _embedded(stack: Stack) -> Embedded:
-    model = stack.prompter.model
-    if not isinstance(model, Embedded):
-        raise ConfigError("only the embedded text model can be exported: leave --text-model out")
+def _open_clip_text(model: OpenClip) -> Exportable:
+    def tokens(batch: int, chance: torch.Generator) -> Tensors:
+        """Sentences of ten words; the end's token is the largest, and stands where the sentence is read off."""
+        drawn = torch.zeros(batch, model.model.context_length, dtype=torch.long)
+        drawn[:, 1:11] = torch.randint(1000, 40_000, (batch, 10), generator=chance)
+        drawn[:, 0], drawn[:, 11] = model.model.vocab_size - 2, model.model.vocab_size - 1
+        return (drawn,)
+
+    return Exportable(
+        "clip-text", "clip-text", OpenClipText(model), (Input("token_ids"),), ("unit_text",),
+        random=tokens, real=lambda: (model.tokenizer(list(samples.SENTENCES)),),
+    )  # fmt: skip
+
+
+def _open_clip(model: TextImageModel) -> OpenClip:
+    if not isinstance(model, OpenClip):
+        raise ConfigError(f"a text model of class {type(model).__name__} cannot be exported")
     return model
 
 

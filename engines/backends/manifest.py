@@ -97,12 +97,16 @@ class Engine:
         return path
 
 
-def engines_dir() -> Path | None:
-    """Folder of exported engines: `CLIP2PROTECT_ENGINES`, else `engines` in the cache; None: none are wanted."""
+def engines_dir(profile: str = "embedded") -> Path | None:
+    """Folder of exported engines: `CLIP2PROTECT_ENGINES`, else `engines` in the cache; None: none are wanted.
+
+    Those of the reference profile, some of the same names, lie in a folder below.
+    """
     named = os.environ.get(ENGINES)
     if named == "none":
         return None
-    return Path(named).expanduser().absolute() if named else cache_dir() / "engines"
+    folder = Path(named).expanduser().absolute() if named else cache_dir() / "engines"
+    return folder if profile == "embedded" else folder / profile
 
 
 def fingerprint(*modules: nn.Module) -> str:

@@ -9,8 +9,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engines.config import PROFILES
 from engines.errors import ConfigError
 from server.cli.console import Bar, complain, say, table
+from server.cli.protect import add_profile, reference_folder
 
 if TYPE_CHECKING:
     from engines.backends.manifest import Engine
@@ -44,6 +46,7 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
         "--time-limit", type=float, metavar="SECONDS", default=1800.0, help="for each network (default: 1800)"
     )
     _add_place(parser)
+    add_profile(parser)
     parser.set_defaults(run=run)
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
     verify = actions.add_parser("verify", parents=[common], help="compare every engine with torch in float32")
@@ -53,6 +56,7 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
         "--provider", choices=("cpu", "cuda", "tensorrt"), help="of ONNX Runtime (default: the device's own)"
     )
     verify.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where (default: auto)")
+    add_profile(verify)
     verify.set_defaults(run=run_verify)
 
 
@@ -74,8 +78,8 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"--models {args.models}: choose from {', '.join(GROUPS)}, all")
     if not args.time_limit > 0:
         raise ConfigError(f"--time-limit must be more than 0, not {args.time_limit:g}")
-    batch, folder = parse_batch(args.batch), _folder(args.output)
-    stack = _stack(args.device)
+    batch, folder = parse_batch(args.batch), _folder(args.output, args.profile)
+    stack = _stack(args)
     with Bar() as bar:
         made = export(
             stack, folder, groups, kind=args.format, half=args.precision, batch=batch, time_limit=args.time_limit,
@@ -91,8 +95,8 @@ def run_verify(args: argparse.Namespace) -> int:
     """One line an engine; exit code 1 if one of them is not to be used."""
     from export.parity import verify
 
-    folder = _folder(args.folder)
-    stack = _stack(args.device)
+    folder = _folder(args.folder, args.profile)
+    stack = _stack(args)
     with Bar() as bar:
         found = list(verify(stack, folder, provider=args.provider, seed=args.seed, progress=bar.fetching))
     say(
@@ -109,20 +113,21 @@ def run_verify(args: argparse.Namespace) -> int:
     return 0 if all(parity.passed for parity in found) else 1
 
 
-def _folder(named: str | None) -> Path:
+def _folder(named: str | None, profile: str) -> Path:
     from engines.backends.manifest import ENGINES, engines_dir
 
-    folder = Path(named) if named else engines_dir()
+    folder = Path(named) if named else engines_dir(profile)
     if folder is None:
         raise ConfigError(f"{ENGINES}=none says that no engines are wanted: name a folder, or unset it")
     return folder
 
 
-def _stack(device: str) -> Stack:
+def _stack(args: argparse.Namespace) -> Stack:
     """The networks in torch, whatever engines there are."""
     from server.cli.session import Session
 
-    return Session(device, engines=False).stack
+    where = reference_folder(args)
+    return Session(args.device, text_model=PROFILES[args.profile].text_model, reference=where, engines=False).stack
 
 
 def _exported(engine: Engine, folder: Path) -> str:

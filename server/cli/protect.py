@@ -101,6 +101,14 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
         help="residual: the photo's own pixels plus a change; generator: the paper's way (default: residual,"
         " with --profile reference generator)",
     )
+    add_profile(parser)
+    parser.add_argument("--steps", type=int, metavar="N", help="search steps a face (default: by level)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="same seed, same result (default: 0)")
+    add_device(parser)
+
+
+def add_profile(parser: argparse.ArgumentParser) -> None:
+    """Which networks."""
     parser.add_argument(
         "--profile",
         choices=tuple(PROFILES),
@@ -113,9 +121,6 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help=f"the folder of the reference networks' files (default: {reference.FOLDER}, else reference in the cache)",
     )
-    parser.add_argument("--steps", type=int, metavar="N", help="search steps a face (default: by level)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="same seed, same result (default: 0)")
-    add_device(parser)
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
@@ -168,19 +173,31 @@ def protect_one(job: Job, photo: Photo, settings: Settings, session: Session) ->
     return protected
 
 
+def reference_folder(args: argparse.Namespace, *, text: bool = True) -> Path | None:
+    """Where the reference profile's files lie; None for the embedded one.  `text`: whether CLIP is needed.
+
+    Raises ConfigError for a folder without the profile, ModelError where files are missing.
+    """
+    if args.profile != "reference":
+        if args.reference_models is not None:
+            raise ConfigError("--reference-models needs --profile reference")
+        return None
+    where = reference.folder(args.reference_models)
+    missing = reference.missing(where, text=text)
+    for spec in missing:
+        complain(f"missing {spec}")
+    if missing:
+        raise ModelError(
+            f"{where} lacks {len(missing)} of the reference networks' files: put them there, or name their folder"
+            f" with --reference-models DIR or {reference.FOLDER}"
+        )
+    return where
+
+
 def _session(args: argparse.Namespace) -> Session:
     """The networks of the profile.  Raises ModelError where files of the reference profile are missing."""
     text_model = args.text_model or PROFILES[args.profile].text_model
-    where = reference.folder(args.reference_models) if args.profile == "reference" else None
-    if where is not None:
-        missing = reference.missing(where, text=text_model == "reference" and args.text_checkpoint is None)
-        for spec in missing:
-            complain(f"missing {spec}")
-        if missing:
-            raise ModelError(
-                f"{where} lacks {len(missing)} of the reference networks' files: put them there, or name their folder"
-                f" with --reference-models DIR or {reference.FOLDER}"
-            )
+    where = reference_folder(args, text=text_model == "reference" and args.text_checkpoint is None)
     return Session(args.device, text_model=text_model, text_checkpoint=args.text_checkpoint, reference=where)
 
 
@@ -192,8 +209,6 @@ def _settings(args: argparse.Namespace) -> Settings:
     for name in surrogates:
         if name not in known:
             raise ConfigError(f"unknown recogniser {name!r}: choose from {', '.join(known)}")
-    if args.reference_models is not None and args.profile != "reference":
-        raise ConfigError("--reference-models needs --profile reference")
     if args.text_checkpoint is not None and (args.text_model or profile.text_model) == "embedded":
         raise ConfigError("--text-checkpoint needs --text-model NAME, the model whose weights it holds")
     if args.target is not None and args.mode != "impersonate":

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnxruntime
+import open_clip
 import pytest
 import torch
 from torch import nn
 
+from engines.backends.manifest import engines_dir
 from engines.models import reference
 from engines.models.checkpoints import fill
 from engines.networks.e4e import E4E, E4ENetwork
@@ -17,12 +20,14 @@ from engines.networks.stylegan2 import StyleGAN2
 from engines.recognise import Recogniser
 from engines.runtime import tune_allocator
 from engines.stack import Stack
+from engines.textimage import REFERENCE, OpenClip
 from export.limits import Deadline
 from export.onnx import to_onnx
 from export.wrappers import Exportable, exportables
+from server.cli.main import main
 from tests.published import LAYOUTS, drawer
 
-NETWORKS = ("mapping", "generator", "ir152", "irse50", "facenet", "mobileface", "e4e")
+NETWORKS = ("mapping", "generator", "clip-image", "clip-text", "ir152", "irse50", "facenet", "mobileface", "e4e")
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +51,10 @@ def entries(stack: Stack) -> dict[str, Exportable]:
         generator=generator, preview=generator, encoder=E4E(e4e, generator.mean_latent), detector=stack.detector,
         recognisers=recognisers, device=torch.device("cpu"),
     )  # fmt: skip
-    return {entry.name: entry for entry in exportables(paper, ("generator", "recognisers", "encoder"))}
+    clip = frozen(open_clip.create_model(REFERENCE))
+    paper.__dict__["prompter"] = SimpleNamespace(model=OpenClip(clip, open_clip.get_tokenizer(REFERENCE)))
+    groups = ("generator", "clip-image", "clip-text", "recognisers", "encoder")
+    return {entry.name: entry for entry in exportables(paper, groups)}
 
 
 def test_every_network_is_in_the_table(entries: dict[str, Exportable]) -> None:
@@ -68,3 +76,23 @@ def test_onnx_runtime_gives_what_torch_gives(name: str, entries: dict[str, Expor
         [made] = session.run(None, {i.name: x.numpy() for i, x in zip(entry.inputs, inputs, strict=True)})
         assert made.shape == tuple(expected.shape)
         assert np.linalg.norm(made - expected.numpy()) < 1e-4 * float(expected.norm())
+
+
+@pytest.mark.parametrize("action", [[], ["verify"]])
+def test_what_is_missing_is_told_before_anything_is_written(
+    action: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CLIP2PROTECT_ENGINES", str(tmp_path / "engines"))
+    command = ["export", *action, "--profile", "reference", "--reference-models", str(tmp_path)]
+    assert main(command) == 1
+    told = capsys.readouterr().err
+    assert all(spec.file in told for spec in reference.SPECS.values())
+    assert list(tmp_path.iterdir()) == []
+    assert main(["export", *action, "--reference-models", str(tmp_path)]) == 2
+
+
+def test_engines_of_both_profiles_lie_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLIP2PROTECT_ENGINES", str(tmp_path))
+    assert (engines_dir(), engines_dir("reference")) == (tmp_path, tmp_path / "reference")
+    monkeypatch.setenv("CLIP2PROTECT_ENGINES", "none")
+    assert engines_dir("reference") is None

@@ -362,25 +362,10 @@ def test_the_reference_profile_has_the_papers_settings(
     where = bring("networks")
     monkeypatch.setenv(reference.FOLDER, "networks")
     assert main(["protect", "a.jpg", "--profile", "reference"]) == 0
-    assert (
-        main(
-            [
-                "protect",
-                "a.jpg",
-                "--profile",
-                "reference",
-                "--render",
-                "residual",
-                "--steps",
-                "3",
-                "--surrogates",
-                "mobileface",
-            ]
-        )
-        == 0
-    )
+    other = "protect a.jpg --profile reference --render residual --steps 3 --surrogates mobileface"
+    assert main(other.split()) == 0
     assert [path for path, _ in method.papers] == [where, where]
-    assert method.papers[0][1] == {"text_model": "reference", "text_checkpoint": None}
+    assert method.papers[0][1] == {"text_model": "reference", "text_checkpoint": None, "engines": True}
     paper, other = method.calls
     assert (paper.render, paper.steps, paper.tuning_steps) == ("generator", 50, None)
     assert paper.surrogates == ("ir152", "irse50", "facenet")
