@@ -250,8 +250,10 @@ def test_a_second_export_takes_the_place_of_the_first(
 def test_ctrl_c_ends_the_command_with_nothing_half_written(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "server.cli", "export", "--models", "detector", "-o", str(tmp_path / "engines")]
     process = subprocess.Popen(
-        command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+        command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # Shells have what they start in the background ignore Ctrl-C, and that is passed on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     assert process.stdout is not None
     line = process.stdout.readline()
     process.send_signal(signal.SIGINT)
