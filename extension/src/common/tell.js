@@ -44,6 +44,7 @@ export function reachPage({ tab, frame, document }, ticket) {
   if (chrome.tabs) return chrome.tabs.connect(tab, { ...(document ? { documentId: document } : { frameId: frame }), name: ticket });
   // Firefox gives no `tabs` to a frame in a page: there the background hands on what is said, and is kept awake for it.
   const port = chrome.runtime.connect({ name: `page ${ticket}` });
-  setInterval(() => port.postMessage({ type: 'awake' }), AWAKE);
+  const beat = setInterval(() => port.postMessage({ type: 'awake' }), AWAKE);
+  port.onDisconnect.addListener(() => clearInterval(beat));
   return port;
 }

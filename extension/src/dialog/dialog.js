@@ -212,9 +212,7 @@ async function close(chosen = null, end = null, patience = 0) {
 // --- buttons ---------------------------------------------------------------------------------------------
 
 onPress($('cancel'), 'click', cancel);
-onPress($('start'), 'click', () => {
-  start(unmade());
-});
+onPress($('start'), 'click', () => start(unmade()));
 onPress($('use'), 'click', () => { if (!$('use').disabled) deliver(); });
 onPress($('retry'), 'click', () => { retry(photos.filter((photo) => photo.state === 'failed')); });
 onPress($('originals'), 'click', () => { $('originals-sure').hidden = false; $('originals-no').focus(); });
