@@ -156,8 +156,8 @@ def _judged(found: Mapping[tuple[str, str], Row], judge: str, part: str, key: st
 
 def _identification(rows: Sequence[Row], mode: str) -> list[Table | None]:
     note = (
-        "The protected photo is looked for in a gallery: share whose {} is among the 1 or 5 most alike people{}. Gallery "
-        "photos of the owner are clean, partly protected (mixed) or all protected."
+        "The protected photo is looked for in a gallery: share whose {} is among the 1 or 5 most alike people{}. "
+        "Gallery photos of the owner are clean, partly protected (mixed) or all protected."
     )
     galleries = [g for g in _GALLERIES if any(at(row, "identification", g) for row in rows)]
     made = []
