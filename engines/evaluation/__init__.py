@@ -1,0 +1,1 @@
+"""Evaluation: protocols, baselines, statistics and the report of `clip2protect evaluate`."""
