@@ -1,0 +1,1 @@
+"""How well protection works, measured over a set of photos."""
