@@ -78,7 +78,9 @@ def claim(folder: Path, about: dict[str, Any], *, resume: bool) -> None:
     mark = folder / WORK / "evaluation.json"
     if mark.is_file():
         if not resume:
-            raise ConfigError(f"{folder} already holds an evaluation: go on with it by --resume, or name another folder")
+            raise ConfigError(
+                f"{folder} holds an evaluation already: go on with it by --resume, or name another folder"
+            )
         if json.loads(mark.read_text("utf-8")) != about:
             raise ConfigError(f"{folder} holds the evaluation of other photos or networks: name another folder")
         return
