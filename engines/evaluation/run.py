@@ -32,7 +32,8 @@ _BATCH, _STRANGERS, _TARGETS = 10, 10_000_000, 20_000_000
 class Plan:
     """What to evaluate.  Unknown names raise ConfigError with the list of known ones.
 
-    `per_person` photos of everyone with two or more are protected, and compared with the others; all of them by the
+    A method is METHOD, or METHOD@RECOGNISER where that one alone is held out: for slow ones.  `impersonating` are those
+    that are asked to impersonate too, if that is among the `modes`.  `per_person` photos of everyone with two or more are protected, and compared with the others; all of them by the
     methods named in `galleries`, whose galleries of protected photos need them.  `held_out` are the recognisers that
     judge in turn, all if there are none.
     """
@@ -43,15 +44,16 @@ class Plan:
     transforms: tuple[str, ...] = tuple(TRANSFORMS)
     held_out: tuple[str, ...] = ()
     galleries: tuple[str, ...] = ("balanced",)
+    impersonating: tuple[str, ...] = ("balanced", "strong", "pgd", "mi-fgsm", "tip-im")
     per_person: int = 1
     distractors: int = 1000
     seed: int = 0
 
     def __post_init__(self) -> None:
         for what, named, known in (
-            ("method", self.methods, METHODS), ("protocol", self.protocols, get_args(Protocol)),
+            ("method", [name.partition("@")[0] for name in self.methods], METHODS), ("protocol", self.protocols, get_args(Protocol)),
             ("mode", self.modes, get_args(Mode)), ("transform", self.transforms, TRANSFORMS),
-            ("method", self.galleries, METHODS),
+            ("method", (*self.galleries, *self.impersonating), METHODS),
         ):  # fmt: skip
             unknown = [name for name in named if name not in known]
             if unknown:
@@ -117,7 +119,8 @@ def gather(
     """
     specs = recognisers(networks)
     held_out = plan.held_out or tuple(specs)
-    if unknown := [name for name in held_out if name not in specs]:
+    alone = [name.partition("@")[2] for name in plan.methods if "@" in name]
+    if unknown := [name for name in (*held_out, *alone) if name not in specs]:
         raise ConfigError(f"unknown recogniser {unknown[0]!r}: choose from {', '.join(specs)}")
     ask = _Asking(store, runner, progress)
     photos = {shot.name: _read(shot) for shot in dataset.shots}
@@ -134,10 +137,11 @@ def gather(
         targets = dict(zip(probes, ask("targets", chosen), strict=True))
     protected = {}
     for method in plan.methods:
-        every = method in plan.galleries and "identification" in plan.protocols
-        shots = [shot for of in (everyone if every else probes).values() for shot in of]
         for rows in _rows(method, plan, held_out):
-            protected |= _protect(ask, rows, shots, photos, targets, networks, plan)
+            more = rows[0].method in plan.galleries and rows[0].mode == "dodge" and "identification" in plan.protocols
+            shots = [shot for of in (everyone if more else probes).values() for shot in of]
+            first = {shot.name for of in probes.values() for shot in of}
+            protected |= _protect(ask, rows, shots, first, photos, targets, networks, plan)
     strangers = {r: np.concatenate([one.arrays[r] for one in drawn if r in one.arrays]) for r in specs if drawn}
     return Evidence(dataset, plan, specs, clean, strangers, targets, protected)
 
@@ -153,54 +157,55 @@ class _Asking:
 
 
 def _protect(
-    ask: _Asking, rows: list[Row], shots: list[Shot], photos: dict[str, bytes], targets: dict[str, Result],
-    networks: Networks, plan: Plan,
+    ask: _Asking, rows: list[Row], shots: list[Shot], probes: set[str], photos: dict[str, bytes],
+    targets: dict[str, Result], networks: Networks, plan: Plan,
 ) -> dict[Row, dict[str, tuple[Result, Result]]]:  # fmt: skip
-    """Photos protected in the ways of one method, and looks at what came of them."""
-    cases = [(row, shot) for row in rows for shot in shots if _target(row, shot, targets) is not False]
+    """Photos protected in the ways of one method, and looks at what came of them; galleries are looked at as they are."""
+    cases = [
+        (row, shot, target) for row in rows for shot in shots if (target := _target(row, shot, targets)) is not None
+    ]
     method = METHODS[rows[0].method]
+    what = f"{method.name}, {rows[0].mode}"
     made = ask(
-        f"{method.name}: protecting",
+        f"{what}: protect",
         [
-            Protect(
-                networks, photos[shot.name], row.method, row.mode, row.held_out, _target(row, shot, targets) or None,
-                plan.seed,
-            )
-            for row, shot in cases
+            Protect(networks, photos[shot.name], row.method, row.mode, row.held_out, target or None, plan.seed)
+            for row, shot, target in cases
         ],
-    )  # fmt: skip
-    transforms = ("none", *(name for name in plan.transforms if name != "none"))
-    looks = iter(
-        ask(
-            f"{method.name}: looking",
-            [
-                Look(networks, photos[shot.name], made_of.arrays["photo"].tobytes(), transforms, method.prompt)
-                for (_, shot), made_of in zip(cases, made, strict=True)
-                if made_of.failed is None
-            ],
-        )
     )
+    transforms = ("none", *(name for name in plan.transforms if name != "none"))
+    done = [(shot, one) for (_, shot, _), one in zip(cases, made, strict=True) if one.failed is None]
+    looks = [
+        Look(
+            networks, photos[shot.name], one.arrays["photo"].tobytes(),
+            transforms if shot.name in probes else transforms[:1], method.prompt,
+        )
+        for shot, one in done
+    ]  # fmt: skip
+    seen = iter(ask(f"{what}: look", looks))
     found: dict[Row, dict[str, tuple[Result, Result]]] = {row: {} for row in rows}
-    for (row, shot), made_of in zip(cases, made, strict=True):
-        found[row][shot.name] = made_of, (made_of if made_of.failed is not None else next(looks))
+    for (row, shot, _), one in zip(cases, made, strict=True):
+        found[row][shot.name] = one, (one if one.failed is not None else next(seen))
     return found
 
 
-def _target(row: Row, shot: Shot, targets: dict[str, Result]) -> bytes | Literal[False] | None:
-    """The photo of whom to resemble: None when dodging, False where there is none."""
+def _target(row: Row, shot: Shot, targets: dict[str, Result]) -> bytes | None:
+    """The photo of whom to resemble: empty when dodging, None where there is no target for this person."""
     if row.mode == "dodge":
-        return None
+        return b""
     target = targets[shot.person]
-    return False if target.failed is not None else target.arrays["photo"].tobytes()
+    return None if target.failed is not None else target.arrays["photo"].tobytes()
 
 
-def _rows(method: str, plan: Plan, held_out: tuple[str, ...]) -> Iterator[list[Row]]:
+def _rows(wanted: str, plan: Plan, held_out: tuple[str, ...]) -> Iterator[list[Row]]:
     """A method's rows, mode by mode; what works against nobody has one, which everybody judges."""
+    method, _, alone = wanted.partition("@")
     if not METHODS[method].searches:
         yield [Row(method, "dodge", "")]
         return
     for mode in plan.modes:
-        yield [Row(method, mode, name) for name in held_out]
+        if mode == "dodge" or method in plan.impersonating:
+            yield [Row(method, mode, name) for name in ((alone,) if alone else held_out)]
 
 
 def _usable(dataset: Dataset, clean: dict[str, Result]) -> dict[str, list[Shot]]:
