@@ -32,10 +32,10 @@ _BATCH, _STRANGERS, _TARGETS = 10, 10_000_000, 20_000_000
 class Plan:
     """What to evaluate.  Unknown names raise ConfigError with the list of known ones.
 
-    A method is METHOD, or METHOD@RECOGNISER where that one alone is held out: for slow ones.  `impersonating` are those
-    that are asked to impersonate too, if that is among the `modes`.  `per_person` photos of everyone with two or more are protected, and compared with the others; all of them by the
-    methods named in `galleries`, whose galleries of protected photos need them.  `held_out` are the recognisers that
-    judge in turn, all if there are none.
+    A method is METHOD, or METHOD@RECOGNISER where that one alone is held out: for slow ones.  `impersonating` are
+    those that are asked to impersonate too, if that is among the `modes`.  `per_person` photos of everyone with two
+    or more are protected, and compared with the others; all of them by the methods named in `galleries`, whose
+    galleries of protected photos need them.  `held_out` are the recognisers that judge in turn, all if none is named.
     """
 
     methods: tuple[str, ...] = tuple(METHODS)
@@ -51,7 +51,8 @@ class Plan:
 
     def __post_init__(self) -> None:
         for what, named, known in (
-            ("method", [name.partition("@")[0] for name in self.methods], METHODS), ("protocol", self.protocols, get_args(Protocol)),
+            ("method", [name.partition("@")[0] for name in self.methods], METHODS),
+            ("protocol", self.protocols, get_args(Protocol)),
             ("mode", self.modes, get_args(Mode)), ("transform", self.transforms, TRANSFORMS),
             ("method", (*self.galleries, *self.impersonating), METHODS),
         ):  # fmt: skip
@@ -160,7 +161,7 @@ def _protect(
     ask: _Asking, rows: list[Row], shots: list[Shot], probes: set[str], photos: dict[str, bytes],
     targets: dict[str, Result], networks: Networks, plan: Plan,
 ) -> dict[Row, dict[str, tuple[Result, Result]]]:  # fmt: skip
-    """Photos protected in the ways of one method, and looks at what came of them; galleries are looked at as they are."""
+    """Photos protected in the ways of one method, and looks at what came of them: of galleries only as they are."""
     cases = [
         (row, shot, target) for row in rows for shot in shots if (target := _target(row, shot, targets)) is not None
     ]
