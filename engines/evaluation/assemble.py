@@ -16,21 +16,24 @@ from engines.evaluation import adaptive, naturalness
 from engines.evaluation.methods import METHODS
 from engines.evaluation.run import Evidence, Row, shown
 from engines.evaluation.statistics import frechet_distance, kernel_distance, median_worst, rate
-from engines.evaluation.trials import USABLE_SSIM, Judge, Tried, Trials, found_by, judge_of, merged, trials_of
+from engines.evaluation.trials import USABLE_SSIM, Judge, Trials, Tried, judge_of, merged, trials_of, tried_by
 from engines.evaluation.worker import Networks
 
 
-def assemble(evidence: Evidence, networks: Networks) -> dict[str, Any]:
+def judges_of(evidence: Evidence) -> dict[str, Judge]:
+    """Every recogniser of the stack."""
+    return {name: judge_of(evidence, name) for name in evidence.specs}
+
+
+def assemble(evidence: Evidence, judges: Mapping[str, Judge], networks: Networks) -> dict[str, Any]:
     """The report, ready for JSON.  But for `timing` the same evidence gives the same report."""
-    judges = {name: judge_of(evidence, name) for name in evidence.specs}
-    rows, seconds = [], {}
+    rows: list[dict[str, Any]] = []
+    seconds: dict[str, dict[str, Any]] = {}
     for wanted in evidence.plan.methods:
         method, _, alone = wanted.partition("@")
         for mode in dict.fromkeys(row.mode for row in evidence.protected if row.method == method):
-            judging = [j for n, j in judges.items() if found_by(evidence, method, mode, n) is not None]
-            if alone:
-                judging = [judges[alone]]
-            rows += list(_rows(evidence, method, mode, judging, alone))
+            tried = [tried_by(evidence, judge, method, mode) for judge in judges.values()]
+            rows += _rows([one for one in tried if one is not None], alone)
             seconds.setdefault(method, {})[mode] = _seconds(evidence, method, mode)
     return {
         "version": _version(),
@@ -44,20 +47,15 @@ def assemble(evidence: Evidence, networks: Networks) -> dict[str, Any]:
     }
 
 
-def _rows(
-    evidence: Evidence, method: str, mode: Mode, judging: Sequence[Judge], alone: str
-) -> Iterator[dict[str, Any]]:
+def _rows(tried: Sequence[Tried], alone: str) -> Iterator[dict[str, Any]]:
     """One row over all judges, and one for each."""
-    tried = []
-    for judge in judging:
-        found = found_by(evidence, method, mode, judge.name)
-        if found is not None:
-            tried.append(Tried(evidence, judge, method, mode, found))
+    method = METHODS[tried[0].method]
     trials = [trials_of(one) for one in tried]
-    title = METHODS[method].title + (f" ({alone} held out alone)" if alone else "")
-    about = {"method": method, "title": title, "kind": METHODS[method].kind, "mode": mode}
-    for held_out, chosen in [("all", range(len(tried))), *((one.judge.name, [i]) for i, one in enumerate(tried))]:
-        yield about | {"held_out": held_out} | _row([tried[i] for i in chosen], [trials[i] for i in chosen])
+    title = method.title + (f" ({alone} held out alone)" if alone else "")
+    about = {"method": method.name, "title": title, "kind": method.kind, "mode": tried[0].mode}
+    yield about | {"held_out": "all"} | _row(tried, trials)
+    for one, answers in zip(tried, trials, strict=True):
+        yield about | {"held_out": one.judge.name} | _row([one], [answers])
 
 
 def _row(tried: Sequence[Tried], trials: Sequence[Trials]) -> dict[str, Any]:

@@ -9,11 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from engines.config import Mode
-from engines.evaluation import adaptive
+from engines.evaluation import adaptive, protocols
 from engines.evaluation.methods import METHODS
-from engines.evaluation.protocols import (
-    Faces, Gallery, Hits, Pair, Probe, identification, impostors, matched, pairs, protected, strangers, strongest,
-)  # fmt: skip
+from engines.evaluation.protocols import Faces, Gallery, Hits, Pair, Probe
 from engines.evaluation.run import Evidence, Row
 from engines.evaluation.statistics import Calibration, calibrate
 from engines.evaluation.worker import Result
@@ -58,8 +56,8 @@ class Judge:
     @cached_property
     def calibrations(self) -> dict[str, Calibration]:
         """Thresholds by false accept rate."""
-        real = impostors(self.references, self.metric)
-        generated = strangers(self.references, self.strangers, self.metric)
+        real = protocols.impostors(self.references, self.metric)
+        generated = protocols.strangers(self.references, self.strangers, self.metric)
         return {f"{far:g}": calibrate(real, generated, far) for far in FARS if len(real) or len(generated)}
 
     @property
@@ -69,6 +67,7 @@ class Judge:
 
 
 def judge_of(evidence: Evidence, name: str) -> Judge:
+    """A recogniser with what it knows: clean photos, strangers, the targets' second pictures."""
     references: dict[str, dict[str, np.ndarray]] = {}
     for shot in evidence.dataset.shots:
         seen = evidence.clean[shot.name].arrays.get(f"none/{name}")
@@ -80,12 +79,6 @@ def judge_of(evidence: Evidence, name: str) -> Judge:
         if name in target.arrays
     }
     return Judge(name, evidence.specs[name], references, evidence.strangers.get(name, np.empty((0, 0))), targets)
-
-
-def found_by(evidence: Evidence, method: str, mode: Mode, judge: str) -> dict[str, tuple[Result, Result]] | None:
-    """What was made while this recogniser was held out, by photo."""
-    held_out = judge if METHODS[method].searches else ""
-    return evidence.protected.get(Row(method, mode, held_out))
 
 
 @dataclass(frozen=True)
@@ -136,7 +129,7 @@ class Tried:
 
     def pairs(self, transform: str = "none") -> list[Pair]:
         """Protected photos beside clean ones of their owners."""
-        return pairs(self.probes(transform), self.judge.references, self.judge.metric)
+        return protocols.pairs(self.probes(transform), self.judge.references, self.judge.metric)
 
     @property
     def failures(self) -> list[dict[str, str]]:
@@ -147,7 +140,15 @@ class Tried:
         ]
 
 
+def tried_by(evidence: Evidence, judge: Judge, method: str, mode: Mode) -> Tried | None:
+    """What was tried while this recogniser was held out, None where nothing was."""
+    held_out = judge.name if METHODS[method].searches else ""
+    found = evidence.protected.get(Row(method, mode, held_out))
+    return None if found is None else Tried(evidence, judge, method, mode, found)
+
+
 def trials_of(one: Tried) -> Trials:
+    """Every question of the plan's protocols, by the path of its figure in a row."""
     found: Trials = {}
     plan = one.evidence.plan
     if "verification" in plan.protocols:
@@ -164,12 +165,12 @@ def trials_of(one: Tried) -> Trials:
 def _verification(one: Tried) -> Trials:
     found: Trials = {}
     beside_owner = one.pairs()
-    beside_target = pairs(one.probes(), one.judge.targets, one.judge.metric, of="target")
+    beside_target = protocols.pairs(one.probes(), one.judge.targets, one.judge.metric, of="target")
     for name, threshold in one.judge.thresholds.items():
-        found["verification", name] = matched(beside_owner, threshold)
-        found["protected", name] = protected(beside_owner, threshold, one.usable)
+        found["verification", name] = protocols.matched(beside_owner, threshold)
+        found["protected", name] = protocols.protected(beside_owner, threshold, one.usable)
         if one.mode == "impersonate":
-            found["target", name] = matched(beside_target, threshold)
+            found["target", name] = protocols.matched(beside_target, threshold)
     return found
 
 
@@ -178,12 +179,13 @@ def _robustness(one: Tried) -> Trials:
     found: Trials = {}
     names = [name for name in one.evidence.plan.transforms if name != "none"]
     for name in names:
-        found["transforms", name] = matched(one.pairs(name), one.judge.own)
+        found["transforms", name] = protocols.matched(one.pairs(name), one.judge.own)
         found["found", name] = _by_person((p.person, p.embedding is not None) for p in one.probes(name))
     found["found", "none"] = _by_person((p.person, p.embedding is not None) for p in one.probes())
     if names:
+        runs = [one.pairs(name) for name in ["none", *names]]
         found[("mean",)] = merged([{("mean",): found["transforms", name]} for name in names]).get(("mean",), {})
-        found[("any",)] = matched(strongest([one.pairs(name) for name in ["none", *names]]), one.judge.own)
+        found[("any",)] = protocols.matched(protocols.strongest(runs), one.judge.own)
     return found
 
 
@@ -192,7 +194,7 @@ def _groups(one: Tried) -> dict[tuple[str, str], Hits]:
     for pair in one.pairs():
         for column, label in _labels(one.evidence, pair.person, one.evidence.clean[pair.photo]):
             found.setdefault((column, label), []).append(pair)
-    return {label: matched(of, one.judge.own) for label, of in sorted(found.items())}
+    return {label: protocols.matched(of, one.judge.own) for label, of in sorted(found.items())}
 
 
 def _labels(evidence: Evidence, person: str, clean: Result) -> Iterator[tuple[str, str]]:
@@ -210,11 +212,12 @@ def _labels(evidence: Evidence, person: str, clean: Result) -> Iterator[tuple[st
 
 def _identification(one: Tried) -> Trials:
     found: Trials = {}
+    metric = one.judge.metric
     for name, (gallery, probes) in _galleries(one).items():
-        for rank, hits in identification(probes, gallery, one.judge.metric, ranks=_RANKS).items():
+        for rank, hits in protocols.identification(probes, gallery, metric, ranks=_RANKS).items():
             found["identification", name, f"rank{rank}"] = hits
         if one.mode == "impersonate":
-            for rank, hits in identification(probes, gallery, one.judge.metric, of="target", ranks=_RANKS).items():
+            for rank, hits in protocols.identification(probes, gallery, metric, of="target", ranks=_RANKS).items():
                 found["identification", name, f"target_rank{rank}"] = hits
     return found
 
@@ -250,6 +253,7 @@ def _by_person(outcomes: Iterable[tuple[str, bool]]) -> Hits:
 
 
 def merged(trials: Iterable[Trials]) -> Trials:
+    """Trials before several judges as one: people stay people."""
     together: Trials = {}
     for one in trials:
         for path, hits in one.items():
