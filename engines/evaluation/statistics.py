@@ -108,7 +108,7 @@ def rate(hits: Mapping[str, Sequence[bool]], draws: int = DRAWS, seed: int = 0) 
     hit, total = np.array([trials.sum() for trials in tried]), np.array([len(trials) for trials in tried])
     value, people = float(hit.sum() / total.sum()), len(tried)
     if (hit * total[0] == hit[0] * total).all():
-        low, high = _alike(value, people)
+        low, high = unanimous(value, people)
     else:
         shares = np.concatenate([hit[rows].sum(axis=1) / total[rows].sum(axis=1) for rows in draw(people, draws, seed)])
         low, high = np.quantile(shares, (_TAIL, 1 - _TAIL))
@@ -122,8 +122,8 @@ def draw(people: int, draws: int = DRAWS, seed: int = 0) -> Iterator[np.ndarray]
         yield random.integers(people, size=(min(block, draws - start), people))
 
 
-def _alike(share: float, n: int) -> tuple[float, float]:
-    """The interval of `n` people who all have one share."""
+def unanimous(share: float, n: int) -> tuple[float, float]:
+    """The 95 % interval of `n` people who all have one share, as in `rate`."""
     if share in (0, 1):  # the general bounds are quantiles of beta distributions; here they can be written down
         bound = _TAIL ** (1 / n)
         return (bound, 1.0) if share else (0.0, 1 - bound)
