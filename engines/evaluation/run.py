@@ -34,8 +34,9 @@ class Plan:
 
     A method is METHOD, or METHOD@RECOGNISER where that one alone is held out: for slow ones.  `impersonating` are
     those that are asked to impersonate too, if that is among the `modes`.  `per_person` photos of everyone with two
-    or more are protected, and compared with the others; all of them by the methods named in `galleries`, whose
-    galleries of protected photos need them.  `held_out` are the recognisers that judge in turn, all if none is named.
+    or more are protected, and compared with the others; all of them by the methods that are looked at `closely`: a
+    tracker enrols protected photos, or learns from them.  `held_out` are the recognisers that judge in turn, all if
+    none is named.
     """
 
     methods: tuple[str, ...] = tuple(METHODS)
@@ -43,7 +44,7 @@ class Plan:
     modes: tuple[Mode, ...] = ("dodge",)
     transforms: tuple[str, ...] = tuple(TRANSFORMS)
     held_out: tuple[str, ...] = ()
-    galleries: tuple[str, ...] = ("balanced",)
+    closely: tuple[str, ...] = ("balanced",)
     impersonating: tuple[str, ...] = ("balanced", "strong", "pgd", "mi-fgsm", "tip-im")
     per_person: int = 1
     distractors: int = 1000
@@ -54,7 +55,7 @@ class Plan:
             ("method", [name.partition("@")[0] for name in self.methods], METHODS),
             ("protocol", self.protocols, get_args(Protocol)),
             ("mode", self.modes, get_args(Mode)), ("transform", self.transforms, TRANSFORMS),
-            ("method", (*self.galleries, *self.impersonating), METHODS),
+            ("method", (*self.closely, *self.impersonating), METHODS),
         ):  # fmt: skip
             unknown = [name for name in named if name not in known]
             if unknown:
@@ -139,7 +140,7 @@ def gather(
     protected = {}
     for method in plan.methods:
         for rows in _rows(method, plan, held_out):
-            more = rows[0].method in plan.galleries and rows[0].mode == "dodge" and "identification" in plan.protocols
+            more = rows[0].method in plan.closely and rows[0].mode == "dodge" and "identification" in plan.protocols
             shots = [shot for of in (everyone if more else probes).values() for shot in of]
             first = {shot.name for of in probes.values() for shot in of}
             protected |= _protect(ask, rows, shots, first, photos, targets, networks, plan)

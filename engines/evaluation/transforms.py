@@ -24,8 +24,8 @@ from engines.networks.landmarks import LandmarkNetwork
 from engines.regions import locate
 from engines.stack import Stack, load_network
 
-#: A picture (H, W, 3) uint8 RGB around a face, and the face's size in it in px, to what becomes of it.
-Transform = Callable[[Stack, np.ndarray, float], np.ndarray]
+#: A picture (H, W, 3) uint8 RGB around a face, and the face in its pixels, to what becomes of it.
+Transform = Callable[[Stack, np.ndarray, Face], np.ndarray]
 Finder = Callable[[Stack, np.ndarray], list[Face]]
 
 #: A face is looked at with so much around it, in parts of its size.
@@ -53,7 +53,7 @@ def _saved(pixels: np.ndarray, kind: str, quality: int) -> np.ndarray:
 
 
 def _jpeg(quality: int) -> Transform:
-    return lambda _, pixels, size: _saved(pixels, "JPEG", quality)
+    return lambda _, pixels, face: _saved(pixels, "JPEG", quality)
 
 
 def _scaled(pixels: np.ndarray, part: float) -> np.ndarray:
@@ -62,66 +62,70 @@ def _scaled(pixels: np.ndarray, part: float) -> np.ndarray:
 
 
 def _resize(part: float) -> Transform:
-    return lambda _, pixels, size: _scaled(pixels, part)
+    return lambda _, pixels, face: _scaled(pixels, part)
 
 
 def _filtered(pixels: np.ndarray, chosen: ImageFilter.Filter) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels).filter(chosen))
 
 
-def _blur(_: Stack, pixels: np.ndarray, size: float) -> np.ndarray:
-    return _filtered(pixels, ImageFilter.GaussianBlur(_BLUR * size))
+def _blur(_: Stack, pixels: np.ndarray, face: Face) -> np.ndarray:
+    return _filtered(pixels, ImageFilter.GaussianBlur(_BLUR * face.size))
 
 
-def _noise(_: Stack, pixels: np.ndarray, size: float) -> np.ndarray:
+def _noise(_: Stack, pixels: np.ndarray, face: Face) -> np.ndarray:
     added = np.random.default_rng(0).normal(0, _NOISE, pixels.shape)
     return np.clip(np.rint(pixels + added), 0, 255).astype(np.uint8)
 
 
-def _crop(_: Stack, pixels: np.ndarray, size: float) -> np.ndarray:
-    """Cut close to the face; the picture's middle is the face's, but for one at the photo's edge."""
-    cut_off = round(max(0.0, (SURROUNDINGS - _CROP) * size))
-    height, width = pixels.shape[:2]
-    top, left = (min(cut_off, max(0, (n - round(size)) // 2)) for n in (height, width))
-    return np.ascontiguousarray(pixels[top : height - top, left : width - left])
+def _crop(_: Stack, pixels: np.ndarray, face: Face) -> np.ndarray:
+    left, top, right, bottom = _tight(face, pixels.shape)
+    return np.ascontiguousarray(pixels[top:bottom, left:right])
 
 
-def _sharpen(_: Stack, pixels: np.ndarray, size: float) -> np.ndarray:
-    return _filtered(pixels, ImageFilter.UnsharpMask(radius=max(1.0, 0.01 * size), percent=150, threshold=0))
+def _tight(face: Face, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of a close crop."""
+    room = _CROP * face.size
+    left, top, right, bottom = face.box
+    return (
+        max(0, round(left - room)), max(0, round(top - room)),
+        min(shape[1], round(right + room)), min(shape[0], round(bottom + room)),
+    )  # fmt: skip
 
 
-def _screenshot(_: Stack, pixels: np.ndarray, size: float) -> np.ndarray:
+def _sharpen(_: Stack, pixels: np.ndarray, face: Face) -> np.ndarray:
+    return _filtered(pixels, ImageFilter.UnsharpMask(radius=max(1.0, 0.01 * face.size), percent=150, threshold=0))
+
+
+def _screenshot(_: Stack, pixels: np.ndarray, face: Face) -> np.ndarray:
     """Shown smaller, shot, posted, shown larger, shot and posted again."""
     once = _saved(_scaled(pixels, 0.6), "JPEG", 85)
     return _saved(_scaled(once, 1.3), "WEBP", 75)
 
 
-def _messenger(_: Stack, pixels: np.ndarray, size: float) -> np.ndarray:
+def _messenger(_: Stack, pixels: np.ndarray, face: Face) -> np.ndarray:
     """Sent on three times, each time a little smaller and packed harder."""
     for quality in (80, 70, 60):
         pixels = _saved(_scaled(pixels, 0.85), "JPEG", quality)
     return pixels
 
 
-def _denoise(_: Stack, pixels: np.ndarray, size: float) -> np.ndarray:
+def _denoise(_: Stack, pixels: np.ndarray, face: Face) -> np.ndarray:
     """Purification by total variation (Chambolle 2004)."""
     clean = denoise_tv_chambolle(pixels / 255.0, weight=_DENOISE, channel_axis=2)
     return np.rint(clean * 255).astype(np.uint8)
 
 
-def _purify(stack: Stack, pixels: np.ndarray, size: float) -> np.ndarray:
+def _purify(stack: Stack, pixels: np.ndarray, face: Face) -> np.ndarray:
     """Purification by the generator: the face is inverted and drawn anew, as the manifold has it."""
-    found = detect(stack.detector, pixels)
-    if not found:
-        return pixels
-    face = AlignedFace.cut(pixels, found[0], stack.device)
-    pivot = invert(stack.preview, face.crop, encoder=stack.encoder)
+    aligned = AlignedFace.cut(pixels, face, stack.device)
+    pivot = invert(stack.preview, aligned.crop, encoder=stack.encoder)
     with torch.no_grad():
         image = stack.generator(pivot, window=MASK_WINDOW)
-    return composite(pixels, face, render("generator", image, image, gray=False))
+    return composite(pixels, aligned, render("generator", image, image, gray=False))
 
 
-def _same(_: Stack, pixels: np.ndarray, size: float) -> np.ndarray:
+def _same(_: Stack, pixels: np.ndarray, face: Face) -> np.ndarray:
     return pixels
 
 
@@ -176,10 +180,24 @@ def second_look(stack: Stack, pixels: np.ndarray) -> list[Face]:
 FINDERS: dict[str, Finder] = {"second-detector": second_look}
 
 
-def find(stack: Stack, transform: str, pixels: np.ndarray) -> list[Face]:
-    """Faces of a transformed picture, largest first."""
-    finder = FINDERS.get(transform)
-    return detect(stack.detector, pixels) if finder is None else finder(stack, pixels)
+def found_after(stack: Stack, transform: str, pixels: np.ndarray, face: Face) -> tuple[np.ndarray, Face] | None:
+    """A picture after a transform, and the face in it where it was to be; None where it is not found there."""
+    changed = TRANSFORMS[transform](stack, pixels, face)
+    left, top, right, bottom = _tight(face, pixels.shape) if transform == "crop" else (0, 0, *pixels.shape[1::-1])
+    scale = np.array(changed.shape[1::-1]) / (right - left, bottom - top)
+    centre = (_centre(face) - (left, top)) * scale
+    for one in FINDERS.get(transform, _first_look)(stack, changed):
+        if (np.abs(_centre(one) - centre) < face.size / 2 * scale).all():
+            return changed, one
+    return None
+
+
+def _first_look(stack: Stack, pixels: np.ndarray) -> list[Face]:
+    return detect(stack.detector, pixels)
+
+
+def _centre(face: Face) -> np.ndarray:
+    return np.array(face.box).reshape(2, 2).mean(axis=0)
 
 
 @lru_cache

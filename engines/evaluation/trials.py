@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -107,7 +107,12 @@ class Tried:
     @cached_property
     def looks(self) -> dict[str, Result]:
         """Looks at the photos that are compared, without those that failed."""
-        return {n: self.found[n][1] for n in self.first if self.found[n][1].failed is None}
+        return {name: look for name, look in self.every.items() if name in self.first}
+
+    @cached_property
+    def every(self) -> dict[str, Result]:
+        """Looks at all photos that were protected."""
+        return {name: look for name, (_, look) in self.found.items() if look.failed is None}
 
     @cached_property
     def usable(self) -> set[str]:
@@ -119,12 +124,16 @@ class Tried:
 
     def probes(self, transform: str = "none") -> list[Probe]:
         """The photos that are compared, after a transform."""
+        return self.as_probes(self.looks, transform)
+
+    def as_probes(self, looks: Mapping[str, Result], transform: str = "none") -> list[Probe]:
+        """What is looked for."""
         return [
             Probe(
                 self.owners[name], name, look.arrays.get(f"{transform}/{self.judge.name}"),
                 _target_name(self.owners[name]) if self.mode == "impersonate" else None,
             )
-            for name, look in self.looks.items()
+            for name, look in looks.items()
         ]  # fmt: skip
 
     def pairs(self, transform: str = "none") -> list[Pair]:
@@ -155,8 +164,8 @@ def trials_of(one: Tried) -> Trials:
         found |= _verification(one)
         found |= _robustness(one)
         found |= {("groups", *label): hits for label, hits in _groups(one).items()}
-        folds = adaptive.adapted_head(one.judge.references, one.probes(), one.judge.strangers, one.judge.metric)
-        found[("adaptive",)] = adaptive.adapted_hits(folds)
+        if one.method in plan.closely:
+            found[("adaptive",)] = _adapted(one)
     if "identification" in plan.protocols:
         found |= _identification(one)
     return found
@@ -187,6 +196,15 @@ def _robustness(one: Tried) -> Trials:
         found[("mean",)] = merged([{("mean",): found["transforms", name]} for name in names]).get(("mean",), {})
         found[("any",)] = protocols.matched(protocols.strongest(runs), one.judge.own)
     return found
+
+
+def _adapted(one: Tried) -> Hits:
+    """The recogniser after it learnt from all protected photos of others, judged on those that are compared."""
+    learnt = one.as_probes(one.every)
+    folds = adaptive.adapted_head(one.judge.references, learnt, one.judge.strangers, one.judge.metric)
+    return adaptive.adapted_hits(
+        [replace(fold, pairs=tuple(p for p in fold.pairs if p.photo in one.looks)) for fold in folds]
+    )
 
 
 def _groups(one: Tried) -> dict[tuple[str, str], Hits]:
@@ -227,11 +245,11 @@ def _galleries(one: Tried) -> dict[str, tuple[Gallery, list[Probe]]]:
     judge, probes = one.judge, one.probes()
     others = judge.strangers if len(judge.strangers) else None
     galleries = {_CLEAN: (Gallery.of(judge.references, judge.targets, distractors=others), probes)}
-    if one.method not in one.evidence.plan.galleries or one.mode != "dodge":
+    if one.method not in one.evidence.plan.closely or one.mode != "dodge":
         return galleries
     hidden = {
         name: look.arrays[f"none/{judge.name}"]
-        for name, (_, look) in one.found.items()
+        for name, look in one.every.items()
         if f"none/{judge.name}" in look.arrays
     }
     every = {p: {n: hidden.get(n, e) for n, e in of.items()} for p, of in judge.references.items()}

@@ -22,7 +22,7 @@ from engines.errors import Clip2ProtectError, NoFaceError
 from engines.evaluation import naturalness
 from engines.evaluation.adaptive import forensic_features
 from engines.evaluation.methods import METHODS, apply
-from engines.evaluation.transforms import TRANSFORMS, find, region
+from engines.evaluation.transforms import found_after, region
 from engines.face import AlignedFace
 from engines.imaging import Photo
 from engines.regions import view_of
@@ -211,19 +211,14 @@ def _stack(networks: Networks) -> Stack:
 
 
 def _embeddings(stack: Stack, pixels: np.ndarray, face: Face, transform: str) -> dict[str, np.ndarray]:
-    """A face (in px of the photo) after a transform, as every recogniser sees it; none where it is not found."""
+    """A face of a photo after a transform, as every recogniser sees it; none where it is not found."""
     rows, columns = region(pixels.shape, face)
     around = np.ascontiguousarray(pixels[rows, columns])
-    changed = TRANSFORMS[transform](stack, around, face.size)
-    found = find(stack, transform, changed)
-    # Transforms keep the face where it is, in parts of the picture; only a crop moves it, if little.
-    centre = (np.array(face.box).reshape(2, 2).mean(axis=0) - (columns.start, rows.start)) / around.shape[1::-1]
-    reach = face.size / 2 / np.array(around.shape[1::-1])
-    for one in found:
-        off = np.array(one.box).reshape(2, 2).mean(axis=0) / changed.shape[1::-1] - centre
-        if (np.abs(off) < reach).all():
-            return _embedded(stack, changed, one)
-    return {}
+    left, top, right, bottom = face.box
+    box = (left - columns.start, top - rows.start, right - columns.start, bottom - rows.start)
+    inside = Face(box, face.points - np.float32((columns.start, rows.start)), face.confidence)
+    found = found_after(stack, transform, around, inside)
+    return {} if found is None else _embedded(stack, *found)
 
 
 def _embedded(stack: Stack, pixels: np.ndarray, face: Face) -> dict[str, np.ndarray]:

@@ -54,7 +54,7 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
     names("--mode", "dodge, impersonate (default: dodge)")
     names("--transforms", "what is done to protected photos (default: all)")
     names("--held-out", "recognisers that judge in turn (default: all)")
-    names("--galleries", "methods whose protected photos are enrolled too (default: balanced)")
+    names("--closely", "of them, whose protected photos trackers also enrol and learn from (default: balanced)")
     names("--impersonating", "of them, which impersonate too (default: balanced, strong, pgd, mi-fgsm, tip-im)")
     parser.add_argument("--per-person", type=int, default=1, metavar="N", help="photos to protect (default: 1)")
     parser.add_argument("--distractors", type=int, default=1000, metavar="N", help="generated people (default: 1000)")
@@ -96,7 +96,7 @@ def _plan(args: argparse.Namespace) -> Plan:
     wanted: dict[str, Any] = {"per_person": args.per_person, "distractors": args.distractors, "seed": args.seed}
     for option, name in (
         ("methods", "methods"), ("tasks", "protocols"), ("mode", "modes"), ("transforms", "transforms"),
-        ("held_out", "held_out"), ("galleries", "galleries"), ("impersonating", "impersonating"),
+        ("held_out", "held_out"), ("closely", "closely"), ("impersonating", "impersonating"),
     ):  # fmt: skip
         said = getattr(args, option)
         if said is not None:
