@@ -137,7 +137,7 @@ def gather(
     if "impersonate" in plan.modes:
         chosen = [Target(networks, _TARGETS + plan.seed * len(probes) + i) for i in range(len(probes))]
         targets = dict(zip(probes, ask("targets", chosen), strict=True))
-    protected = {}
+    protected: dict[Row, dict[str, tuple[Result, Result]]] = {}
     for method in plan.methods:
         for rows in _rows(method, plan, held_out):
             more = rows[0].method in plan.closely and rows[0].mode == "dodge" and "identification" in plan.protocols

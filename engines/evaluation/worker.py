@@ -216,7 +216,7 @@ def _embeddings(stack: Stack, pixels: np.ndarray, face: Face, transform: str) ->
     around = np.ascontiguousarray(pixels[rows, columns])
     left, top, right, bottom = face.box
     box = (left - columns.start, top - rows.start, right - columns.start, bottom - rows.start)
-    inside = Face(box, face.points - np.float32((columns.start, rows.start)), face.confidence)
+    inside = Face(box, face.points - np.array((columns.start, rows.start), np.float32), face.confidence)
     found = found_after(stack, transform, around, inside)
     return {} if found is None else _embedded(stack, *found)
 

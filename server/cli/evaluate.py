@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 from functools import partial
 from pathlib import Path
@@ -70,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
     from engines.evaluation.words import headline
     from engines.runtime import choose_device
 
+    _require()
     plan = _plan(args)
     dataset = read_dataset(args.folder, identities=args.identities, groups=args.groups)
     device = choose_device(args.device).type
@@ -88,6 +90,13 @@ def run(args: argparse.Namespace) -> int:
         say(f"\n{to_markdown(table)}")
     say(f"{args.output / 'report.html'} has the rest; it shows the faces of the photos: keep it to yourself")
     return 0
+
+
+def _require() -> None:
+    """What the report is made with, before hours of work.  Raises ConfigError where it is missing."""
+    missing = [name for name in ("matplotlib", "sklearn") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ConfigError("an evaluation needs matplotlib and scikit-learn: pip install 'clip2protect[eval]'")
 
 
 def _plan(args: argparse.Namespace) -> Plan:
