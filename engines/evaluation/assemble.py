@@ -21,8 +21,8 @@ from engines.evaluation.worker import Networks
 
 
 def judges_of(evidence: Evidence) -> dict[str, Judge]:
-    """Every recogniser of the stack."""
-    return {name: judge_of(evidence, name) for name in evidence.specs}
+    """The recognisers that judge."""
+    return {name: judge_of(evidence, name) for name in evidence.plan.held_out or evidence.specs}
 
 
 def assemble(evidence: Evidence, judges: Mapping[str, Judge], networks: Networks) -> dict[str, Any]:
@@ -60,14 +60,14 @@ def _rows(tried: Sequence[Tried], alone: str) -> Iterator[dict[str, Any]]:
 
 def _row(tried: Sequence[Tried], trials: Sequence[Trials]) -> dict[str, Any]:
     together = merged(trials)
-    rates = {path: rate(hits).to_json() for path, hits in together.items()}
+    rates: dict[tuple[str, ...], Any] = {path: rate(hits).to_json() for path, hits in together.items()}
 
     def branch(*path: str) -> dict[str, Any]:
         return {p[-1]: r for p, r in rates.items() if p[:-1] == path}
 
     columns = dict.fromkeys(path[1] for path in rates if path[0] == "groups")
     galleries = dict.fromkeys(path[1] for path in rates if path[0] == "identification")
-    transforms = {
+    transforms: dict[str, Any] = {
         name: {"matched": rates["transforms", name], "found": rates["found", name]["value"]}
         for name in branch("transforms")
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -53,7 +53,7 @@ class Plan:
     def __post_init__(self) -> None:
         for what, named, known in (
             ("method", [name.partition("@")[0] for name in self.methods], METHODS),
-            ("protocol", self.protocols, get_args(Protocol)),
+            ("task", self.protocols, get_args(Protocol)),
             ("mode", self.modes, get_args(Mode)), ("transform", self.transforms, TRANSFORMS),
             ("method", (*self.closely, *self.impersonating), METHODS),
         ):  # fmt: skip
@@ -104,6 +104,13 @@ def recognisers(networks: Networks) -> dict[str, ModelSpec]:
     return {name: get_spec(name) for name in RECOGNISERS}
 
 
+def check(plan: Plan, specs: Collection[str]) -> None:
+    """Raises ConfigError where a plan names a recogniser that there is not."""
+    alone = [name.partition("@")[2] for name in plan.methods if "@" in name]
+    if unknown := [name for name in (*plan.held_out, *alone) if name not in specs]:
+        raise ConfigError(f"unknown recogniser {unknown[0]!r}: choose from {', '.join(specs)}")
+
+
 def about(dataset: Dataset, networks: Networks) -> dict[str, Any]:
     """What makes results those of one evaluation: the photos, by a hash of their bytes, and the networks."""
     digest = hashlib.sha256()
@@ -121,9 +128,7 @@ def gather(
     """
     specs = recognisers(networks)
     held_out = plan.held_out or tuple(specs)
-    alone = [name.partition("@")[2] for name in plan.methods if "@" in name]
-    if unknown := [name for name in (*held_out, *alone) if name not in specs]:
-        raise ConfigError(f"unknown recogniser {unknown[0]!r}: choose from {', '.join(specs)}")
+    check(plan, specs)
     ask = _Asking(store, runner, progress)
     photos = {shot.name: _read(shot) for shot in dataset.shots}
     looks = ask("photos", [Look(networks, photos[s.name], photos[s.name], ("none",)) for s in dataset.shots])

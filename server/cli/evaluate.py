@@ -76,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
     dataset = read_dataset(args.folder, identities=args.identities, groups=args.groups)
     device = choose_device(args.device).type
     networks = worker.Networks(device, reference_folder(args))
+    run.check(plan, run.recognisers(networks))
     store.claim(args.output, run.about(dataset, networks), resume=args.resume)
     _fetch(networks)
     processes = args.processes or (1 if device == "cuda" else os.cpu_count() or 1)
