@@ -122,7 +122,7 @@ def _identification(share: float, mode: str) -> dict[str, Any]:
             "target_rank1": rate(0.3, 21) if aimed else None, "target_rank5": rate(0.5, 21) if aimed else None,
         }  # fmt: skip
 
-    return {"clean": gallery(share), "mixed": gallery(min(1.0, share + 0.2)), "protected": None}
+    return {"clean": gallery(share), "mixed": gallery(min(1.0, share + 0.2))}
 
 
 def _thresholds(metric: str, own: float) -> dict[str, Any]:
