@@ -58,8 +58,9 @@ def run(
     results travel between processes, so they hold plain data and arrays.
 
     `ray` is `local` for this machine (`processes` of its cores, all of them for 1), or the address of a cluster on
-    whose machines this package is installed.  Without it, one process means this one.  `threads` are torch's, of
-    each task.  Closing the iterator ends all work in progress, and so does Ctrl-C.
+    whose machines this package is installed (one that wants a token: set RAY_AUTH_MODE=token, and Ray finds it).
+    Without it, one process means this one.  `threads` are torch's, of each task.  Closing the iterator ends all work
+    in progress, and so does Ctrl-C.
 
     Raises:
         ConfigError: there are no such processes, or no Ray.
