@@ -76,6 +76,7 @@ def _row(tried: Sequence[Tried], trials: Sequence[Trials]) -> dict[str, Any]:
         "photos": sum(len(one.looks) for one in tried),
         "pairs": rates.get(("verification", "own"), {"n": 0})["n"],
         "verification": branch("verification"),
+        "margin": _margin(tried) if "verification" in tried[0].evidence.plan.protocols else None,
         "protected": branch("protected"),
         "target": branch("target") or None,
         "identification": {name: branch("identification", name) for name in galleries} or None,
@@ -89,6 +90,12 @@ def _row(tried: Sequence[Tried], trials: Sequence[Trials]) -> dict[str, Any]:
         "people": {person: float(np.mean(hits)) for person, hits in together.get(("verification", "own"), {}).items()},
         "failures": [failure for one in tried for failure in one.failures],
     }
+
+
+def _margin(tried: Sequence[Tried]) -> dict[str, float] | None:
+    """How far the pairs in which a face was found are from a match, the mean and the least."""
+    found = [one.judge.margin(pair) for one in tried for pair in one.pairs() if np.isfinite(pair.similarity)]
+    return {"mean": float(np.mean(found)), "least": min(found)} if found else None
 
 
 # --- naturalness and the detector --------------------------------------------------------------------

@@ -112,10 +112,11 @@ def _verification(report: Report, rows: Sequence[Row]) -> list[Table | None]:
     note = (
         "Share of pairs (a protected photo, another photo of its owner) that still match: lower protects better. "
         "“Protected and natural”: no longer matched, and the photo can still be used. "
-        "The judge took no part in protecting the photo. FAR: false accept rate."
+        "The judge took no part in protecting the photo. FAR: false accept rate. Margin: how far the pairs are from a "
+        "match, in the mean (the least), 0 at the own threshold, -1 at a typical pair of one person."
     )
     columns = [*_counts(), *((threshold_name(k), _rate("verification", k)) for k in keys)]
-    columns.append(("protected and natural, own threshold", _rate("protected", "own")))
+    columns += [("protected and natural, own threshold", _rate("protected", "own")), ("margin", _margin)]
     section = "Verification"
     return [
         _table(section, "Pairs that still match, all recognisers", note, rows, columns),
@@ -341,6 +342,11 @@ def _median(name: str, digits: int) -> Callable[[Row], str]:
         return f"{number(found['median'], digits)} ({number(found['worst'], digits)})"
 
     return cell
+
+
+def _margin(row: Row) -> str:
+    found = at(row, "margin")
+    return f"{number(found['mean'])} ({number(found['least'])})" if found else NOTHING
 
 
 def _worst(row: Row) -> str:

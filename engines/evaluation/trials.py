@@ -60,6 +60,11 @@ class Judge:
         generated = protocols.strangers(self.references, self.strangers, self.metric)
         return {f"{far:g}": calibrate(real, generated, far) for far in FARS if len(real) or len(generated)}
 
+    def margin(self, pair: Pair) -> float:
+        """How far a pair is from a match: 0 at the own threshold, -1 at a typical pair of one person."""
+        about = _threshold(self.spec)
+        return (self.own - pair.similarity) / abs(about.same - about.far_1pct)
+
     @property
     def thresholds(self) -> dict[str, float]:
         """All of them, by name."""

@@ -99,6 +99,14 @@ def test_verification_counts_pairs_with_other_photos(report: dict[str, Any]) -> 
     assert one["people"] == {"a": 0, "b": 1, "c": 0}
 
 
+def test_a_margin_is_in_units_of_a_typical_pair(report: dict[str, Any]) -> None:
+    """Cosine: .21 is the threshold, .73 a typical pair.  c's face is gone and has none."""
+    alike = [np.cos(np.radians(85)) * np.cos(np.radians(10))] * 2 + [np.cos(np.radians(35)) * np.cos(np.radians(10))]
+    margin = row(report, "balanced", COSINE)["margin"]
+    assert margin["mean"] == pytest.approx(np.mean([(0.21 - a) / (0.73 - 0.21) for a in alike]), abs=1e-5)
+    assert margin["least"] == pytest.approx((0.21 - alike[2]) / 0.52, abs=1e-5)
+
+
 def test_protected_and_natural_wants_a_face_that_is_there_and_like_the_photo(report: dict[str, Any]) -> None:
     """a's two pairs; b's photo matches (and is not natural), c's face is gone."""
     one = row(report, "balanced", EUCLIDEAN)
