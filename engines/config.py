@@ -11,6 +11,9 @@ Mode = Literal["dodge", "impersonate"]
 Level = Literal["subtle", "balanced", "strong"]
 Faces = Literal["all", "largest", "mine"]
 Render = Literal["residual", "generator"]
+#: What the search does for looks and for robustness, and can be left out to see what it is worth: rows of W+ that hold
+#: pose and shape are frozen; what the surrogates see is damaged and misaligned.
+Part = Literal["freezing", "robustness"]
 
 #: Words with a meaning of their own: no guidance, and the choice left to the program.
 NO_PROMPT, AUTO = "none", "auto"
@@ -46,8 +49,8 @@ class Settings:
     seed of a generated face, the bytes of a photo, or `auto`.  `steps` are search steps a face, `None` for
     the level's own.  `tuning_steps` > 0 fine-tunes the generator around the pivot (generator
     rendering does it anyway).  `prompt` says in words what makeup the change should look like, or is a
-    preset's name, `auto` or `none`; `source_text` says what there is without it.  Unknown values raise
-    ConfigError with the list of known ones.
+    preset's name, `auto` or `none`; `source_text` says what there is without it.  `without` names parts of the
+    method to leave out, for ablation.  Unknown values raise ConfigError with the list of known ones.
     """
 
     mode: Mode = "dodge"
@@ -61,12 +64,16 @@ class Settings:
     seed: int = 0
     prompt: str = "natural"
     source_text: str = "no makeup"
+    without: tuple[Part, ...] = ()
 
     def __post_init__(self) -> None:
         for name, kind in (("mode", Mode), ("level", Level), ("faces", Faces), ("render", Render)):
             if getattr(self, name) not in get_args(kind):
                 known = ", ".join(get_args(kind))
                 raise ConfigError(f"unknown {name} {getattr(self, name)!r}: choose one of {known}")
+        for part in self.without:
+            if part not in get_args(Part):
+                raise ConfigError(f"unknown part {part!r}: choose from {', '.join(get_args(Part))}")
         if not self.surrogates:
             raise ConfigError("at least one surrogate is needed")
         if self.steps is not None and self.steps < 1:

@@ -106,7 +106,7 @@ def protect(
             scene = stage.scene(prompt)
             code = search(
                 scene, surrogates, target=targets.get(target), steps=settings.steps or STEPS,
-                seed=settings.seed, on_step=partial(tell, "search"),
+                seed=settings.seed, without=settings.without, on_step=partial(tell, "search"),
             )  # fmt: skip
             of_group.lap("search")
             rendering = final_rendering(generator, scene, code, tuned=_tuning_steps(settings) > 0)
@@ -213,9 +213,14 @@ def _targets(stack: Stack, settings: Settings) -> dict[str, Identity]:
     if settings.mode == "dodge":
         return {}
     if isinstance(settings.target, bytes):
-        return {"photo": _identity(stack, imaging.decode(settings.target).pixels)}
+        return {"photo": identity_of(stack, settings.target)}
     seeds = range(AUTO_TARGETS) if settings.target == AUTO else (settings.target,)
     return {f"synthetic:{seed}": _identity(stack, generated_face(stack, int(seed))) for seed in seeds}
+
+
+def identity_of(stack: Stack, target: bytes) -> Identity:
+    """The largest face of a photo, by its bytes, as whom to resemble.  Raises ImageError, NoFaceError."""
+    return _identity(stack, imaging.decode(target).pixels)
 
 
 def _identity(stack: Stack, pixels: np.ndarray) -> Identity:

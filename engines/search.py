@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor
 from engines import align, degrade
 from engines.backends import require_gradients
 from engines.composite import Rendering, enlarge, lay_over, render
-from engines.config import Level, Render
+from engines.config import Level, Part, Render
 from engines.face import MASK_WINDOW, AlignedFace
 from engines.guidance import Guidance, perspective
 from engines.losses.adversarial import Identity, adversarial, similarity
@@ -145,7 +145,7 @@ def strength(change: Tensor) -> Tensor:
     return change.detach().amax(dim=1).clamp(min=1).rsqrt()[:, None, None, None]
 
 
-class _View:
+class View:
     """One look at faces, (N, 3, 256, 256) in [0, 1] and their points, as a recogniser may get them."""
 
     def __init__(self, chance: random.Random) -> None:
@@ -157,11 +157,16 @@ class _View:
         self.amount = chance.random()
 
     @classmethod
-    def plain(cls) -> _View:
+    def plain(cls) -> View:
         """The look that changes nothing."""
         view = cls(random.Random(0))
         view.mirrored, view.angle, view.size, view.shift, view.damage = False, 0.0, 1.0, np.zeros(2), "none"
         return view
+
+    @classmethod
+    def drawn(cls, chance: random.Random, without: Collection[Part]) -> View:
+        """A look that is drawn by chance, or the plain one."""
+        return cls.plain() if "robustness" in without else cls(chance)
 
     def images(self, image: Tensor) -> Tensor:
         """The images after what an upload does to them."""
@@ -192,23 +197,24 @@ def mirrored(points: np.ndarray, width: float) -> np.ndarray:
 
 def search(
     scene: Scene, surrogates: Sequence[Recogniser], *, target: Identity | None = None,
-    steps: int = STEPS, seed: int = 0, on_step: OnStep | None = None,
+    steps: int = STEPS, seed: int = 0, without: Collection[Part] = (), on_step: OnStep | None = None,
 ) -> LatentCode:  # fmt: skip
     """The codes whose renderings the surrogates match least (CLIP2Protect, equation 4).
 
-    `target` adds the pull towards another person (impersonation).  Faces are searched side by side,
-    and none has a part in what another becomes.  `on_step` gets the step, their number and the mean
-    excess over the surrogates' thresholds.  Raises GradientError for a surrogate whose network gives none.
+    `target` adds the pull towards another person (impersonation); `without` leaves parts out, for ablation.
+    Faces are searched side by side, and none has a part in what another becomes.  `on_step` gets the step,
+    their number and the mean excess over the surrogates' thresholds.  Raises GradientError for a surrogate
+    whose network gives none.
     """
     for recogniser in surrogates:
         require_gradients(recogniser.network, f"the search by {recogniser.name}")
     chance = random.Random(seed)
-    owner = _owner(surrogates, scene.photo, scene.faces, chance)
-    code = _Unknown(scene, seed)
+    owner = owners(surrogates, scene.photo, scene.faces, chance, without)
+    code = _Unknown(scene, seed, without)
     for step in range(steps):
-        views = [_View(chance) for _ in range(VIEWS)]
+        views = [View.drawn(chance, without) for _ in range(VIEWS)]
         protected, change = scene.protect(scene.draw(code.value()))
-        seen = _embeddings(surrogates, protected, scene.faces, views)
+        seen = embeddings(surrogates, protected, scene.faces, views)
         loss = (
             adversarial(surrogates, seen, owner, target) + CHANGE_WEIGHT * wall(change) + scene.text(protected, chance)
         )
@@ -222,11 +228,11 @@ def outcome(
     scene: Scene, surrogates: Sequence[Recogniser], code: LatentCode, target: Identity | None
 ) -> tuple[Tensor, Tensor]:
     """How much the adversarial term of faces fell (N,), seen as they are, and the change's root mean square (N,)."""
-    as_is = [_View.plain()]
-    before = _embeddings(surrogates, scene.photo, scene.faces, as_is)
+    as_is = [View.plain()]
+    before = embeddings(surrogates, scene.photo, scene.faces, as_is)
     owner = Identity({name: e[0] for name, e in before.items()})
     protected, _ = scene.protect(scene.draw(code))
-    after = _embeddings(surrogates, protected, scene.faces, as_is)
+    after = embeddings(surrogates, protected, scene.faces, as_is)
     fell = adversarial(surrogates, before, owner, target) - adversarial(surrogates, after, owner, target)
     return fell, (protected - scene.photo).square().mean(dim=(1, 2, 3)).sqrt()
 
@@ -250,9 +256,10 @@ def final_rendering(generator: StyleGenerator, scene: Scene, code: LatentCode, *
 class _Unknown:
     """The latent code that is searched for, as whitened offsets from the pivot, and its descent."""
 
-    def __init__(self, scene: Scene, seed: int) -> None:
+    def __init__(self, scene: Scene, seed: int, without: Collection[Part] = ()) -> None:
+        layout = scene.artist.layout
         self.pivot, self.spread = scene.pivot, scene.artist.spread.to(scene.pivot.w)
-        self.rows, self.maps = scene.artist.layout.free, scene.artist.layout.free_maps
+        self.rows, self.maps = layout.acting if "freezing" in without else layout.free, layout.free_maps
         # At the pivot itself residual rendering changes nothing and has no direction to leave by.
         start = torch.randn(1, len(self.rows), W_DIM, generator=torch.Generator().manual_seed(seed)) * 0.01
         faces = len(self.pivot.w)
@@ -306,8 +313,8 @@ class _Descent:
             x -= scale * rate * momentum / (length + 1e-12)
 
 
-def _embeddings(
-    recognisers: Sequence[Recogniser], images: Tensor, faces: Sequence[AlignedFace], views: Sequence[_View]
+def embeddings(
+    recognisers: Sequence[Recogniser], images: Tensor, faces: Sequence[AlignedFace], views: Sequence[View]
 ) -> dict[str, Tensor]:
     """Embeddings (V, N, D) of V views of N aligned faces (N, 3, 256, 256) in [0, 1]."""
     seen = torch.cat([view.images(images) for view in views])
@@ -320,11 +327,12 @@ def _embeddings(
 
 
 @torch.no_grad()
-def _owner(
-    surrogates: Sequence[Recogniser], photo: Tensor, faces: Sequence[AlignedFace], chance: random.Random
-) -> Identity:
+def owners(
+    surrogates: Sequence[Recogniser], photo: Tensor, faces: Sequence[AlignedFace], chance: random.Random,
+    without: Collection[Part] = (),
+) -> Identity:  # fmt: skip
     """The owners' identities: a mean over views, nearer to their other photos than a single view."""
-    seen = _embeddings(surrogates, photo, faces, [_View(chance) for _ in range(8)])
+    seen = embeddings(surrogates, photo, faces, [View.drawn(chance, without) for _ in range(8)])
     mean = {name: e.mean(dim=0) for name, e in seen.items()}
     return Identity({s.name: F.normalize(mean[s.name]) if s.threshold.metric == "cosine" else mean[s.name]
                      for s in surrogates})  # fmt: skip

@@ -18,7 +18,13 @@ NOTHING = "–"
 _UNCHANGED = 100.0
 #: Modes by what they are called.
 MODES = {"dodge": "dodging", "impersonate": "impersonation"}
-_GALLERIES = ("clean", "mixed", "protected")
+#: What is searched in a gallery: its name, and how the column is called.
+_GALLERIES = {
+    "clean": "clean gallery",
+    "mixed": "mixed gallery",
+    "protected": "protected gallery",
+    "protected, probe clean": "protected gallery, clean photo",
+}
 #: A figure and what is set small beside it; a share, for its bar.
 _ASIDE = re.compile(r"^([<>]?[\d.]+(?: %)?)( \(.+)$")
 _SHARE = re.compile(r"^[<>]?(\d+(?:\.\d)?) %")
@@ -106,10 +112,11 @@ def _verification(report: Report, rows: Sequence[Row]) -> list[Table | None]:
     note = (
         "Share of pairs (a protected photo, another photo of its owner) that still match: lower protects better. "
         "“Protected and natural”: no longer matched, and the photo can still be used. "
-        "The judge took no part in protecting the photo. FAR: false accept rate."
+        "The judge took no part in protecting the photo. FAR: false accept rate. Margin: how far the pairs are from a "
+        "match, in the mean (the least), 0 at the own threshold, -1 at a typical pair of one person."
     )
     columns = [*_counts(), *((threshold_name(k), _rate("verification", k)) for k in keys)]
-    columns.append(("protected and natural, own threshold", _rate("protected", "own")))
+    columns += [("protected and natural, own threshold", _rate("protected", "own")), ("margin", _margin)]
     section = "Verification"
     return [
         _table(section, "Pairs that still match, all recognisers", note, rows, columns),
@@ -157,13 +164,14 @@ def _judged(found: Mapping[tuple[str, str], Row], judge: str, part: str, key: st
 def _identification(rows: Sequence[Row], mode: str) -> list[Table | None]:
     note = (
         "The protected photo is looked for in a gallery: share whose {} is among the 1 or 5 most alike people{}. "
-        "Gallery photos of the owner are clean, partly protected (mixed) or all protected."
+        "Gallery photos are clean, every second one of a person is protected (mixed), or all are; last, a clean photo "
+        "is looked for among protected ones."
     )
     galleries = [g for g in _GALLERIES if any(at(row, "identification", g) for row in rows)]
     made = []
     for prefix, who, better in (("", "owner", ", lower protects better"), ("target_", "target", "")):
         columns = [
-            (f"{g} gallery, rank {k}", _rate("identification", g, f"{prefix}rank{k}"))
+            (f"{_GALLERIES[g]}, rank {k}", _rate("identification", g, f"{prefix}rank{k}"))
             for g in galleries
             for k in (1, 5)
         ]
@@ -196,7 +204,7 @@ def _naturalness(rows: Sequence[Row], mode: str) -> list[Table | None]:
         ("face PSNR", _median("psnr", 1)),
         ("face SSIM", _median("ssim", 3)),
         ("LPIPS", _median("lpips", 3)),
-        ("FID", lambda row: number(at(row, "naturalness", "fid"), 1)),
+        ("FID", lambda row: number(at(row, "naturalness", "fid"))),
         ("KID", _kernel_distance),
         ("agreement with the words", lambda row: number(at(row, "naturalness", "agreement"))),
         ("found", _share("naturalness", "found")),
@@ -336,6 +344,11 @@ def _median(name: str, digits: int) -> Callable[[Row], str]:
     return cell
 
 
+def _margin(row: Row) -> str:
+    found = at(row, "margin")
+    return f"{number(found['mean'])} ({number(found['least'])})" if found else NOTHING
+
+
 def _worst(row: Row) -> str:
     rate = interval(at(row, "worst", "matched"))
     return rate if rate == NOTHING else f"{rate} {row['worst']['transform']}"
@@ -343,7 +356,10 @@ def _worst(row: Row) -> str:
 
 def _kernel_distance(row: Row) -> str:
     found = at(row, "naturalness", "kid")
-    return f"{found['value']:.3f} (± {found['deviation']:.3f})" if found else NOTHING
+    if not found:
+        return NOTHING
+    spread = "" if found["deviation"] is None else f" (± {found['deviation']:.4f})"
+    return f"{found['value']:.4f}{spread}"
 
 
 def _detector(row: Row) -> str:

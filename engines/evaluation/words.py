@@ -73,6 +73,12 @@ def _dodged(main: Row, clean: Row | None) -> Iterator[str]:
 
 
 def _told(main: Row) -> Iterator[str]:
+    clean, hidden = (at(main, "identification", gallery, "rank1") for gallery in ("clean", "protected"))
+    if clean and clean["value"] is not None:
+        also = ""
+        if hidden and hidden["value"] is not None:
+            also = f", and {interval(hidden)} where the photos of the gallery are protected too"
+        yield f"Searched for in a gallery of clean photos, {interval(clean)} of owners come first{also}."
     learns, told = at(main, "adaptive", "head"), at(main, "adaptive", "detector_auc", "value")
     if learns and learns["value"] is not None:
         yield f"A tracker that learned from protected photos of other people matches {interval(learns)} of pairs."

@@ -92,6 +92,10 @@ class Bar:
         size = "" if done is None else f" {done / 1e6:.1f} MB"
         self._show(message, message + size, done or 0, total)
 
+    def counting(self, stage: str, done: int, total: int) -> None:
+        """So many of so many things of a stage."""
+        self._show(stage, f"{stage}: {done} of {total}", done, total)
+
     def searching(self, event: Event) -> None:
         """A step of `engines.pipeline.protect`."""
         face = f", face {event.face} of {event.faces}" if event.faces > 1 else ""

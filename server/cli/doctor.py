@@ -33,8 +33,14 @@ _NEEDED = {
         "prometheus-client",
     )
 }
-_OPTIONAL = {"onnxruntime": ("onnxruntime", "onnxruntime-gpu"), "tensorrt": ("tensorrt",)}
-_EXTRAS = {"onnxruntime": "cpu", "tensorrt": "gpu"}
+_OPTIONAL = {
+    "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
+    **{n: (n,) for n in ("tensorrt", "tensorrt-rtx", "onnxscript", "onnxslim", "matplotlib", "scikit-learn", "ray")},
+}
+_EXTRAS = {
+    "onnxruntime": "cpu", "tensorrt": "gpu", "tensorrt-rtx": "rtx", "onnxscript": "export", "onnxslim": "export",
+    "matplotlib": "eval", "scikit-learn": "eval", "ray": "cluster",
+}  # fmt: skip
 
 
 class Missing(NamedTuple):

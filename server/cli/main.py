@@ -13,11 +13,11 @@ import traceback
 from collections.abc import Sequence
 
 from engines.errors import ConfigError
-from server.cli import bench, demo, doctor, export, models, owner, prompts, protect, serve, verify
+from server.cli import bench, demo, doctor, evaluate, export, models, owner, prompts, protect, serve, study, verify
 from server.cli.console import complain, reason
 
 OK, FAILED, USAGE, STOPPED = 0, 1, 2, 130
-_COMMANDS = (protect, verify, serve, owner, demo, prompts, models, export, bench, doctor)
+_COMMANDS = (protect, verify, serve, owner, demo, prompts, models, export, evaluate, study, bench, doctor)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -338,7 +338,7 @@ def seed_without_jpeg() -> int:
     """The first seed whose first step has a blurred and a shrunken view; the eight before are the owner's."""
     for seed in range(10_000):
         chance = random.Random(seed)
-        damage = [search_module._View(chance).damage for _ in range(8 + search_module.VIEWS)]
+        damage = [search_module.View(chance).damage for _ in range(8 + search_module.VIEWS)]
         if "jpeg" not in damage and set(damage[8:]) == {"blur", "shrink"}:
             return seed
     raise LookupError

@@ -86,6 +86,7 @@ def _row(method: tuple[str, str, str, float, float], mode: str, judge: str) -> d
         "method": name, "title": title, "kind": kind, "mode": mode, "held_out": judge, "photos": 21 if pooled else 7,
         "pairs": n,
         "verification": {key: rate(v, n) for key, v in by_far.items()},
+        "margin": {"mean": 0.6 - share, "least": 0.2 - share},
         "protected": {key: rate(None if v is None else (1 - v) * found, n) for key, v in by_far.items()},
         "target": target if mode == "impersonate" else None,
         "identification": _identification(share, mode) if name != "noise" else None,
@@ -122,7 +123,7 @@ def _identification(share: float, mode: str) -> dict[str, Any]:
             "target_rank1": rate(0.3, 21) if aimed else None, "target_rank5": rate(0.5, 21) if aimed else None,
         }  # fmt: skip
 
-    return {"clean": gallery(share), "mixed": gallery(min(1.0, share + 0.2)), "protected": None}
+    return {"clean": gallery(share), "mixed": gallery(min(1.0, share + 0.2))}
 
 
 def _thresholds(metric: str, own: float) -> dict[str, Any]:

@@ -1,0 +1,238 @@
+"""`evaluate`: a dataset in, a report out; everything between is tasks whose results are kept."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from engines.config import Mode
+from engines.errors import ConfigError
+from engines.evaluation.dataset import Dataset, Shot
+from engines.evaluation.methods import METHODS
+from engines.evaluation.store import Runner, Store
+from engines.evaluation.transforms import TRANSFORMS
+from engines.evaluation.worker import Look, Networks, Protect, Result, Strangers, Target
+from engines.files import explained
+from engines.models import reference
+from engines.models.registry import ModelSpec, get_spec
+from engines.stack import RECOGNISERS
+
+Protocol = Literal["verification", "identification"]
+#: What is being done, how much of it is done, and how much there is.
+Progress = Callable[[str, int, int], None]
+#: Generated people a task, and the first seeds of strangers and targets: far from those that a user may name.
+_BATCH, _STRANGERS, _TARGETS = 10, 10_000_000, 20_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What to evaluate.  Unknown names raise ConfigError with the list of known ones.
+
+    A method is METHOD, or METHOD@RECOGNISER where that one alone is held out: for slow ones.  `impersonating` are
+    those that are asked to impersonate too, if that is among the `modes`.  `per_person` photos of everyone with two
+    or more are protected, and compared with the others; all of them by the methods that are looked at `closely`: a
+    tracker enrols protected photos, or learns from them.  `held_out` are the recognisers that judge in turn, all if
+    none is named.
+    """
+
+    methods: tuple[str, ...] = tuple(METHODS)
+    protocols: tuple[Protocol, ...] = get_args(Protocol)
+    modes: tuple[Mode, ...] = ("dodge",)
+    transforms: tuple[str, ...] = tuple(TRANSFORMS)
+    held_out: tuple[str, ...] = ()
+    closely: tuple[str, ...] = ("balanced",)
+    impersonating: tuple[str, ...] = ("balanced", "strong", "pgd", "mi-fgsm", "tip-im")
+    per_person: int = 1
+    distractors: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for what, named, known in (
+            ("method", [name.partition("@")[0] for name in self.methods], METHODS),
+            ("task", self.protocols, get_args(Protocol)),
+            ("mode", self.modes, get_args(Mode)), ("transform", self.transforms, TRANSFORMS),
+            ("method", (*self.closely, *self.impersonating), METHODS),
+        ):  # fmt: skip
+            unknown = [name for name in named if name not in known]
+            if unknown:
+                raise ConfigError(f"unknown {what} {unknown[0]!r}: choose from {', '.join(known)}")
+        if not (self.methods and self.protocols and self.modes):
+            raise ConfigError("name at least one method, one task and one mode")
+        if self.per_person < 1 or self.distractors < 0:
+            raise ConfigError("photos of a person must be 1 or more, and distractors 0 or more")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way of protecting: what a photo's result depends on besides the photo."""
+
+    method: str
+    mode: Mode
+    held_out: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that was found out, by photo's name.
+
+    `clean` are the photos as they are, `protected` what was made of them and how it looks; `strangers` (N, D) by
+    recogniser; `targets` by person.
+    """
+
+    dataset: Dataset
+    plan: Plan
+    specs: dict[str, ModelSpec]
+    clean: dict[str, Result]
+    strangers: dict[str, np.ndarray]
+    targets: dict[str, Result]
+    protected: dict[Row, dict[str, tuple[Result, Result]]]
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Photos that cannot be used, and why."""
+        return {name: result.failed for name, result in self.clean.items() if result.failed is not None}
+
+
+def recognisers(networks: Networks) -> dict[str, ModelSpec]:
+    """The recognisers of a stack, by name."""
+    if networks.reference is not None:
+        return {name: reference.SPECS[name] for name in reference.RECOGNISERS}
+    return {name: get_spec(name) for name in RECOGNISERS}
+
+
+def check(plan: Plan, specs: Collection[str]) -> None:
+    """Raises ConfigError where a plan names a recogniser that there is not."""
+    alone = [name.partition("@")[2] for name in plan.methods if "@" in name]
+    if unknown := [name for name in (*plan.held_out, *alone) if name not in specs]:
+        raise ConfigError(f"unknown recogniser {unknown[0]!r}: choose from {', '.join(specs)}")
+
+
+def about(dataset: Dataset, networks: Networks) -> dict[str, Any]:
+    """What makes results those of one evaluation: the photos, by a hash of their bytes, and the networks."""
+    digest = hashlib.sha256()
+    for shot in dataset.shots:
+        digest.update(f"{shot.person}\n{shot.name}\n".encode() + hashlib.sha256(_read(shot)).digest())
+    return {"photos": digest.hexdigest(), "networks": "embedded" if networks.reference is None else "reference"}
+
+
+def gather(
+    dataset: Dataset, plan: Plan, networks: Networks, store: Store, runner: Runner, progress: Progress
+) -> Evidence:
+    """Do all tasks of a plan that the store does not hold.
+
+    Raises ConfigError where nobody has two photos that can be used, OutputError, and what the runner raises.
+    """
+    specs = recognisers(networks)
+    held_out = plan.held_out or tuple(specs)
+    check(plan, specs)
+    ask = _Asking(store, runner, progress)
+    photos = {shot.name: _read(shot) for shot in dataset.shots}
+    looks = ask("photos", [Look(networks, photos[s.name], photos[s.name], ("none",)) for s in dataset.shots])
+    clean = {shot.name: look for shot, look in zip(dataset.shots, looks, strict=True)}
+    everyone = _usable(dataset, clean)
+    probes = {person: shots[: plan.per_person] for person, shots in everyone.items()}
+    if not probes:
+        raise ConfigError("nobody has two photos with a face: give two or more of at least one person")
+    drawn = ask("generated people", list(_strangers(networks, plan)))
+    targets = {}
+    if "impersonate" in plan.modes:
+        chosen = [Target(networks, _TARGETS + plan.seed * len(probes) + i) for i in range(len(probes))]
+        targets = dict(zip(probes, ask("targets", chosen), strict=True))
+    protected: dict[Row, dict[str, tuple[Result, Result]]] = {}
+    for method in plan.methods:
+        for rows in _rows(method, plan, held_out):
+            more = rows[0].method in plan.closely and rows[0].mode == "dodge" and "identification" in plan.protocols
+            shots = [shot for of in (everyone if more else probes).values() for shot in of]
+            first = {shot.name for of in probes.values() for shot in of}
+            protected |= _protect(ask, rows, shots, first, photos, targets, networks, plan)
+    strangers = {r: np.concatenate([one.arrays[r] for one in drawn if r in one.arrays]) for r in specs if drawn}
+    return Evidence(dataset, plan, specs, clean, strangers, targets, protected)
+
+
+@dataclass(frozen=True)
+class _Asking:
+    store: Store
+    runner: Runner
+    progress: Progress
+
+    def __call__(self, what: str, tasks: Sequence[Any]) -> list[Result]:
+        return self.store.ask(tasks, self.runner, lambda done, total: self.progress(what, done, total))
+
+
+def _protect(
+    ask: _Asking, rows: list[Row], shots: list[Shot], probes: set[str], photos: dict[str, bytes],
+    targets: dict[str, Result], networks: Networks, plan: Plan,
+) -> dict[Row, dict[str, tuple[Result, Result]]]:  # fmt: skip
+    """Photos protected in the ways of one method, and looks at what came of them: of galleries only as they are."""
+    cases = [
+        (row, shot, target) for row in rows for shot in shots if (target := _target(row, shot, targets)) is not None
+    ]
+    method = METHODS[rows[0].method]
+    what = f"{method.name}, {rows[0].mode}"
+    made = ask(
+        f"{what}: protect",
+        [
+            Protect(networks, photos[shot.name], row.method, row.mode, row.held_out, target or None, plan.seed)
+            for row, shot, target in cases
+        ],
+    )
+    transforms = ("none", *(name for name in plan.transforms if name != "none"))
+    done = [(shot, one) for (_, shot, _), one in zip(cases, made, strict=True) if one.failed is None]
+    looks = [
+        Look(
+            networks, photos[shot.name], one.arrays["photo"].tobytes(),
+            transforms if shot.name in probes else transforms[:1], method.prompt,
+        )
+        for shot, one in done
+    ]  # fmt: skip
+    seen = iter(ask(f"{what}: look", looks))
+    found: dict[Row, dict[str, tuple[Result, Result]]] = {row: {} for row in rows}
+    for (row, shot, _), one in zip(cases, made, strict=True):
+        found[row][shot.name] = one, (one if one.failed is not None else next(seen))
+    return found
+
+
+def _target(row: Row, shot: Shot, targets: dict[str, Result]) -> bytes | None:
+    """The photo of whom to resemble: empty when dodging, None where there is no target for this person."""
+    if row.mode == "dodge":
+        return b""
+    target = targets[shot.person]
+    return None if target.failed is not None else target.arrays["photo"].tobytes()
+
+
+def _rows(wanted: str, plan: Plan, held_out: tuple[str, ...]) -> Iterator[list[Row]]:
+    """A method's rows, mode by mode; what works against nobody has one, which everybody judges."""
+    method, _, alone = wanted.partition("@")
+    if not METHODS[method].searches:
+        yield [Row(method, "dodge", "")]
+        return
+    for mode in plan.modes:
+        if mode == "dodge" or method in plan.impersonating:
+            yield [Row(method, mode, name) for name in ((alone,) if alone else held_out)]
+
+
+def _usable(dataset: Dataset, clean: dict[str, Result]) -> dict[str, list[Shot]]:
+    """Photos with a face, of everyone with two or more of them."""
+    found = {
+        person: [shot for shot in shots if clean[shot.name].failed is None] for person, shots in dataset.people.items()
+    }
+    return {person: shots for person, shots in found.items() if len(shots) > 1}
+
+
+def _strangers(networks: Networks, plan: Plan) -> Iterator[Strangers]:
+    for start in range(0, plan.distractors, _BATCH):
+        yield Strangers(networks, _STRANGERS + start, min(_BATCH, plan.distractors - start))
+
+
+def _read(shot: Shot) -> bytes:
+    with explained(shot.path):
+        return shot.path.read_bytes()
+
+
+def shown(plan: Plan) -> dict[str, Any]:
+    """A plan, ready for JSON."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(plan).items()}

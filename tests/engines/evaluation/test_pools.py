@@ -1,0 +1,252 @@
+"""Tasks have the same results wherever they are done, and nobody is left at work."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from engines.errors import Clip2ProtectError, ConfigError, NoFaceError
+from engines.evaluation.pools import run
+
+ROOT = Path(__file__).parents[3]
+needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
+PROCESSES, RAY = {"processes": 2}, {"ray": "local", "processes": 2}
+ELSEWHERE = pytest.mark.parametrize("where", [PROCESSES, pytest.param(RAY, marks=needs_ray)], ids=["processes", "ray"])
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Floats to be added: `size` of them."""
+
+    seed: int
+    size: int = 300_000
+
+
+def add(task: Sum) -> dict[str, Any]:
+    """What depends on the number of threads."""
+    numbers = torch.randn(task.size, generator=torch.Generator().manual_seed(task.seed))
+    norm = torch.nn.functional.normalize(numbers.view(100, -1)) @ numbers.view(-1, 100)
+    return {
+        "sum": numbers.sum().item(), "product": norm.sum(dim=0).numpy(), "threads": torch.get_num_threads(),
+        "setting": os.environ.get("CLIP2PROTECT_HOME"),
+    }  # fmt: skip
+
+
+def process_of(task: float) -> int:
+    time.sleep(task)
+    return os.getpid()
+
+
+def fail(task: int) -> int:
+    if task == 3:
+        raise NoFaceError(f"task {task} shows no face")
+    return task
+
+
+def die(task: int) -> int:
+    if task == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return task
+
+
+def children() -> set[str]:
+    """All processes that came from this one, but for the one that counts semaphores and stays."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True).stdout
+    rows = [
+        line.split(None, 2) for line in listed.splitlines() if "resource_tracker" not in line and "ps -eo" not in line
+    ]
+    family = {str(os.getpid())}
+    for _ in rows:
+        family |= {pid for pid, parent, _ in rows if parent in family}
+    return {f"{pid} {args}" for pid, _, args in rows if pid in family - {str(os.getpid())}}
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_left() -> Iterator[None]:
+    before = children()
+    yield
+    assert children() <= before
+
+
+@ELSEWHERE
+def test_results_do_not_depend_on_where_they_are_made(where: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLIP2PROTECT_HOME", "/somewhere/else")
+    tasks = [Sum(seed) for seed in range(9)]
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        here = dict(run(tasks, add))
+        assert torch.get_num_threads() == 2, "what was set before is set again"
+    finally:
+        torch.set_num_threads(before)
+    assert list(here) == tasks
+    there = dict(run(tasks, add, **where))
+    assert there.keys() == here.keys()
+    for task in tasks:
+        assert there[task]["sum"] == here[task]["sum"]
+        assert np.array_equal(there[task]["product"], here[task]["product"])
+        assert there[task]["threads"] == here[task]["threads"] == 1
+        assert there[task]["setting"] == "/somewhere/else"
+
+
+@ELSEWHERE
+def test_the_work_is_done_by_others_who_stay(where: Any) -> None:
+    pids = [pid for _, pid in run([0.05] * 12, process_of, **where)]
+    assert len(pids) == 12 and os.getpid() not in pids
+    assert len(set(pids)) == 2
+
+
+def test_what_is_done_first_comes_first() -> None:
+    assert [task for task, _ in run([3.0, 0.0], process_of, processes=2)] == [0.0, 3.0]
+
+
+def test_one_process_is_this_one_and_does_nothing_ahead() -> None:
+    results = run([0.0, 60.0], process_of)
+    assert next(results) == (0.0, os.getpid())
+
+
+@pytest.mark.parametrize("where", [{}, PROCESSES, pytest.param(RAY, marks=needs_ray)], ids=["here", "processes", "ray"])
+def test_what_nobody_foresaw_ends_the_run(where: Any) -> None:
+    done = []
+
+    def consume() -> None:
+        for task, result in run(range(1000), fail, **where):
+            assert task == result
+            done.append(task)
+
+    with pytest.raises(NoFaceError, match="^task 3 shows no face$"):
+        consume()
+    assert len(done) < 100
+
+
+@ELSEWHERE
+def test_a_worker_that_is_killed_is_told_in_one_line(where: Any) -> None:
+    with pytest.raises(
+        Clip2ProtectError, match=r"^a worker process ended \(out of memory\?\): run again with --resume"
+    ):
+        list(run(range(4), die, **where))
+
+
+@ELSEWHERE
+def test_an_iterator_that_is_closed_leaves_nobody_at_work(where: Any) -> None:
+    results = run([0.0, 600.0, 600.0, 600.0], process_of, **where)
+    begun = time.monotonic()
+    next(results)
+    results.close()  # type: ignore[attr-defined]
+    assert time.monotonic() - begun < 60
+    assert list(results) == []
+
+
+@pytest.mark.parametrize("options", [{"processes": 0}, {"threads": 0}])
+def test_numbers_from_one(options: Any) -> None:
+    with pytest.raises(ConfigError, match="from 1"):
+        run([], fail, **options)
+
+
+def test_no_tasks_no_results() -> None:
+    assert list(run([], fail, processes=2)) == []
+
+
+# --- Ctrl-C, and worse --------------------------------------------------------------------------------------
+
+PROGRAM = """
+    import os, sys, time
+    from engines.evaluation.pools import run
+
+    def work(task):
+        print("at work", os.getpid(), flush=True)
+        time.sleep(600)
+
+    if __name__ == "__main__":
+        print("begun", flush=True)
+        try:
+            list(run([1, 2, 3], work, **eval(sys.argv[1])))
+        except KeyboardInterrupt:
+            print("stopped", flush=True)
+            sys.exit(130)
+"""
+
+
+def started(tmp_path: Path, where: Any) -> subprocess.Popen[str]:
+    """The program above, at the head of a group of processes, as a terminal starts it."""
+    program = tmp_path / "program.py"
+    program.write_text(textwrap.dedent(PROGRAM))
+    pipe, here = subprocess.PIPE, {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, str(program), repr(where)]
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True, env=here)
+
+
+@pytest.mark.parametrize("begin", ["begun", "at work"])
+def test_ctrl_c_ends_all_of_them_without_a_word(begin: str, tmp_path: Path) -> None:
+    process = started(tmp_path, PROCESSES)
+    while begin not in process.stdout.readline():
+        pass
+    time.sleep(0.2 if begin == "begun" else 0)  # some processes are just about to begin
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)  # ends once nobody holds the other end of the pipes
+    assert (process.returncode, out.splitlines()[-1:], err) == (130, ["stopped"], "")
+
+
+@needs_ray
+def test_ctrl_c_ends_ray(tmp_path: Path) -> None:
+    process = started(tmp_path, RAY)
+    assert process.stdout.readline() == "begun\n"
+    time.sleep(8)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "stopped\n", "")
+
+
+def test_workers_do_not_outlive_who_started_them(tmp_path: Path) -> None:
+    process = started(tmp_path, PROCESSES)
+    while "at work" not in process.stdout.readline():
+        pass
+    process.kill()
+    process.communicate(timeout=60)
+
+
+# --- Ray -----------------------------------------------------------------------------------------------------
+
+
+def listening() -> set[str]:
+    """Addresses that anything on this machine listens on, as in /proc/net/tcp: hexadecimal."""
+    rows = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
+    return {row[1] for row in rows if row[3] == "0A"}
+
+
+@needs_ray
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/net")
+def test_ray_on_this_machine_listens_to_this_machine_alone() -> None:
+    before = listening()
+    results = run([0.0, 0.0], process_of, **RAY)
+    next(results)
+    new = listening() - before
+    results.close()  # type: ignore[attr-defined]
+    loopback = ("0100007F:", "0000000000000000FFFF00000100007F:", "00000000000000000000000001000000:")
+    assert new and [address for address in new if not address.startswith(loopback)] == []
+
+
+@needs_ray
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere"])
+def test_a_cluster_that_does_not_answer_is_told_soon(address: str) -> None:
+    with pytest.raises(Clip2ProtectError, match=f"^no Ray cluster answers at {address}: "):
+        list(run([1], fail, ray=address))
+
+
+def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ConfigError, match=r"clip2protect\[cluster\]"):
+        next(run([1], fail, ray="127.0.0.1:1"))

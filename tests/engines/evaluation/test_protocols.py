@@ -1,0 +1,178 @@
+"""Verification and identification on faces that are points of a plane, so that all can be told by hand."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from engines.errors import ConfigError
+from engines.evaluation.protocols import (
+    Gallery,
+    Pair,
+    Probe,
+    identification,
+    impostors,
+    matched,
+    pairs,
+    protected,
+    rank,
+    strangers,
+    strongest,
+)
+from engines.evaluation.statistics import rate
+
+
+def at(x: float, y: float = 0.0) -> np.ndarray:
+    return np.array([x, y])
+
+
+FACES = {
+    "ann": {"ann/1": at(0), "ann/2": at(1), "ann/3": at(3)},
+    "bea": {"bea/1": at(10), "bea/2": at(12)},
+    "cyd": {"cyd/1": at(-20)},
+}
+
+
+# --- verification -------------------------------------------------------------------------------------
+def test_a_probe_is_compared_with_the_other_photos_of_its_owner() -> None:
+    found = pairs([Probe("ann", "ann/1", at(0.5)), Probe("cyd", "cyd/1", at(-20))], FACES, "euclidean")
+    assert found == [Pair("ann", "ann/1", "ann/2", -0.5), Pair("ann", "ann/1", "ann/3", -2.5)]
+    assert matched(found, -1) == {"ann": [True, False]}
+    assert matched(found, -0.5) == {"ann": [False, False]}  # a match lies above the threshold
+
+
+def test_a_face_that_is_not_found_matches_nobody() -> None:
+    found = pairs([Probe("ann", "ann/1", None), Probe("bea", "bea/1", at(12))], FACES, "euclidean")
+    assert matched(found, -1) == {"ann": [False, False], "bea": [True]}
+    assert rate(matched(found, -1)).value == 1 / 3
+
+
+def test_the_target_is_another_person_and_the_hit_is_the_owners() -> None:
+    probes = [Probe("ann", "ann/1", at(11), target="bea"), Probe("ann", "ann/2", at(1)), Probe("cyd", "cyd/1", at(0))]
+    found = pairs(probes, FACES, "euclidean", of="target")
+    assert found == [Pair("ann", "ann/1", "bea/1", -1), Pair("ann", "ann/1", "bea/2", -1)]
+
+
+def test_protected_is_no_match_and_usable() -> None:
+    found = [Pair("ann", "a", "x", 0.1), Pair("ann", "b", "x", 0.1), Pair("ann", "a", "y", 0.9)]
+    assert protected(found, 0.5, {"a"}) == {"ann": [True, False, False]}
+    assert protected([Pair("ann", "a", "x", 0.5)], 0.5, {"a"}) == {"ann": [True]}
+
+
+def test_a_tracker_that_tries_many_has_the_best_of_each_pair() -> None:
+    runs = [
+        [Pair("ann", "a", "x", 0.1), Pair("ann", "a", "y", 0.9)],
+        [Pair("ann", "a", "x", 0.7), Pair("ann", "a", "y", 0.2)],
+        [Pair("bea", "b", "x", -np.inf)],
+    ]
+    assert strongest(runs) == [Pair("ann", "a", "x", 0.7), Pair("ann", "a", "y", 0.9), Pair("bea", "b", "x", -np.inf)]
+
+
+# --- impostors ----------------------------------------------------------------------------------------
+def test_impostors_are_the_pairs_of_different_people() -> None:
+    expected = [
+        -abs(a[0] - b[0])
+        for one, other in itertools.combinations(FACES, 2)
+        for a in FACES[one].values()
+        for b in FACES[other].values()
+    ]
+    assert sorted(impostors(FACES, "euclidean")) == pytest.approx(sorted(expected))
+    assert len(impostors({"ann": FACES["ann"]}, "euclidean")) == len(impostors({}, "euclidean")) == 0
+
+
+def test_strangers_are_compared_with_everybody() -> None:
+    found = strangers(FACES, np.array([at(0), at(0, 5)]), "euclidean")
+    expected = [-np.hypot(f[0], y) for faces in FACES.values() for f in faces.values() for y in (0, 5)]
+    assert found == pytest.approx(expected)
+    assert len(strangers(FACES, np.empty((0, 2)), "euclidean")) == len(strangers({}, np.ones((1, 2)), "euclidean")) == 0
+
+
+def test_of_too_many_photos_some_are_drawn() -> None:
+    many = {str(i): {f"{i}/1": at(i)} for i in range(100)}
+    found = impostors(many, "euclidean", limit=200)
+    assert len(found) == 20 * 19 / 2
+    assert np.array_equal(found, impostors(many, "euclidean", limit=200))
+    assert len(strangers(many, np.zeros((5, 2)), "euclidean", limit=50)) == 10 * 5
+
+
+# --- identification -----------------------------------------------------------------------------------
+#: A gallery of four photos of three people.
+FOUR, NAMES = np.array([at(0), at(4), at(6), at(9)]), ["ann", "bea", "ann", "cyd"]
+
+
+@pytest.mark.parametrize(
+    ("x", "wanted", "place", "last"),
+    [
+        (1.0, "ann", 1, 1), (1.0, "bea", 2, 2), (1.0, "cyd", 3, 3),
+        (5.5, "ann", 1, 1), (4.5, "ann", 2, 2), (8.0, "cyd", 1, 1),
+        (5.0, "ann", 1, 2), (5.0, "bea", 1, 2),  # ann by her second photo as near as bea
+    ],
+)  # fmt: skip
+def test_rank_by_hand(x: float, wanted: str, place: int, last: int) -> None:
+    assert rank(at(x), FOUR, NAMES, "euclidean", wanted) == place
+    assert rank(at(x), FOUR, NAMES, "euclidean", wanted, first_among_equals=False) == last
+
+
+def test_rank_of_nobody() -> None:
+    with pytest.raises(ConfigError, match="dora is not in the gallery"):
+        rank(at(0), FOUR, NAMES, "euclidean", "dora")
+
+
+def test_rank_is_that_of_sorting_all_entries() -> None:
+    random = np.random.default_rng(0)
+    gallery, names = random.standard_normal((60, 5)), [f"p{i % 17}" for i in range(60)]
+    for probe in random.standard_normal((20, 5)):
+        cosines = gallery @ probe / np.linalg.norm(gallery, axis=1)
+        order = list(dict.fromkeys(names[i] for i in np.argsort(-cosines)))
+        assert [rank(probe, gallery, names, "cosine", name) for name in order] == list(range(1, 18))
+
+
+def test_identification_counts_places_by_owner() -> None:
+    """ann/1 moved to 9: bea's 10 is nearer than ann's 3.  cyd has no photo left to be known by."""
+    gallery = Gallery.of(FACES, distractors=np.array([at(100), at(0, 100)]))
+    assert gallery.identities[-2:] == ("distractor/0", "distractor/1")
+    probes = [Probe("ann", "ann/1", at(9)), Probe("ann", "ann/2", at(2)), Probe("bea", "bea/1", None)]
+    found = identification([*probes, Probe("cyd", "cyd/1", at(-20))], gallery, "euclidean", ranks=(1, 2))
+    assert found == {1: {"ann": [False, True], "bea": [False]}, 2: {"ann": [True, True], "bea": [False]}}
+
+
+def test_identification_passes_over_every_entry_of_the_same_photo() -> None:
+    """The gallery has the protected ann/1 as well, and the probe is that very picture."""
+    guarded = {"ann": {"ann/1": at(50)}}
+    probe = Probe("ann", "ann/1", at(50))
+    assert identification([probe], Gallery.of(FACES, guarded), "euclidean", ranks=(1,)) == {1: {"ann": [False]}}
+    other = Probe("ann", "ann/2", at(50))
+    assert identification([other], Gallery.of(FACES, guarded), "euclidean", ranks=(1,)) == {1: {"ann": [True]}}
+
+
+def test_identification_of_the_target_has_equals_before_it() -> None:
+    gallery = Gallery.of({"ann": {"ann/2": at(0)}, "bea": {"bea/1": at(2)}})
+    probe = Probe("ann", "ann/1", at(1), target="bea")
+    assert identification([probe], gallery, "euclidean", "target", ranks=(1, 2)) == {
+        1: {"ann": [False]},
+        2: {"ann": [True]},
+    }
+    assert identification([probe], gallery, "euclidean", ranks=(1,)) == {1: {"ann": [True]}}
+    assert identification([Probe("ann", "ann/1", at(1))], gallery, "euclidean", "target") == {1: {}, 5: {}}
+
+
+def test_identification_agrees_with_rank() -> None:
+    random = np.random.default_rng(1)
+    faces = {f"p{i}": {f"p{i}/{k}": random.standard_normal(6) + 0.5 * i for k in range(3)} for i in range(8)}
+    distractors = random.standard_normal((30, 6))
+    gallery = Gallery.of(faces, distractors=distractors)
+    probes = [Probe(p, f"{p}/0", faces[p][f"{p}/0"] + 0.5 * random.standard_normal(6)) for p in faces]
+    found = identification(probes, gallery, "cosine", ranks=(1, 3))
+    for probe in probes:
+        kept = [i for i, photo in enumerate(gallery.photos) if photo != probe.photo]
+        names = [gallery.identities[i] for i in kept]
+        place = rank(probe.embedding, gallery.embeddings[kept], names, "cosine", probe.person)
+        assert {k: found[k][probe.person] for k in (1, 3)} == {k: [place <= k] for k in (1, 3)}
+    assert 0 < rate(found[1]).value < 1
+
+
+def test_an_empty_gallery_is_refused() -> None:
+    with pytest.raises(ConfigError, match="a gallery needs faces"):
+        Gallery.of({}, distractors=np.empty((0, 4)))
