@@ -27,17 +27,21 @@ h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .25rem; letter-spacing: -.
 h2 { font-size: 1.3rem; margin: 3.25rem 0 .75rem; padding-top: .75rem; border-top: 1px solid var(--line); }
 p, li { max-width: 46rem; }
 a { color: var(--accent); }
-.said { list-style: none; margin: 1.5rem 0; padding: 0; }
-.said li { margin: .5rem 0; padding-left: 1rem; border-left: 3px solid var(--accent); }
-.said li:first-child { font-size: 1.15rem; font-weight: 600; line-height: 1.4; }
+.said { list-style: none; margin: 1.5rem 0; padding: 0; display: grid; gap: 1rem 2.5rem;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); }
+.said li { padding-left: 1rem; border-left: 3px solid var(--line); }
+.said li:first-child { grid-column: 1 / -1; max-width: 52rem; font-size: 1.3rem; font-weight: 600; line-height: 1.35;
+  border-color: var(--accent); text-wrap: pretty; }
 .warning { background: var(--note); padding: .6rem .9rem; border-radius: .4rem; max-width: 46rem; }
 nav ul { display: flex; flex-wrap: wrap; gap: .3rem 1.1rem; list-style: none; padding: 0; margin: 1rem 0; }
 .scroll { overflow-x: auto; margin: 1.25rem 0 2rem; border: 1px solid var(--line); border-radius: .5rem;
   background: var(--card); }
 table { border-collapse: collapse; font-size: .875rem; width: 100%; font-variant-numeric: tabular-nums; }
-caption { text-align: left; padding: .8rem .9rem .6rem; position: sticky; left: 0; }
-caption strong { display: block; font-size: 1rem; }
-caption span { display: block; color: var(--quiet); max-width: 46rem; line-height: 1.45; }
+caption { text-align: left; padding: .8rem .9rem .6rem; }
+/* As wide as what is seen of the table, and there while it scrolls. */
+caption > * { display: block; position: sticky; left: .9rem; width: fit-content; max-width: min(46rem, 100vw - 4.5rem); }
+caption strong { font-size: 1rem; }
+caption span { color: var(--quiet); line-height: 1.45; }
 th, td { padding: .38rem .9rem; text-align: left; vertical-align: top; border-top: 1px solid var(--line); }
 thead th { color: var(--quiet); font-weight: 600; min-width: 6.2rem; vertical-align: bottom; }
 tbody th { font-weight: 500; min-width: 10.5rem; position: sticky; left: 0; background: var(--card); }
@@ -45,14 +49,22 @@ td { min-width: 6.2rem; }
 td.share { background: linear-gradient(90deg, var(--bar) var(--share), transparent var(--share)); }
 td.none { color: var(--quiet); }
 td small { color: var(--quiet); font-size: .78rem; white-space: nowrap; }
-figure { margin: 1.5rem 0 2.25rem; }
-figure img { display: block; max-width: 100%; height: auto; border-radius: .5rem; border: 1px solid var(--line);
-  background: #fff; }
-figure.sheet { overflow-x: auto; }
-figure.sheet img { max-width: none; }
-figcaption { color: var(--quiet); font-size: .875rem; margin-top: .4rem; }
+figure { margin: 1.5rem 0 2.25rem; overflow-x: auto; }
+/* A plot's letters stay as large as the text about it; a sheet's faces stay as they are. */
+figure img { display: block; width: 56rem; max-width: 100%; min-width: 42rem; height: auto; border-radius: .5rem;
+  border: 1px solid var(--line); background: #fff; }
+figure.sheet img { width: auto; max-width: none; min-width: 0; }
+figcaption { color: var(--quiet); font-size: .875rem; margin-top: .4rem; position: sticky; left: 0; width: fit-content; }
 pre { overflow-x: auto; padding: .9rem; background: var(--card); border: 1px solid var(--line); border-radius: .5rem;
   font-size: .8rem; }
+:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
+@media (max-width: 40rem) {
+  main { padding: 1.5rem 1rem 3rem; }
+  th, td { padding: .38rem .6rem; }
+  tbody th { min-width: 7.5rem; max-width: 9rem; overflow-wrap: anywhere; }
+  thead th, td { min-width: 4.5rem; }
+}
+@media print { .scroll, figure { overflow: visible; } }
 """
 
 
@@ -63,7 +75,7 @@ def page(report: Report, plots: Mapping[str, bytes], sheets: Mapping[str, bytes]
     """
     sections = dict(_sections(report, plots, sheets))
     links = "".join(f'<li><a href="#{_anchor(title)}">{escape(title)}</a></li>' for title in sections)
-    said = "".join(f"<li>{escape(sentence)}</li>" for sentence in headline(report))
+    said = "".join(f"<li>{_said(sentence)}</li>" for sentence in headline(report))
     data = report["dataset"]
     about = f"{data['people']} people, {data['photos']} photos; clip2protect {report['version']}"
     body = "\n".join(
@@ -109,7 +121,12 @@ def _sections(report: Report, plots: Mapping[str, bytes], sheets: Mapping[str, b
 
 
 def _listed(sentences: list[str]) -> str:
-    return f"<ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in sentences)}</ul>\n"
+    return f"<ul>{''.join(f'<li>{_said(sentence)}</li>' for sentence in sentences)}</ul>\n"
+
+
+def _said(sentence: str) -> str:
+    """An escaped sentence whose percentages and intervals no line's end takes apart."""
+    return escape(sentence).replace(" %", "&nbsp;%").replace("–", "–&NoBreak;")
 
 
 def _scrolling(table: Table) -> str:
@@ -118,10 +135,10 @@ def _scrolling(table: Table) -> str:
 
 
 def _figure(caption: str, data: bytes, kind: str) -> str:
-    shown, sheet = escape(caption), ' class="sheet" tabindex="0"' if kind == "jpeg" else ""
+    shown, sheet = escape(caption), ' class="sheet"' if kind == "jpeg" else ""
     source = f"data:image/{kind};base64,{b64encode(data).decode()}"
     what = f"Faces by method and photo: {shown}" if sheet else f"{shown}; the tables have the figures"
-    return f'<figure{sheet}><img alt="{what}" src="{source}"><figcaption>{shown}</figcaption></figure>\n'
+    return f'<figure{sheet} tabindex="0"><img alt="{what}" src="{source}"><figcaption>{shown}</figcaption></figure>\n'
 
 
 def _anchor(title: str) -> str:
