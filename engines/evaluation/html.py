@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from itertools import groupby
 
-from engines.evaluation.tables import Report, Table, tables, to_html
+from engines.evaluation.cells import Table, to_html
+from engines.evaluation.tables import Report, tables
 from engines.evaluation.words import headline, limits
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"

@@ -65,9 +65,10 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Gather what is missing, write the report, print its first tables."""
     from engines.evaluation import pools, run, store, worker
+    from engines.evaluation.cells import to_markdown
     from engines.evaluation.dataset import read_dataset
     from engines.evaluation.publish import publish
-    from engines.evaluation.tables import tables, to_markdown
+    from engines.evaluation.tables import tables
     from engines.evaluation.words import headline
     from engines.runtime import choose_device
 

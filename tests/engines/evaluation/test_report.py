@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from engines.evaluation import html, plots, sheets
-from engines.evaluation.tables import Table, interval, percent, tables, to_html, to_markdown
+from engines.evaluation.cells import Table, to_html, to_markdown
+from engines.evaluation.tables import interval, percent, tables
 from engines.evaluation.words import headline, limits
 from tests.engines.evaluation.sample import HOSTILE, METHODS, TRANSFORMS, rate, sample_report
 
