@@ -10,7 +10,7 @@ from html import escape
 #: What a cell shows of a figure that is not there.
 NOTHING = "–"
 #: A figure and what is set small beside it; a share, for its bar.
-_ASIDE = re.compile(r"^([<>]?[\d.]+(?: %)?)( \(.+)$")
+_ASIDE = re.compile(r"^([<>-]?[\d.]+(?: %)?)( \(.+)$")
 _SHARE = re.compile(r"^[<>]?(\d+(?:\.\d)?) %")
 
 

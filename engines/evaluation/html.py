@@ -40,7 +40,8 @@ nav ul { display: flex; flex-wrap: wrap; gap: .3rem 1.1rem; list-style: none; pa
 table { border-collapse: collapse; font-size: .875rem; width: 100%; font-variant-numeric: tabular-nums; }
 caption { text-align: left; padding: .8rem .9rem .6rem; }
 /* As wide as what is seen of the table, and there while it scrolls. */
-caption > * { display: block; position: sticky; left: .9rem; width: fit-content; max-width: min(46rem, 100vw - 4.5rem); }
+caption > * { display: block; position: sticky; left: .9rem; width: fit-content;
+  max-width: min(46rem, 100vw - 4.5rem); }
 caption strong { font-size: 1rem; }
 caption span { color: var(--quiet); line-height: 1.45; }
 th, td { padding: .38rem .9rem; text-align: left; vertical-align: top; border-top: 1px solid var(--line); }
@@ -55,7 +56,8 @@ figure { margin: 1.5rem 0 2.25rem; overflow-x: auto; }
 figure img { display: block; width: 56rem; max-width: 100%; min-width: 42rem; height: auto; border-radius: .5rem;
   border: 1px solid var(--line); background: #fff; }
 figure.sheet img { width: auto; max-width: none; min-width: 0; }
-figcaption { color: var(--quiet); font-size: .875rem; margin-top: .4rem; position: sticky; left: 0; width: fit-content; }
+figcaption { color: var(--quiet); font-size: .875rem; margin-top: .4rem; position: sticky; left: 0;
+  width: fit-content; }
 pre { overflow-x: auto; padding: .9rem; background: var(--card); border: 1px solid var(--line); border-radius: .5rem;
   font-size: .8rem; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
