@@ -22,7 +22,8 @@ from engines.evaluation.worker import Networks
 
 def judges_of(evidence: Evidence) -> dict[str, Judge]:
     """The recognisers that judge."""
-    return {name: judge_of(evidence, name) for name in evidence.plan.held_out or evidence.specs}
+    alone = (name.partition("@")[2] for name in evidence.plan.methods if "@" in name)
+    return {name: judge_of(evidence, name) for name in (*(evidence.plan.held_out or evidence.specs), *alone)}
 
 
 def assemble(evidence: Evidence, judges: Mapping[str, Judge], networks: Networks) -> dict[str, Any]:
@@ -32,7 +33,8 @@ def assemble(evidence: Evidence, judges: Mapping[str, Judge], networks: Networks
     for wanted in evidence.plan.methods:
         method, _, alone = wanted.partition("@")
         for mode in dict.fromkeys(row.mode for row in evidence.protected if row.method == method):
-            tried = [tried_by(evidence, judge, method, mode) for judge in judges.values()]
+            judging = [judges[alone]] if alone in judges else list(judges.values())
+            tried = [tried_by(evidence, judge, method, mode) for judge in judging]
             rows += _rows([one for one in tried if one is not None], alone)
             seconds.setdefault(method, {})[mode] = _seconds(evidence, method, mode)
     return {

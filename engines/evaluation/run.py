@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -26,6 +26,8 @@ Protocol = Literal["verification", "identification"]
 Progress = Callable[[str, int, int], None]
 #: Generated people a task, and the first seeds of strangers and targets: far from those that a user may name.
 _BATCH, _STRANGERS, _TARGETS = 10, 10_000_000, 20_000_000
+#: Seeds of a plan lie so far apart.
+_APART = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,92 +129,78 @@ def gather(
     Raises ConfigError where nobody has two photos that can be used, OutputError, and what the runner raises.
     """
     specs = recognisers(networks)
-    held_out = plan.held_out or tuple(specs)
     check(plan, specs)
-    ask = _Asking(store, runner, progress)
+
+    def ask(what: str, tasks: Sequence[Any]) -> list[Result]:
+        return store.ask(tasks, runner, lambda done, total: progress(what, done, total))
+
     photos = {shot.name: _read(shot) for shot in dataset.shots}
-    looks = ask("photos", [Look(networks, photos[s.name], photos[s.name], ("none",)) for s in dataset.shots])
-    clean = {shot.name: look for shot, look in zip(dataset.shots, looks, strict=True)}
-    everyone = _usable(dataset, clean)
-    probes = {person: shots[: plan.per_person] for person, shots in everyone.items()}
-    if not probes:
+    several = [person for person, shots in dataset.people.items() if len(shots) > 1]
+    looks = [Look(networks, photos[shot.name], photos[shot.name], ("none",)) for shot in dataset.shots]
+    wanted = several if "impersonate" in plan.modes else []
+    targets = [Target(networks, _TARGETS + plan.seed * _APART + i) for i in range(len(wanted))]
+    known = iter(ask("photos and generated people", [*looks, *targets, *_strangers(networks, plan)]))
+    clean = {shot.name: next(known) for shot in dataset.shots}
+    people = {person: next(known) for person in wanted}
+    drawn = list(known)
+    cases = list(_cases(plan, plan.held_out or tuple(specs), _usable(dataset, clean), people))
+    if not cases:
         raise ConfigError("nobody has two photos with a face: give two or more of at least one person")
-    drawn = ask("generated people", list(_strangers(networks, plan)))
-    targets = {}
-    if "impersonate" in plan.modes:
-        chosen = [Target(networks, _TARGETS + plan.seed * len(probes) + i) for i in range(len(probes))]
-        targets = dict(zip(probes, ask("targets", chosen), strict=True))
+    made = ask("protecting", [case.protect(networks, photos, plan) for case in cases])
+    whole = [(case, one) for case, one in zip(cases, made, strict=True) if one.failed is None]
+    seen = iter(ask("looking", [case.look(networks, photos, one, plan) for case, one in whole]))
     protected: dict[Row, dict[str, tuple[Result, Result]]] = {}
-    for method in plan.methods:
-        for rows in _rows(method, plan, held_out):
-            more = rows[0].method in plan.closely and rows[0].mode == "dodge" and "identification" in plan.protocols
-            shots = [shot for of in (everyone if more else probes).values() for shot in of]
-            first = {shot.name for of in probes.values() for shot in of}
-            protected |= _protect(ask, rows, shots, first, photos, targets, networks, plan)
+    for case, one in zip(cases, made, strict=True):
+        protected.setdefault(case.row, {})[case.shot.name] = one, (one if one.failed is not None else next(seen))
     strangers = {r: np.concatenate([one.arrays[r] for one in drawn if r in one.arrays]) for r in specs if drawn}
-    return Evidence(dataset, plan, specs, clean, strangers, targets, protected)
+    return Evidence(dataset, plan, specs, clean, strangers, people, protected)
 
 
 @dataclass(frozen=True)
-class _Asking:
-    store: Store
-    runner: Runner
-    progress: Progress
+class _Case:
+    """A photo that one way of protecting is tried on; whom to resemble, if anybody; whether it is compared."""
 
-    def __call__(self, what: str, tasks: Sequence[Any]) -> list[Result]:
-        return self.store.ask(tasks, self.runner, lambda done, total: self.progress(what, done, total))
+    row: Row
+    shot: Shot
+    target: bytes | None
+    compared: bool
 
+    def protect(self, networks: Networks, photos: Mapping[str, bytes], plan: Plan) -> Protect:
+        row = self.row
+        return Protect(networks, photos[self.shot.name], row.method, row.mode, row.held_out, self.target, plan.seed)
 
-def _protect(
-    ask: _Asking, rows: list[Row], shots: list[Shot], probes: set[str], photos: dict[str, bytes],
-    targets: dict[str, Result], networks: Networks, plan: Plan,
-) -> dict[Row, dict[str, tuple[Result, Result]]]:  # fmt: skip
-    """Photos protected in the ways of one method, and looks at what came of them: of galleries only as they are."""
-    cases = [
-        (row, shot, target) for row in rows for shot in shots if (target := _target(row, shot, targets)) is not None
-    ]
-    method = METHODS[rows[0].method]
-    what = f"{method.name}, {rows[0].mode}"
-    made = ask(
-        f"{what}: protect",
-        [
-            Protect(networks, photos[shot.name], row.method, row.mode, row.held_out, target or None, plan.seed)
-            for row, shot, target in cases
-        ],
-    )
-    transforms = ("none", *(name for name in plan.transforms if name != "none"))
-    done = [(shot, one) for (_, shot, _), one in zip(cases, made, strict=True) if one.failed is None]
-    looks = [
-        Look(
-            networks, photos[shot.name], one.arrays["photo"].tobytes(),
-            transforms if shot.name in probes else transforms[:1], method.prompt,
-        )
-        for shot, one in done
-    ]  # fmt: skip
-    seen = iter(ask(f"{what}: look", looks))
-    found: dict[Row, dict[str, tuple[Result, Result]]] = {row: {} for row in rows}
-    for (row, shot, _), one in zip(cases, made, strict=True):
-        found[row][shot.name] = one, (one if one.failed is not None else next(seen))
-    return found
+    def look(self, networks: Networks, photos: Mapping[str, bytes], made: Result, plan: Plan) -> Look:
+        """What is only enrolled is looked at as it is."""
+        transforms = ("none", *(name for name in plan.transforms if name != "none")) if self.compared else ("none",)
+        after = made.arrays["photo"].tobytes()
+        return Look(networks, photos[self.shot.name], after, transforms, METHODS[self.row.method].prompt)
 
 
-def _target(row: Row, shot: Shot, targets: dict[str, Result]) -> bytes | None:
-    """The photo of whom to resemble: empty when dodging, None where there is no target for this person."""
-    if row.mode == "dodge":
-        return b""
-    target = targets[shot.person]
-    return None if target.failed is not None else target.arrays["photo"].tobytes()
+def _cases(
+    plan: Plan, held_out: tuple[str, ...], everyone: dict[str, list[Shot]], targets: Mapping[str, Result]
+) -> Iterator[_Case]:
+    for row in dict.fromkeys(row for wanted in plan.methods for row in _rows(wanted, plan, held_out)):
+        closely = row.method in plan.closely and row.mode == "dodge" and "identification" in plan.protocols
+        for person, shots in everyone.items():
+            target = None
+            if row.mode == "impersonate":
+                if targets[person].failed is not None:
+                    continue
+                target = targets[person].arrays["photo"].tobytes()
+            for number, shot in enumerate(shots):
+                if number < plan.per_person or closely:
+                    yield _Case(row, shot, target, number < plan.per_person)
 
 
-def _rows(wanted: str, plan: Plan, held_out: tuple[str, ...]) -> Iterator[list[Row]]:
+def _rows(wanted: str, plan: Plan, held_out: tuple[str, ...]) -> Iterator[Row]:
     """A method's rows, mode by mode; what works against nobody has one, which everybody judges."""
     method, _, alone = wanted.partition("@")
     if not METHODS[method].searches:
-        yield [Row(method, "dodge", "")]
+        yield Row(method, "dodge", "")
         return
     for mode in plan.modes:
         if mode == "dodge" or method in plan.impersonating:
-            yield [Row(method, mode, name) for name in ((alone,) if alone else held_out)]
+            yield from (Row(method, mode, name) for name in ((alone,) if alone else held_out))
 
 
 def _usable(dataset: Dataset, clean: dict[str, Result]) -> dict[str, list[Shot]]:
@@ -225,7 +213,7 @@ def _usable(dataset: Dataset, clean: dict[str, Result]) -> dict[str, list[Shot]]
 
 def _strangers(networks: Networks, plan: Plan) -> Iterator[Strangers]:
     for start in range(0, plan.distractors, _BATCH):
-        yield Strangers(networks, _STRANGERS + start, min(_BATCH, plan.distractors - start))
+        yield Strangers(networks, _STRANGERS + plan.seed * _APART + start, min(_BATCH, plan.distractors - start))
 
 
 def _read(shot: Shot) -> bytes:

@@ -54,15 +54,16 @@ class Store:
 
         `progress` gets how many are there and how many there are.
         """
-        tasks = list(tasks)
-        found = {key(task): self.get(task) for task in tasks}
-        missing = {key(task): task for task in tasks if found[key(task)] is None}
+        named = [(key(task), task) for task in tasks]
+        found = {name: self.get(task) for name, task in dict(named).items()}
+        missing = {name: task for name, task in named if found[name] is None}
         progress(len(found) - len(missing), len(found))
-        for number, (task, result) in enumerate(runner(list(missing.values())), len(found) - len(missing) + 1):
+        done = runner(list(missing.values())) if missing else ()
+        for number, (task, result) in enumerate(done, len(found) - len(missing) + 1):
             self.put(task, result)
             found[key(task)] = result
             progress(number, len(found))
-        return [_known(found[key(task)]) for task in tasks]
+        return [_known(found[name]) for name, _ in named]
 
     def _path(self, task: Task) -> Path:
         return self._folder / f"{key(task)}.npz"

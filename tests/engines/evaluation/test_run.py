@@ -1,0 +1,86 @@
+"""A plan, and the cases that it comes to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engines.errors import ConfigError
+from engines.evaluation.dataset import Dataset, Shot
+from engines.evaluation.run import Plan, _cases, about, recognisers
+from engines.evaluation.worker import Networks, Result
+
+JUDGES = ("x", "y")
+EVERYONE = {p: [Shot(p, f"{p}/{n}", Path(p)) for n in range(count)] for p, count in (("a", 3), ("b", 2))}
+
+
+def cases(targets: dict[str, Result] | None = None, **options: Any) -> list[tuple[Any, ...]]:
+    found = _cases(Plan(**options), JUDGES, EVERYONE, targets or {})
+    return [(*(c.row.method, c.row.mode, c.row.held_out), c.shot.name, c.target, c.compared) for c in found]
+
+
+def test_each_recogniser_is_held_out_in_turn_for_the_first_photo_of_each_person() -> None:
+    assert cases(methods=("pgd",)) == [
+        ("pgd", "dodge", judge, photo, None, True) for judge in JUDGES for photo in ("a/0", "b/0")
+    ]
+
+
+def test_what_works_against_nobody_is_done_once() -> None:
+    found = cases(methods=("clean", "blur"), modes=("dodge", "impersonate"), per_person=2)
+    assert [case[:4] for case in found] == [
+        (method, "dodge", "", photo) for method in ("clean", "blur") for photo in ("a/0", "a/1", "b/0", "b/1")
+    ]
+
+
+def test_what_is_looked_at_closely_is_done_for_all_photos_and_compares_no_more_of_them() -> None:
+    found = cases(methods=("pgd@x", "strong@x"), closely=("pgd",))
+    assert [case[3:] for case in found if case[0] == "pgd"] == [
+        ("a/0", None, True), ("a/1", None, False), ("a/2", None, False), ("b/0", None, True), ("b/1", None, False),
+    ]  # fmt: skip
+    assert [case[3] for case in found if case[0] == "strong"] == ["a/0", "b/0"]
+    assert len(cases(methods=("pgd@x",), closely=("pgd",), protocols=("verification",))) == 2
+
+
+def test_only_the_named_ones_impersonate_and_nobody_without_a_target() -> None:
+    targets = {"a": Result({}, {"photo": np.frombuffer(b"face", np.uint8)}), "b": Result(failed="no face")}
+    found = cases(targets, methods=("pgd@x", "subtle@x"), modes=("impersonate",), impersonating=("pgd",))
+    assert found == [("pgd", "impersonate", "x", "a/0", b"face", True)]
+
+
+def test_a_method_that_is_named_twice_is_done_once() -> None:
+    assert len(cases(methods=("pgd", "pgd@x"))) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"methods": ("magic",)}, "unknown method 'magic': choose from clean, grey"),
+        ({"closely": ("magic",)}, "unknown method"),
+        ({"impersonating": ("magic",)}, "unknown method"),
+        ({"protocols": ("guess",)}, "unknown task 'guess': choose from verification, identification"),
+        ({"modes": ("hide",)}, "unknown mode"),
+        ({"transforms": ("magic",)}, "unknown transform"),
+        ({"methods": ()}, "at least one"),
+        ({"distractors": -1}, "0 or more"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        Plan(**options)
+
+
+def test_another_photo_or_another_owner_makes_another_evaluation(tmp_path: Path) -> None:
+    def of(data: bytes, person: str) -> str:
+        (tmp_path / "1.jpg").write_bytes(data)
+        return about(Dataset((Shot(person, "1.jpg", tmp_path / "1.jpg"),), "folders", {}), Networks())["photos"]
+
+    assert len({of(b"1", "a"), of(b"2", "a"), of(b"1", "b")}) == 3
+    assert of(b"1", "a") == of(b"1", "a")
+
+
+def test_the_recognisers_are_those_of_the_networks() -> None:
+    assert list(recognisers(Networks())) == ["mobilefacenet-512", "mobilefacenet-192", "dlib-resnet29"]
+    assert list(recognisers(Networks(reference=Path("x")))) == ["ir152", "irse50", "facenet", "mobileface"]
