@@ -33,7 +33,7 @@ def assemble(evidence: Evidence, judges: Mapping[str, Judge], networks: Networks
     for wanted in evidence.plan.methods:
         method, _, alone = wanted.partition("@")
         for mode in dict.fromkeys(row.mode for row in evidence.protected if row.method == method):
-            judging = [judges[alone]] if alone in judges else list(judges.values())
+            judging = [judges[n] for n in ([alone] if alone else evidence.plan.held_out or evidence.specs)]
             tried = [tried_by(evidence, judge, method, mode) for judge in judging]
             rows += _rows([one for one in tried if one is not None], alone)
             seconds.setdefault(method, {})[mode] = _seconds(evidence, method, mode)
@@ -87,7 +87,11 @@ def _row(tried: Sequence[Tried], trials: Sequence[Trials]) -> dict[str, Any]:
         "worst": None if worst is None else {"transform": worst, "matched": transforms[worst]["matched"]},
         "any": rates.get(("any",)),
         "naturalness": _naturalness(tried, rates),
-        "adaptive": {"head": rates.get(("adaptive",)), "detector_auc": _detector_auc(tried)},
+        "adaptive": {
+            "head": rates.get(("adaptive", "head")),
+            "untaught": rates.get(("adaptive", "untaught")),
+            "detector_auc": _detector_auc(tried),
+        },
         "groups": {column: branch("groups", column) for column in columns},
         "people": {person: float(np.mean(hits)) for person, hits in together.get(("verification", "own"), {}).items()},
         "failures": [failure for one in tried for failure in one.failures],
@@ -110,22 +114,31 @@ def _naturalness(tried: Sequence[Tried], rates: Mapping[tuple[str, ...], Any]) -
     def values(name: str) -> Iterator[float | None]:
         return (look.values[name] for look in looks)
 
-    features = np.array([look.arrays["features"] for look in looks])
-    known = tried[0].evidence.clean.values() if tried else ()
-    clean = [look.arrays["features"] for look in known if look.failed is None]
-    far = min(len(features), len(clean)) > 1
-    kid = kernel_distance(features, np.array(clean)) if far else None
+    distances = [found for one in tried if (found := _distances(one)) is not None]
+    fids, kids, deviations = zip(*distances, strict=True) if distances else ((), (), ())
+    known = [d for d in deviations if d is not None]
     agreement = [v for v in values("agreement") if v is not None]
     return {
         "psnr": median_worst(values("psnr")),
         "ssim": median_worst(values("ssim")),
         "lpips": median_worst(values("lpips"), high_is_good=False),
-        "fid": frechet_distance(features, np.array(clean)) if far else None,
-        "kid": None if kid is None else {"value": kid[0], "deviation": kid[1]},
+        "fid": float(np.mean(fids)) if fids else None,
+        "kid": {"value": float(np.mean(kids)), "deviation": float(np.mean(known)) if known else None} if kids else None,
         "agreement": float(np.mean(agreement)) if agreement else None,
         "found": rates["found", "none"]["value"] if ("found", "none") in rates else None,
         "usable": float(np.mean(usable)) if usable else None,
     }
+
+
+def _distances(one: Tried) -> tuple[float, float, float | None] | None:
+    """FID, KID and its deviation: of the photos that are compared, to the clean photos that are not."""
+    clean = one.evidence.clean
+    features = np.array([look.arrays["features"] for look in one.looks.values()])
+    others = [look.arrays["features"] for n, look in clean.items() if look.failed is None and n not in one.first]
+    if min(len(features), len(others)) < 2:
+        return None
+    reference = np.array(others)
+    return frechet_distance(features, reference), *kernel_distance(features, reference)
 
 
 def _detector_auc(tried: Sequence[Tried]) -> dict[str, float] | None:
@@ -151,13 +164,12 @@ def _dataset(evidence: Evidence) -> dict[str, Any]:
         [evidence.clean[s.name] for s in shots if evidence.clean[s.name].failed is None]
         for shots in dataset.people.values()
     ]
-    probes = sum(min(evidence.plan.per_person, len(looks)) for looks in usable if len(looks) > 1)
     return {
         "layout": dataset.layout,
         "people": len(dataset.people),
         "compared": sum(len(looks) > 1 for looks in usable),
         "photos": len(dataset.shots),
-        "probes": probes,
+        "probes": len(evidence.compared),
         "left_out": [{"photo": name, "why": why} for name, why in evidence.left_out.items()],
         "groups": {column: sorted(set(of.values())) for column, of in dataset.groups.items()},
     }
@@ -175,25 +187,42 @@ def _thresholds(judge: Judge) -> dict[str, Any]:
 
 
 def _notes(evidence: Evidence) -> Iterator[str]:
-    n = sum(1 for look in evidence.clean.values() if look.failed is None)
+    n = sum(1 for name, look in evidence.clean.items() if look.failed is None and name not in evidence.compared)
     yield (
-        f"FID and KID: features of the text-image model that prompts are read with, of aligned faces; the reference are"
-        f" the {n} clean photos of the folder, the photo that was protected among them. With so few, FID is far too"
-        " high; KID is not biased, and the row of clean photos says what none at all would give."
+        "FID and KID: features of the text-image model that prompts are read with, of aligned faces; the reference are"
+        f" the {n} clean photos that were not protected for comparison, mostly of the same people; the mean over"
+        " recognisers held out. So few photos make FID far too high; the row of clean photos says what no change gives."
     )
+    found = max((len(s) for s in evidence.strangers.values()), default=0)
     yield (
         f"Usable: the face is found again and SSIM in its box is {USABLE_SSIM} or more."
         " Identification: each person by the best of their photos, the probe's own original left out,"
-        f" among {evidence.plan.distractors:,} generated strangers."
+        f" among {found:,} generated strangers."
     )
+    if "mobilefacenet-512" in evidence.specs:
+        yield (
+            "The encoder that begins an inversion reads features of MobileFaceNet-512, and does so too where that"
+            " recogniser is held out; the adversarial search never asks it then."
+        )
     if evidence.targets:
         yield (
             "Impersonation: the target is a generated person, another one for each owner; the search gets one picture,"
-            " and another one of the same pose and shape in another light is judged by."
+            " and another one of the same pose and shape in another light is judged by. The most that could match, at"
+            f" the own thresholds: {_ceiling(evidence)}."
         )
+        failed = [person for person, target in evidence.targets.items() if target.failed is not None]
+        if failed:
+            yield f"Without a target, and so not asked to impersonate: {', '.join(failed)}."
     why = naturalness.why_no_lpips()
     if why is not None:
         yield why
+
+
+def _ceiling(evidence: Evidence) -> str:
+    """How often the two pictures of a target match each other."""
+    alike = [target.values["alike"] for target in evidence.targets.values() if target.failed is None]
+    names = alike[0] if alike else ()
+    return ", ".join(f"{sum(one[name] for one in alike)} of {len(alike)} by {name}" for name in names) or "none"
 
 
 def _seconds(evidence: Evidence, method: str, mode: Mode) -> dict[str, Any]:

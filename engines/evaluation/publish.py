@@ -31,12 +31,10 @@ def publish(evidence: Evidence, networks: Networks, folder: Path) -> dict[str, A
     Raises OutputError; ConfigError where a library that the report needs is missing.
     """
     judges = judges_of(evidence)
+    write_trials(evidence, next(iter(judges.values())), list(_shown(evidence, judges, "dodge")), folder)
     report = assemble(evidence, judges, networks) | {"study": study.score(folder)}
     sheet_of = {MODES[mode]: _sheet(evidence, judges, mode) for mode in evidence.plan.modes}
     page = html.page(report, plots.plots(report), {title: sheet for title, sheet in sheet_of.items() if sheet})
-    dodging = list(_shown(evidence, judges, "dodge"))
-    if dodging:
-        write_trials(evidence, next(iter(judges.values())), dodging, folder)
     write_atomic(folder / REPORT, (json.dumps(report, indent=1, ensure_ascii=False) + "\n").encode())
     write_atomic(folder / PAGE, page.encode())
     return report

@@ -16,7 +16,6 @@ from engines.evaluation.methods import METHODS
 from engines.evaluation.store import Runner, Store
 from engines.evaluation.transforms import TRANSFORMS
 from engines.evaluation.worker import Look, Networks, Protect, Result, Strangers, Target
-from engines.files import explained
 from engines.models import reference
 from engines.models.registry import ModelSpec, get_spec
 from engines.stack import RECOGNISERS
@@ -26,6 +25,10 @@ Protocol = Literal["verification", "identification"]
 Progress = Callable[[str, int, int], None]
 #: Generated people a task, and the first seeds of strangers and targets: far from those that a user may name.
 _BATCH, _STRANGERS, _TARGETS = 10, 10_000_000, 20_000_000
+_NOBODY = (
+    "nobody has two photos with a face: give two or more of at least one person, or ask by --mode impersonate whether"
+    " photos can look like others"
+)
 #: Seeds of a plan lie so far apart.
 _APART = 100_000
 
@@ -64,6 +67,12 @@ class Plan:
                 raise ConfigError(f"unknown {what} {unknown[0]!r}: choose from {', '.join(known)}")
         if not (self.methods and self.protocols and self.modes):
             raise ConfigError("name at least one method, one task and one mode")
+        named = [name.partition("@")[0] for name in self.methods]
+        if set(self.modes) == {"impersonate"} and not set(self.impersonating) & set(named):
+            raise ConfigError("none of the methods impersonates: name one by --impersonating")
+        twice = [name for name in named if named.count(name) > 1]
+        if twice:
+            raise ConfigError(f"{twice[0]!r} is named twice: name each method once")
         if self.per_person < 1 or self.distractors < 0:
             raise ConfigError("photos of a person must be 1 or more, and distractors 0 or more")
 
@@ -81,14 +90,16 @@ class Row:
 class Evidence:
     """All that was found out, by photo's name.
 
-    `clean` are the photos as they are, `protected` what was made of them and how it looks; `strangers` (N, D) by
-    recogniser; `targets` by person.
+    `clean` are the photos as they are, `protected` what was made of them and how it looks; `compared` are those whose
+    protection is judged, the others are only enrolled or learnt from.  `strangers` (N, D) are by recogniser, `targets`
+    by person.
     """
 
     dataset: Dataset
     plan: Plan
     specs: dict[str, ModelSpec]
     clean: dict[str, Result]
+    compared: tuple[str, ...]
     strangers: dict[str, np.ndarray]
     targets: dict[str, Result]
     protected: dict[Row, dict[str, tuple[Result, Result]]]
@@ -106,8 +117,10 @@ def recognisers(networks: Networks) -> dict[str, ModelSpec]:
     return {name: get_spec(name) for name in RECOGNISERS}
 
 
-def check(plan: Plan, specs: Collection[str]) -> None:
-    """Raises ConfigError where a plan names a recogniser that there is not."""
+def check(plan: Plan, specs: Collection[str], dataset: Dataset) -> None:
+    """Raises ConfigError where a plan names a recogniser that there is not, or there is nothing that it could do."""
+    if all(len(shots) < 2 for shots in dataset.people.values()) and "impersonate" not in plan.modes:
+        raise ConfigError(_NOBODY)
     alone = [name.partition("@")[2] for name in plan.methods if "@" in name]
     if unknown := [name for name in (*plan.held_out, *alone) if name not in specs]:
         raise ConfigError(f"unknown recogniser {unknown[0]!r}: choose from {', '.join(specs)}")
@@ -129,13 +142,13 @@ def gather(
     Raises ConfigError where nobody has two photos that can be used, OutputError, and what the runner raises.
     """
     specs = recognisers(networks)
-    check(plan, specs)
+    check(plan, specs, dataset)
 
     def ask(what: str, tasks: Sequence[Any]) -> list[Result]:
         return store.ask(tasks, runner, lambda done, total: progress(what, done, total))
 
     photos = {shot.name: _read(shot) for shot in dataset.shots}
-    several = [person for person, shots in dataset.people.items() if len(shots) > 1]
+    several = [person for person, shots in dataset.people.items() if len(shots) > 1] or list(dataset.people)
     looks = [Look(networks, photos[shot.name], photos[shot.name], ("none",)) for shot in dataset.shots]
     wanted = several if "impersonate" in plan.modes else []
     targets = [Target(networks, _TARGETS + plan.seed * _APART + i) for i in range(len(wanted))]
@@ -143,17 +156,18 @@ def gather(
     clean = {shot.name: next(known) for shot in dataset.shots}
     people = {person: next(known) for person in wanted}
     drawn = list(known)
-    cases = list(_cases(plan, plan.held_out or tuple(specs), _usable(dataset, clean), people))
+    cases = list(_cases(plan, plan.held_out or tuple(specs), _usable(dataset, clean, plan), people))
     if not cases:
-        raise ConfigError("nobody has two photos with a face: give two or more of at least one person")
+        raise ConfigError(_NOBODY)
     made = ask("protecting", [case.protect(networks, photos, plan) for case in cases])
     whole = [(case, one) for case, one in zip(cases, made, strict=True) if one.failed is None]
     seen = iter(ask("looking", [case.look(networks, photos, one, plan) for case, one in whole]))
     protected: dict[Row, dict[str, tuple[Result, Result]]] = {}
     for case, one in zip(cases, made, strict=True):
         protected.setdefault(case.row, {})[case.shot.name] = one, (one if one.failed is not None else next(seen))
-    strangers = {r: np.concatenate([one.arrays[r] for one in drawn if r in one.arrays]) for r in specs if drawn}
-    return Evidence(dataset, plan, specs, clean, strangers, people, protected)
+    strangers = {r: np.concatenate(s) for r in specs if (s := [one.arrays[r] for one in drawn if r in one.arrays])}
+    compared = tuple(dict.fromkeys(case.shot.name for case in cases if case.compared))
+    return Evidence(dataset, plan, specs, clean, compared, strangers, people, protected)
 
 
 @dataclass(frozen=True)
@@ -171,7 +185,8 @@ class _Case:
 
     def look(self, networks: Networks, photos: Mapping[str, bytes], made: Result, plan: Plan) -> Look:
         """What is only enrolled is looked at as it is."""
-        transforms = ("none", *(name for name in plan.transforms if name != "none")) if self.compared else ("none",)
+        wanted = plan.transforms if self.compared and "verification" in plan.protocols else ()
+        transforms = ("none", *(name for name in wanted if name != "none"))
         after = made.arrays["photo"].tobytes()
         return Look(networks, photos[self.shot.name], after, transforms, METHODS[self.row.method].prompt)
 
@@ -180,8 +195,10 @@ def _cases(
     plan: Plan, held_out: tuple[str, ...], everyone: dict[str, list[Shot]], targets: Mapping[str, Result]
 ) -> Iterator[_Case]:
     for row in dict.fromkeys(row for wanted in plan.methods for row in _rows(wanted, plan, held_out)):
-        closely = row.method in plan.closely and row.mode == "dodge" and "identification" in plan.protocols
+        closely = row.method in plan.closely and row.mode == "dodge"
         for person, shots in everyone.items():
+            if row.mode == "dodge" and len(shots) < 2:
+                continue
             target = None
             if row.mode == "impersonate":
                 if targets[person].failed is not None:
@@ -203,12 +220,15 @@ def _rows(wanted: str, plan: Plan, held_out: tuple[str, ...]) -> Iterator[Row]:
             yield from (Row(method, mode, name) for name in ((alone,) if alone else held_out))
 
 
-def _usable(dataset: Dataset, clean: dict[str, Result]) -> dict[str, list[Shot]]:
-    """Photos with a face, of everyone with two or more of them."""
+def _usable(dataset: Dataset, clean: dict[str, Result], plan: Plan) -> dict[str, list[Shot]]:
+    """Photos with a face, of everyone with two or more of them; of everyone, to impersonate, where nobody has."""
     found = {
         person: [shot for shot in shots if clean[shot.name].failed is None] for person, shots in dataset.people.items()
     }
-    return {person: shots for person, shots in found.items() if len(shots) > 1}
+    several = {person: shots for person, shots in found.items() if len(shots) > 1}
+    if several or "impersonate" not in plan.modes:
+        return several
+    return {person: shots for person, shots in found.items() if shots}
 
 
 def _strangers(networks: Networks, plan: Plan) -> Iterator[Strangers]:
@@ -217,8 +237,11 @@ def _strangers(networks: Networks, plan: Plan) -> Iterator[Strangers]:
 
 
 def _read(shot: Shot) -> bytes:
-    with explained(shot.path):
+    """A photo's bytes; none of one that cannot be read, which is then left out as any other that is no photo."""
+    try:
         return shot.path.read_bytes()
+    except OSError:
+        return b""
 
 
 def shown(plan: Plan) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from engines.errors import ConfigError
-from engines.evaluation.worker import Result, Task, key
+from engines.evaluation.worker import UNFORESEEN, Result, Task, key
 from engines.files import explained, write_atomic
 
 #: Where results lie in a report's folder.
@@ -60,7 +60,8 @@ class Store:
         progress(len(found) - len(missing), len(found))
         done = runner(list(missing.values())) if missing else ()
         for number, (task, result) in enumerate(done, len(found) - len(missing) + 1):
-            self.put(task, result)
+            if result.failed is None or not result.failed.startswith(UNFORESEEN):
+                self.put(task, result)
             found[key(task)] = result
             progress(number, len(found))
         return [_known(found[name]) for name, _ in named]
@@ -88,7 +89,8 @@ def claim(folder: Path, about: dict[str, Any], *, resume: bool) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"{folder} is not an empty folder: name another one for the report")
     with explained(mark):
-        mark.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # faces are in it
+        mark.parent.mkdir(exist_ok=True)
     write_atomic(mark, json.dumps(about, indent=1).encode())
 
 

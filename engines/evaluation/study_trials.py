@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,11 +26,13 @@ def write_trials(evidence: Evidence, judge: Judge, tried: list[Tried], folder: P
     photo of somebody else that the judge finds most like the clean one.  "retouched": which of two was changed.
     Raises OutputError.
     """
+    written: dict[str, bytes] = {}
+    trials = list(_trials(evidence, judge, tried, written))
+    if not trials:
+        return
     pictures = folder / PICTURES
     with explained(pictures):
         pictures.mkdir(exist_ok=True)
-    written: dict[str, bytes] = {}
-    trials = list(_trials(evidence, judge, tried, written))
     for name, data in written.items():
         write_atomic(folder / name, data)
     write_atomic(folder / TRIALS, json.dumps({"trials": trials}, indent=1).encode())
@@ -50,6 +53,8 @@ def _trials(
             continue
         for name, look in one.looks.items():
             person = one.owners[name]
+            # Answers belong to a picture, not to a photo: another seed makes another one.
+            mark = hashlib.sha256(look.arrays["face"].tobytes()).hexdigest()[:12]
             changed = picture(name, look.arrays["face"], one.method)
             about = {"method": one.method, "person": person}
             others = [n for n in judge.references.get(person, {}) if n != name]
@@ -57,10 +62,10 @@ def _trials(
             if others and stranger is not None:
                 options = [picture(n, evidence.clean[n].arrays["face"]) for n in (others[0], stranger)]
                 question = {"kind": "identity", "shown": changed, "options": options, "answer": 0}
-                yield {"id": f"identity/{one.method}/{numbers[name]}"} | about | question
+                yield {"id": f"identity/{one.method}/{mark}"} | about | question
             options = [picture(name, evidence.clean[name].arrays["face"]), changed]
             question = {"kind": "retouched", "shown": None, "options": options, "answer": 1}
-            yield {"id": f"retouched/{one.method}/{numbers[name]}"} | about | question
+            yield {"id": f"retouched/{one.method}/{mark}"} | about | question
 
 
 def _most_alike(judge: Judge, person: str, name: str) -> str | None:

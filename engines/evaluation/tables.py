@@ -76,10 +76,10 @@ def tables(report: Report) -> list[Table]:
 def _verification(report: Report, rows: Sequence[Row]) -> list[Table | None]:
     keys = _thresholds(rows)
     note = (
-        "Share of pairs (a protected photo, another photo of its owner) that still match: lower protects better. "
-        "“Protected and natural”: no longer matched, and the photo can still be used. "
-        "The judge took no part in protecting the photo. FAR: false accept rate. Margin: how far the pairs are from a "
-        "match, in the mean (the least), 0 at the own threshold, -1 at a typical pair of one person."
+        "Share of pairs (a protected photo, another photo of its owner) that still match: lower protects better. Each "
+        "pair is compared by every judge; a judge took no part in the search. “Protected and natural”: no longer "
+        "matched, and the photo can still be used. FAR: false accept rate. Margin: how far the pairs are from a match, "
+        "in the mean (the least), 0 at the own threshold, -1 at a typical pair of one person."
     )
     columns = [*_counts(), *((threshold_name(k), _rate("verification", k)) for k in keys)]
     columns += [("protected and natural, own threshold", _rate("protected", "own")), ("margin", _margin)]
@@ -181,10 +181,15 @@ def _naturalness(rows: Sequence[Row], mode: str) -> list[Table | None]:
 
 def _adaptive(rows: Sequence[Row], mode: str) -> list[Table | None]:
     note = (
-        "“Tracker that learns”: pairs that match after it was trained on protected photos of other people. “Detector”: "
+        "“Tracker that learns”: pairs that match after it was trained on protected photos of other people, at FAR 1 % "
+        "calibrated anew; beside it the same pairs and calibration without training. “Detector”: "
         "area under the curve (95 % interval) at telling protected from untouched photos; 0.50 is guessing."
     )
-    columns: list[Column] = [("tracker that learns", _rate("adaptive", "head")), ("detector of protection", _detector)]
+    columns: list[Column] = [
+        ("tracker that learns", _rate("adaptive", "head")),
+        ("before it learns", _rate("adaptive", "untaught")),
+        ("detector of protection", _detector),
+    ]
     tried = [row for row in rows if any(at(row, "adaptive", key) for key in ("head", "detector_auc"))]
     return [
         _table("Trackers that adapt", f"Against trackers that know of the protection, {mode}", note, tried, columns)
@@ -266,7 +271,7 @@ def _hardware(report: Report) -> str:
 def _counts() -> tuple[Column, Column]:
     return (
         ("people", lambda row: str(at(row, "verification", "own", "people") or 0)),
-        ("pairs", lambda row: str(row["pairs"])),
+        ("comparisons", lambda row: str(row["pairs"])),
     )
 
 
@@ -285,7 +290,10 @@ def _plain_table(section: str, title: str, note: str, head: tuple[str, ...],
                  rows: Sequence[tuple[str, ...]]) -> Table | None:  # fmt: skip
     """A table, or None where no cell but names and counts says anything."""
     said = (
-        cell for row in rows for cell, name in zip(row[1:], head[1:], strict=True) if name not in ("people", "pairs")
+        cell
+        for row in rows
+        for cell, name in zip(row[1:], head[1:], strict=True)
+        if name not in ("people", "comparisons")
     )
     return Table(title, note, head, tuple(rows), section) if any(cell != NOTHING for cell in said) else None
 

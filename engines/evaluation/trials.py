@@ -99,11 +99,7 @@ class Tried:
     @cached_property
     def first(self) -> list[str]:
         """Names of the photos that are compared: the others are protected for galleries."""
-        chosen: list[str] = []
-        for shots in self.evidence.dataset.people.values():
-            usable = [s.name for s in shots if self.evidence.clean[s.name].failed is None]
-            chosen += usable[: self.evidence.plan.per_person] if len(usable) > 1 else []
-        return [name for name in chosen if name in self.found]
+        return [name for name in self.evidence.compared if name in self.found]
 
     @cached_property
     def owners(self) -> dict[str, str]:
@@ -170,7 +166,7 @@ def trials_of(one: Tried) -> Trials:
         found |= _robustness(one)
         found |= {("groups", *label): hits for label, hits in _groups(one).items()}
         if one.method in plan.closely:
-            found[("adaptive",)] = _adapted(one)
+            found["adaptive", "head"], found["adaptive", "untaught"] = _adapted(one, True), _adapted(one, False)
     if "identification" in plan.protocols:
         found |= _identification(one)
     return found
@@ -203,10 +199,11 @@ def _robustness(one: Tried) -> Trials:
     return found
 
 
-def _adapted(one: Tried) -> Hits:
+def _adapted(one: Tried, taught: bool) -> Hits:
     """The recogniser after it learnt from all protected photos of others, judged on those that are compared."""
     learnt = one.as_probes(one.every)
-    folds = adaptive.adapted_head(one.judge.references, learnt, one.judge.strangers, one.judge.metric)
+    judge = one.judge
+    folds = adaptive.adapted_head(judge.references, learnt, judge.strangers, judge.metric, taught=taught)
     return adaptive.adapted_hits(
         [replace(fold, pairs=tuple(p for p in fold.pairs if p.photo in one.looks)) for fold in folds]
     )
@@ -250,22 +247,28 @@ def _galleries(one: Tried) -> dict[str, tuple[Gallery, list[Probe]]]:
     judge, probes = one.judge, one.probes()
     others = judge.strangers if len(judge.strangers) else None
     galleries = {_CLEAN: (Gallery.of(judge.references, judge.targets, distractors=others), probes)}
-    if one.method not in one.evidence.plan.closely or one.mode != "dodge":
+    dodging = tried_by(one.evidence, judge, one.method, "dodge")
+    if one.method not in one.evidence.plan.closely or dodging is None:
         return galleries
-    hidden = {
-        name: look.arrays[f"none/{judge.name}"]
-        for name, look in one.every.items()
-        if f"none/{judge.name}" in look.arrays
-    }
-    every = {p: {n: hidden.get(n, e) for n, e in of.items()} for p, of in judge.references.items()}
-    # Every other photo: a person whose older photos are out already.
-    mixed = {p: {n: e if i % 2 else hidden.get(n, e) for i, (n, e) in enumerate(of.items())}
-             for p, of in judge.references.items()}  # fmt: skip
-    as_they_are = [Probe(p.person, p.photo, judge.references[p.person][p.photo]) for p in probes]
-    galleries[_MIXED] = (Gallery.of(mixed, distractors=others), probes)
-    galleries[_PROTECTED] = (Gallery.of(every, distractors=others), probes)
-    galleries[_CAMERA] = (galleries[_PROTECTED][0], as_they_are)
+    hidden = {name: look.arrays.get(f"none/{judge.name}") for name, look in dodging.every.items()}
+    # Every second photo of those that can be found: half of what somebody has posted, or half of the people.
+    rest = (name for of in judge.references.values() for name in of if name not in one.looks)
+    second = {name for number, name in enumerate(rest) if number % 2 == 0}
+    every = {name: hidden[name] for name in hidden}
+    half = {name: hidden[name] for name in hidden if name in second}
+    for name, instead in ((_MIXED, half), (_PROTECTED, every)):
+        enrolled = Gallery.of(_instead(judge.references, instead), judge.targets, distractors=others)
+        galleries[name] = enrolled, probes
+    if one.mode == "dodge":
+        as_they_are = [Probe(p.person, p.photo, judge.references[p.person][p.photo]) for p in probes]
+        galleries[_CAMERA] = galleries[_PROTECTED][0], as_they_are
     return galleries
+
+
+def _instead(references: Faces, protected: Mapping[str, np.ndarray | None]) -> Faces:
+    """Faces with protected ones in the place of clean ones; None: a face that is not found, and so not enrolled."""
+    known = {p: {n: protected.get(n, e) for n, e in of.items()} for p, of in references.items()}
+    return {p: {n: e for n, e in of.items() if e is not None} for p, of in known.items()}
 
 
 def _by_person(outcomes: Iterable[tuple[str, bool]]) -> Hits:

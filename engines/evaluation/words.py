@@ -52,7 +52,7 @@ def _dodged(main: Row, clean: Row | None) -> Iterator[str]:
     still = main["verification"]["own"]
     yield (
         f"{_share(still)} pairs of a photo protected by “{main['title']}” and another photo of its owner still match "
-        f"({_basis(still)}). The recognisers that judge took no part in protecting the photo."
+        f"({_basis(still)}). The recognisers that judge took no part in the search."
     )
     before = at(clean, "verification", "own")
     if before and before["value"] is not None:
@@ -92,7 +92,7 @@ def _impersonated(main: Row) -> Iterator[str]:
         yield (
             f"Asked to look like someone else, {interval(target)} of the pairs match that person, and "
             f"{interval(main['verification']['own'])} still match the owner "
-            f"({several(target['n'], 'pair', 'pairs')}, {several(target['people'], 'person', 'people')})."
+            f"({several(target['n'], 'comparison', 'comparisons')}, {several(target['people'], 'person', 'people')})."
         )
 
 
@@ -100,7 +100,7 @@ def _reach(report: Report) -> str:
     """Whom and what the figures are about."""
     data, judges = report["dataset"], list(report["thresholds"])
     counts = [
-        several(data["people"], "person", "people"),
+        several(data.get("compared", data["people"]), "person", "people"),
         several(data["probes"], "protected photo", "protected photos"),
         several(len(judges), "recogniser", "recognisers"),
     ]
@@ -132,4 +132,4 @@ def _share(rate: Mapping[str, Any]) -> str:
 
 def _basis(rate: Mapping[str, Any]) -> str:
     ends = "" if rate.get("low") is None else f"95 % interval {percent(rate['low'])} to {percent(rate['high'])}, "
-    return f"{ends}{several(rate['n'], 'pair', 'pairs')}, {several(rate['people'], 'person', 'people')}"
+    return f"{ends}{several(rate['n'], 'comparison', 'comparisons')}, {several(rate['people'], 'person', 'people')}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engines.errors import ConfigError
-from server.cli.console import Bar, complain, say, watched
+from server.cli.console import Bar, complain, printable, say, watched
 from server.cli.protect import add_device, add_profile, reference_folder
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     dataset = read_dataset(args.folder, identities=args.identities, groups=args.groups)
     device = choose_device(args.device).type
     networks = worker.Networks(device, reference_folder(args))
-    run.check(plan, run.recognisers(networks))
+    run.check(plan, run.recognisers(networks), dataset)
     store.claim(args.output, run.about(dataset, networks), resume=args.resume)
     _fetch(networks)
     processes = args.processes or (1 if device == "cuda" else os.cpu_count() or 1)
@@ -90,7 +90,8 @@ def run(args: argparse.Namespace) -> int:
         say(line)
     for table in tables(report)[:_SHOWN]:
         say(f"\n{to_markdown(table)}")
-    say(f"{args.output / 'report.html'} has the rest; it shows the faces of the photos: keep it to yourself")
+    page = printable(args.output / "report.html")
+    say(f"{page} has the rest; it shows faces and names of the photos: keep it to yourself")
     return 0
 
 

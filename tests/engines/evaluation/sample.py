@@ -105,6 +105,7 @@ def _row(method: tuple[str, str, str, float, float], mode: str, judge: str) -> d
             "usable": found,
         },
         "adaptive": {
+            "untaught": rate(share, n) if kind == "ours" else None,
             "head": rate(min(1.0, share + 0.3), n) if kind == "ours" else None,
             "detector_auc": {"value": 0.93, "low": 0.85, "high": 0.98} if kind == "ours" else None,
         },

@@ -57,7 +57,10 @@ def evidence(*, modes: Any = ("dodge",)) -> Evidence:
     targets = {}
     if "impersonate" in modes:
         targets = {
-            p: Result({}, dict.fromkeys((COSINE, EUCLIDEAN), towards(16 + i, 0, 0))) for i, p in enumerate("abc")
+            p: Result(
+                {"alike": {COSINE: True, EUCLIDEAN: True}}, dict.fromkeys((COSINE, EUCLIDEAN), towards(16 + i, 0, 0))
+            )
+            for i, p in enumerate("abc")
         }
         near = {
             "a/1": (made, look(towards(16, 0, 30))),
@@ -72,7 +75,14 @@ def evidence(*, modes: Any = ("dodge",)) -> Evidence:
     strangers = {r: np.stack([towards(10, 11, 0), towards(11, 10, 0)]) for r in (COSINE, EUCLIDEAN)}
     groups = {"hair": {"a": "red", "b": "black", "c": "black"}}
     return Evidence(
-        Dataset(shots, "folders", groups), plan, recognisers(NETWORKS), clean, strangers, targets, protected
+        Dataset(shots, "folders", groups),
+        plan,
+        recognisers(NETWORKS),
+        clean,
+        ("a/1", "b/1", "c/1"),
+        strangers,
+        targets,
+        protected,
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from engines.errors import ConfigError
 from engines.evaluation.dataset import Dataset, Shot
-from engines.evaluation.run import Plan, _cases, about, recognisers
+from engines.evaluation.run import Plan, Row, _cases, about, check, recognisers
 from engines.evaluation.worker import Networks, Result
 
 JUDGES = ("x", "y")
@@ -41,17 +41,23 @@ def test_what_is_looked_at_closely_is_done_for_all_photos_and_compares_no_more_o
         ("a/0", None, True), ("a/1", None, False), ("a/2", None, False), ("b/0", None, True), ("b/1", None, False),
     ]  # fmt: skip
     assert [case[3] for case in found if case[0] == "strong"] == ["a/0", "b/0"]
-    assert len(cases(methods=("pgd@x",), closely=("pgd",), protocols=("verification",))) == 2
+
+
+def test_where_nobody_has_two_photos_nobody_can_be_told_from_others_but_may_be_made_like_them() -> None:
+    alone = {"a": EVERYONE["a"][:1]}
+    targets = {"a": Result({}, {"photo": np.frombuffer(b"face", np.uint8)})}
+    plan = Plan(methods=("clean", "pgd@x"), modes=("dodge", "impersonate"))
+    assert [case.row for case in _cases(plan, JUDGES, alone, targets)] == [Row("pgd", "impersonate", "x")]
+    photos = Dataset(tuple(alone["a"]), "ladn", {})
+    check(plan, JUDGES, photos)
+    with pytest.raises(ConfigError, match="two or more of at least one person"):
+        check(Plan(methods=("pgd",)), JUDGES, photos)
 
 
 def test_only_the_named_ones_impersonate_and_nobody_without_a_target() -> None:
     targets = {"a": Result({}, {"photo": np.frombuffer(b"face", np.uint8)}), "b": Result(failed="no face")}
     found = cases(targets, methods=("pgd@x", "subtle@x"), modes=("impersonate",), impersonating=("pgd",))
     assert found == [("pgd", "impersonate", "x", "a/0", b"face", True)]
-
-
-def test_a_method_that_is_named_twice_is_done_once() -> None:
-    assert len(cases(methods=("pgd", "pgd@x"))) == 4
 
 
 @pytest.mark.parametrize(
@@ -65,6 +71,8 @@ def test_a_method_that_is_named_twice_is_done_once() -> None:
         ({"transforms": ("magic",)}, "unknown transform"),
         ({"methods": ()}, "at least one"),
         ({"distractors": -1}, "0 or more"),
+        ({"methods": ("pgd", "pgd@dlib-resnet29")}, "named twice"),
+        ({"methods": ("subtle",), "modes": ("impersonate",)}, "none of the methods impersonates"),
     ],
 )
 def test_a_plan_that_cannot_be_is_refused(options: dict[str, Any], said: str) -> None:
