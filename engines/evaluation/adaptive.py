@@ -223,7 +223,10 @@ def detector_auc(
     areas = []
     for rows in draw(len(names), draws, seed):
         times = np.stack([np.bincount(row, minlength=len(names)) for row in rows]).astype(float)
-        areas.append(((times @ above) * times).sum(axis=1) / ((times @ tried) * times).sum(axis=1))
+        # Somebody who was drawn twice is not two people: both photos of one person are told apart more easily.
+        again = times * (times - 1)
+        sums = [((times @ of) * times).sum(axis=1) - again @ np.diag(of) for of in (above, tried)]
+        areas.append(sums[0] / sums[1])
     low, high = np.quantile(np.concatenate(areas), (0.025, 0.975))
     return Area(value, float(low), float(high))
 
