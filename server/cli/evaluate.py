@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Without somebody who watches a bar, progress is said at every such part of a stage.
 _PARTS = 10
+#: Bytes that a process takes at its peak, and some more.
+_MEMORY = 2 << 30
 #: Tables that are printed; the report has all.
 _SHOWN = 2
 
@@ -39,7 +41,9 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
     _add_plan(parser)
     parser.add_argument("--identities", metavar="FILE", type=Path, help="lines of PHOTO PERSON, for loose photos")
     parser.add_argument("--groups", metavar="FILE.csv", type=Path, help="columns person,GROUP,… (default: groups.csv)")
-    parser.add_argument("--processes", type=int, metavar="N", help="that work side by side (default: one a core)")
+    parser.add_argument(
+        "--processes", type=int, metavar="N", help="that work side by side (default: one a core, if memory allows)"
+    )
     parser.add_argument("--ray", metavar="ADDRESS", help="work on a Ray cluster; local: started on this machine")
     add_profile(parser)
     add_device(parser)
@@ -80,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     run.check(plan, run.recognisers(networks), dataset)
     store.claim(args.output, run.about(dataset, networks), resume=args.resume)
     _fetch(networks)
-    processes = args.processes or (1 if device == "cuda" else os.cpu_count() or 1)
+    processes = args.processes or (1 if device == "cuda" else _side_by_side())
     runner = partial(pools.run, work=worker.work, processes=processes, ray=args.ray)
     with Bar() as bar:
         progress = bar.counting if watched() else _Lines()
@@ -93,6 +97,15 @@ def run(args: argparse.Namespace) -> int:
     page = printable(args.output / "report.html")
     say(f"{page} has the rest; it shows faces and names of the photos: keep it to yourself")
     return 0
+
+
+def _side_by_side() -> int:
+    """One process a core, as far as their networks fit into memory."""
+    cores = os.cpu_count() or 1
+    if not hasattr(os, "sysconf"):
+        return cores
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return max(1, min(cores, memory // _MEMORY))
 
 
 def _require() -> None:
