@@ -63,15 +63,14 @@ def die(task: int) -> int:
 
 
 def children() -> set[str]:
-    """All processes that came from this one, but for the one that counts semaphores and stays."""
+    """Workers that came from this process: other tests' browsers have children of their own, who come and go."""
     listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True).stdout
-    rows = [
-        line.split(None, 2) for line in listed.splitlines() if "resource_tracker" not in line and "ps -eo" not in line
-    ]
+    rows = [line.split(None, 2) for line in listed.splitlines()]
     family = {str(os.getpid())}
     for _ in rows:
-        family |= {pid for pid, parent, _ in rows if parent in family}
-    return {f"{pid} {args}" for pid, _, args in rows if pid in family - {str(os.getpid())}}
+        family |= {pid for pid, parent, *_ in rows if parent in family}
+    marks = ("spawn_main", "program.py", "ray::", "raylet", "gcs_server")
+    return {f"{row[0]} {row[2]}" for row in rows if row[0] in family and any(mark in row[-1] for mark in marks)}
 
 
 @pytest.fixture(autouse=True)
@@ -186,7 +185,14 @@ def started(tmp_path: Path, where: Any) -> subprocess.Popen[str]:
     program.write_text(textwrap.dedent(PROGRAM))
     pipe, here = subprocess.PIPE, {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(program), repr(where)]
-    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True, env=here)
+    return subprocess.Popen(
+        command, stdout=pipe, stderr=pipe, text=True, start_new_session=True, env=here, preexec_fn=_hears_ctrl_c
+    )
+
+
+def _hears_ctrl_c() -> None:
+    """Whoever starts these tests in the background has told its children not to."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize("begin", ["begun", "at work"])
