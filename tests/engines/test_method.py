@@ -441,7 +441,7 @@ def test_the_report_says_all_that_was_done(protected: Protected) -> None:
     assert report["settings"] == {
         "mode": "dodge", "level": "balanced", "faces": "all", "render": "residual",
         "surrogates": list(SURROGATES), "target": None,
-        "steps": None, "tuning_steps": None, "seed": 0, "prompt": "natural", "source_text": "no makeup",
+        "steps": None, "tuning_steps": None, "seed": 0, "prompt": "natural", "source_text": "no makeup", "without": [],
     }  # fmt: skip
     assert report["stages"].keys() == {"detect", "invert", "tune", "search", "render", "encode", "score"}
     assert sum(report["stages"].values()) == pytest.approx(report["seconds"], rel=0.05)
