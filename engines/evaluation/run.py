@@ -201,7 +201,7 @@ def _cases(
                 continue
             target = None
             if row.mode == "impersonate":
-                if targets[person].failed is not None:
+                if person not in targets or targets[person].failed is not None:
                     continue
                 target = targets[person].arrays["photo"].tobytes()
             for number, shot in enumerate(shots):

@@ -254,9 +254,8 @@ def _galleries(one: Tried) -> dict[str, tuple[Gallery, list[Probe]]]:
     # Every second photo of those that can be found: half of what somebody has posted, or half of the people.
     rest = (name for of in judge.references.values() for name in of if name not in one.looks)
     second = {name for number, name in enumerate(rest) if number % 2 == 0}
-    every = {name: hidden[name] for name in hidden}
-    half = {name: hidden[name] for name in hidden if name in second}
-    for name, instead in ((_MIXED, half), (_PROTECTED, every)):
+    half = {name: face for name, face in hidden.items() if name in second}
+    for name, instead in ((_MIXED, half), (_PROTECTED, hidden)):
         enrolled = Gallery.of(_instead(judge.references, instead), judge.targets, distractors=others)
         galleries[name] = enrolled, probes
     if one.mode == "dodge":
