@@ -23,6 +23,7 @@ from engines.backends import Backend
 from engines.backends.loading import Torch, load
 from engines.backends.manifest import Precision
 from engines.errors import EngineError
+from engines.load import embedded_stack
 from engines.models.fetch import silent
 from engines.runtime import tune_allocator
 from engines.stack import Stack
@@ -46,7 +47,9 @@ Row = dict[str, Any]
 
 def main() -> int:
     """Parse, measure network by network, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--models", default="all", help="groups, as `clip2protect export` has them")
     parser.add_argument("--batch", default="1,8", help="sizes")
@@ -55,7 +58,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="also keep the figures")
     args = parser.parse_args()
     tune_allocator()
-    stack = Stack.embedded(args.device, engines=False)
+    stack = embedded_stack(args.device, engines=False)
     sizes = [int(n) for n in args.batch.split(",")]
     groups = args.models.split(",")
     rows: list[Row] = []
@@ -100,7 +103,9 @@ def measure(
         try:
             backend = make()
             error = max(
-                relative_error(a, b) for n in sizes for a, b in zip(wanted[n], call(backend, inputs[n]), strict=True)
+                relative_error(a, b)
+                for n in sizes
+                for a, b in zip(wanted[n], call(backend, inputs[n]), strict=True)
             )
             yield row(entry.name, name, {n: timed(backend, x, calls) for n, x in inputs.items()}, base, error)
         except Exception as failure:  # one runtime that fails is a row, not the end
@@ -112,7 +117,13 @@ def measure(
 
 
 def engine(
-    stack: Stack, entry: Exportable, sizes: list[int], folder: Path, kind: Format, half: Precision, provider: str | None
+    stack: Stack,
+    entry: Exportable,
+    sizes: list[int],
+    folder: Path,
+    kind: Format,
+    half: Precision,
+    provider: str | None,
 ) -> Backend:
     """The network exported and loaded."""
     if provider is not None and provider != "cpu" and stack.device.type == "cpu":
@@ -156,23 +167,38 @@ def row(network: str, runtime: str, ms: dict[int, float], base: dict[int, float]
 
 def table(rows: list[Row], sizes: list[int]) -> str:
     """Markdown."""
-    heads = ["network", "runtime", *(f"ms, batch {n}" for n in sizes), *(f"speed-up {n}" for n in sizes), "error"]
+    heads = [
+        "network",
+        "runtime",
+        *(f"ms, batch {n}" for n in sizes),
+        *(f"speed-up {n}" for n in sizes),
+        "error",
+    ]
     lines = [heads, ["---"] * len(heads)]
     for r in rows:
         if "cause" in r:
             lines.append([r["network"], r["runtime"], r["cause"], *[""] * (len(heads) - 3)])
             continue
         error = "" if r["runtime"] == "torch" else f"{r['error']:.1e}"
-        lines.append([
-            r["network"], r["runtime"], *(f"{r['ms'][n]:.2f}" for n in sizes),
-            *(f"{r['speed_up'][n]:.2f}" for n in sizes), error,
-        ])  # fmt: skip
+        lines.append(
+            [
+                r["network"],
+                r["runtime"],
+                *(f"{r['ms'][n]:.2f}" for n in sizes),
+                *(f"{r['speed_up'][n]:.2f}" for n in sizes),
+                error,
+            ]
+        )
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def where(device: torch.device) -> str:
     """Device and versions."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    name = (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"CPU, {torch.get_num_threads()} threads"
+    )
     return f"{name}; torch {torch.__version__}"
 
 

@@ -34,7 +34,9 @@ _LOAD = "(() => { const [t] = performance.getEntriesByType('navigation'); return
 
 def main() -> int:
     """Parse, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=40)
     parser.add_argument("--json", type=Path, help="also write the figures")
     args = parser.parse_args()
@@ -61,7 +63,11 @@ def measure(site: Site, folder: Path, runs: int) -> dict[str, dict[str, Any]]:
     with sync_playwright() as playwright:
         browsers = [
             playwright.chromium.launch_persistent_context(
-                "", executable_path=find_chromium(), headless=True, viewport={"width": 900, "height": 760}, args=flags
+                "",
+                executable_path=find_chromium(),
+                headless=True,
+                viewport={"width": 900, "height": 760},
+                args=flags,
             )
             for flags in (browser_flags(unpack(folder / "extension")), ["--no-sandbox"])
         ]
@@ -97,7 +103,12 @@ def _visit(page: Page, url: str, note: Photo) -> dict[str, float]:
     page.wait_for_function("waited.length === 2")
     chosen, dropped = page.evaluate("waited")
     busy = 1000 * spent["TaskDuration"]
-    return {"page load": load, "page load, main thread": busy, "text file, input": chosen, "text file, drop": dropped}
+    return {
+        "page load": load,
+        "page load, main thread": busy,
+        "text file, input": chosen,
+        "text file, drop": dropped,
+    }
 
 
 def _spread(values: list[float], without: list[float]) -> dict[str, float]:

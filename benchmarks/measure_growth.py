@@ -24,12 +24,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from engines import imaging
-from engines.bench import peak_memory
 from engines.config import Settings
-from engines.pipeline import generated_face, protect
+from engines.evaluation.bench import peak_memory
+from engines.latent.search import STEPS
+from engines.latent.target import generated_face
+from engines.load import embedded_stack
+from engines.photo.decode import Photo, decode
+from engines.pipeline import protect
 from engines.runtime import tune_allocator
-from engines.search import STEPS
 from engines.stack import Stack
 
 FACES = (1, 2, 4)
@@ -43,7 +45,9 @@ Point = dict[str, Any]
 
 def main() -> int:
     """Parse, measure every point, draw."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("-o", dest="output", type=Path, required=True, help="the plot, a PNG")
     parser.add_argument("--json", type=Path, help="also keep the figures")
     parser.add_argument("--photos", type=int, default=200, help="0 leaves that panel out")
@@ -70,18 +74,18 @@ def main() -> int:
 def one_protection(what: str, count: float, device: str) -> Point:
     """Seconds and peak memory of one photo with so many faces, megapixels or search steps."""
     tune_allocator()
-    stack = Stack.embedded(device)
+    stack = embedded_stack(device)
     loaded = _resident()
     photo = _photo(stack, int(count) if what == "faces" else 1, count if what == "megapixels" else None)
     protect(_photo(stack, 1, None), stack, Settings(steps=1))  # warms up
-    report = protect(photo, stack, Settings(steps=int(count) if what == "steps" else None)).report
+    report = protect(photo, stack, Settings(steps=int(count) if what == "steps" else STEPS)).report
     return {"what": what, "count": count, "seconds": report["seconds"], "mib": peak_memory() - loaded}
 
 
 def held_over_photos(what: str, count: float, device: str) -> Point:
     """What a process holds, MiB, after every tenth of so many photos of different faces and sizes."""
     tune_allocator()
-    stack = Stack.embedded(device)
+    stack = embedded_stack(device)
     held = []
     for number in range(int(count)):
         photo = _photo(stack, 1 + number % 3, None if number % 2 else 1 + number % 5, first=number)
@@ -92,19 +96,21 @@ def held_over_photos(what: str, count: float, device: str) -> Point:
     return {"what": what, "count": count, "mib": held}
 
 
-def _photo(stack: Stack, faces: int, megapixels: float | None, first: int = 0) -> imaging.Photo:
+def _photo(stack: Stack, faces: int, megapixels: float | None, first: int = 0) -> Photo:
     """Generated faces side by side, a JPEG; with `megapixels` scaled to that size."""
     rows, columns = -(-faces // _PER_ROW), min(faces, _PER_ROW)
     canvas = Image.new("RGB", (columns * _SIDE, rows * _SIDE), (120, 120, 120))
     for i in range(faces):
-        face = Image.fromarray(generated_face(stack, first + i)).resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+        face = Image.fromarray(generated_face(stack.generator, first + i)).resize(
+            (_SIDE, _SIDE), Image.Resampling.LANCZOS
+        )
         canvas.paste(face, (i % _PER_ROW * _SIDE, i // _PER_ROW * _SIDE))
     if megapixels is not None:
         factor = (megapixels * 1e6 / (canvas.width * canvas.height)) ** 0.5
         canvas = canvas.resize((round(canvas.width * factor), round(canvas.height * factor)))
     buffer = BytesIO()
     canvas.save(buffer, "JPEG", quality=95)
-    return imaging.decode(buffer.getvalue())
+    return decode(buffer.getvalue())
 
 
 def _resident() -> float:
@@ -134,7 +140,9 @@ def draw(points: list[Point], path: Path) -> None:
     for panel, held in zip(panels[3:], many, strict=True):
         panel.plot(10 * np.arange(1, len(held) + 1), held, color="tab:red")
         panel.set(xlabel="photos in one process", ylabel="MiB held", ylim=(0, 1.2 * max(held)))
-        panel.set_title(f"second half: median {statistics.median(held[len(held) // 2 :]):.0f} MiB", fontsize=9)
+        panel.set_title(
+            f"second half: median {statistics.median(held[len(held) // 2 :]):.0f} MiB", fontsize=9
+        )
     figure.savefig(path, dpi=110)
 
 

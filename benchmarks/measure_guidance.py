@@ -25,12 +25,14 @@ import torch.nn.functional as F
 from PIL import Image
 from skimage.color import rgb2lab
 
-from engines import imaging
 from engines.config import Settings
-from engines.detect import detect
-from engines.face import AlignedFace
-from engines.pipeline import generated_face, protect
-from engines.regions import REGIONS, Region, locate, masks
+from engines.face.crop import AlignedFace
+from engines.face.detect import detect
+from engines.latent.target import generated_face
+from engines.load import embedded_stack
+from engines.makeup.regions import REGIONS, Region, locate, masks
+from engines.photo.decode import Photo, decode, load_photo
+from engines.pipeline import protect
 from engines.runtime import tune_allocator
 from engines.stack import Stack
 
@@ -51,14 +53,16 @@ _TILE = 224
 
 def main() -> int:
     """Parse, protect every face with every prompt, print, draw."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("-o", dest="output", type=Path, required=True, help="the contact sheet, a PNG")
     parser.add_argument("--generated", type=int, default=20)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     tune_allocator()
-    stack = Stack.embedded()
+    stack = embedded_stack()
     rows: list[Row] = json.loads(args.json.read_text("utf-8")) if args.json and args.json.exists() else []
     known = {row["face"] for row in rows}
     tiles = []
@@ -88,17 +92,17 @@ def summary(prompt: str, rows: list[Row]) -> str:
     )
 
 
-def photos(stack: Stack, folder: Path | None, generated: int) -> Iterator[tuple[str, imaging.Photo]]:
+def photos(stack: Stack, folder: Path | None, generated: int) -> Iterator[tuple[str, Photo]]:
     """Every person's first photo, and generated faces."""
     for person in sorted(p for p in folder.iterdir() if p.is_dir()) if folder else []:
-        yield person.name, imaging.load(sorted(person.iterdir())[0])
+        yield person.name, load_photo(sorted(person.iterdir())[0])
     for seed in range(generated):
         buffer = BytesIO()
-        Image.fromarray(generated_face(stack, 5000 + seed)).resize((512, 512)).save(buffer, "PNG")
-        yield f"generated-{seed}", imaging.decode(buffer.getvalue())
+        Image.fromarray(generated_face(stack.generator, 5000 + seed)).resize((512, 512)).save(buffer, "PNG")
+        yield f"generated-{seed}", decode(buffer.getvalue())
 
 
-def one(stack: Stack, name: str, photo: imaging.Photo, prompt: str, tiles: list[np.ndarray]) -> Row:
+def one(stack: Stack, name: str, photo: Photo, prompt: str, tiles: list[np.ndarray]) -> Row:
     """One face with one prompt: what changed inside the right parts and in the others, in Lab."""
     result = protect(photo, stack, Settings(prompt=prompt, faces="largest"))
     face = result.report["faces"][0]

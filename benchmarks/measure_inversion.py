@@ -22,11 +22,13 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from engines import imaging
-from engines.detect import detect
-from engines.face import MASK_WINDOW, AlignedFace, face_mask
-from engines.invert import STEPS, TUNING_STEPS, invert, tuned
-from engines.losses.change import structural_dissimilarity
+from engines.face.crop import AlignedFace
+from engines.face.detect import detect
+from engines.latent.change import structural_dissimilarity
+from engines.latent.invert import STEPS, TUNING_STEPS, invert, tuned
+from engines.load import embedded_stack
+from engines.networks.frame import MASK_WINDOW, face_mask
+from engines.photo.decode import load_photo
 from engines.runtime import tune_allocator
 from engines.stack import Stack
 
@@ -37,7 +39,9 @@ _SMALL = 256
 
 def main() -> int:
     """Parse, invert, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--people", type=int, default=1000, help="so many of them")
     parser.add_argument("--per-person", type=int, default=1000, help="photos of each person")
@@ -45,13 +49,13 @@ def main() -> int:
     parser.add_argument("--device", default="auto")
     args = parser.parse_args()
     tune_allocator()
-    stack = Stack.embedded(args.device)
+    stack = embedded_stack(args.device)
     people = [sorted(p.glob("*.jpg"))[: args.per_person] for p in sorted(args.folder.iterdir()) if p.is_dir()]
     people = people[: args.people]
     rows: dict[str, list[list[float]]] = defaultdict(list)
     strips = []
     for path in (path for photos in people for path in photos):
-        photo = imaging.load(path)
+        photo = load_photo(path)
         face = AlignedFace.cut(photo.pixels, detect(stack.detector, photo.pixels)[0], stack.device)
         strip = [F.avg_pool2d(face.crop, 4)[:, :, *_window()]]
         for name, drawn, seconds in ways(stack, face):
@@ -100,7 +104,9 @@ def scores(stack: Stack, face: AlignedFace, drawn: Tensor) -> list[float]:
     values = []
     for recogniser in stack.recognisers.values():
         transform = recogniser.crop_transform(face.points * (_SMALL / face.crop.shape[-1]))
-        values.append(float(recogniser.compare(*(recogniser.embed(image, transform) for image in (photo, pasted)))))
+        values.append(
+            float(recogniser.compare(*(recogniser.embed(image, transform) for image in (photo, pasted))))
+        )
     return [-10 * torch.log10(torch.tensor(error)).item(), 1 - lost, *values]
 
 

@@ -18,8 +18,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from engines.makeup.text_image import Embedded
 from engines.networks.makeup_clip import MakeupClip
-from engines.textimage import Embedded
 from engines.training.augment import degraded
 from engines.training.makeup_clip import LIGHT, Faces, embed_texts, fresh_model
 from engines.training.painter import paint
@@ -42,7 +42,9 @@ KINDS = {
 
 def main() -> int:
     """Parse, measure, print, draw."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("-o", dest="output", type=Path, help="the confusion matrix, a PNG")
     parser.add_argument("--weights", type=Path, help="other weights than those that ship")
     parser.add_argument("--faces", type=int, default=400)
@@ -64,7 +66,9 @@ def load(weights: Path | None) -> MakeupClip:
     apart = "clip.text.transformer."
     if weights is None:
         return load_shipped("makeup_clip", model, apart=apart)
-    state = {k: v.float() if v.is_floating_point() else v for k, v in safetensors.torch.load_file(weights).items()}
+    state = {
+        k: v.float() if v.is_floating_point() else v for k, v in safetensors.torch.load_file(weights).items()
+    }
     model.load_state_dict(state | {k: v for k, v in model.state_dict().items() if k.startswith(apart)})
     return model.eval()
 
@@ -75,13 +79,16 @@ def seen(model: MakeupClip, faces: list[tuple[Tensor, Tensor]], looks: list[Look
     views, regions = (torch.stack(parts).float() / 255 for parts in zip(*faces, strict=True))
     painted = paint(views, regions, looks, _FIRST_SEED)
     parts = [
-        degraded(part * 2 - 1, i, light=LIGHT, gray_part=0.0) / 2 + 0.5 for i, part in enumerate(painted.split(50))
+        degraded(part * 2 - 1, i, light=LIGHT, gray_part=0.0) / 2 + 0.5
+        for i, part in enumerate(painted.split(50))
     ]
     return torch.cat([Embedded(model).images(part) for part in parts])
 
 
 @torch.no_grad()
-def retrieval(model: MakeupClip, faces: list[tuple[Tensor, Tensor]], parts: int | None, held_out: bool) -> float:
+def retrieval(
+    model: MakeupClip, faces: list[tuple[Tensor, Tensor]], parts: int | None, held_out: bool
+) -> float:
     """The part of the faces whose own caption comes first among `AMONG` with different looks."""
     chance = random.Random(7)
     right = [caption(chance, parts=parts, held_out=held_out) for _ in faces]
@@ -102,9 +109,12 @@ def confusion(model: MakeupClip, faces: list[tuple[Tensor, Tensor]]) -> tuple[Te
     """How often (K, K) a look of one part and colour is taken for another, and what the K are."""
     layers = [Layer(name, colour) for name, effect in EFFECTS.items() for colour in effect.colours]
     chance = random.Random(8)
-    texts = torch.stack([
-        embed_texts(model, model.read([phrase(chance, layer) for _ in range(4)])).mean(dim=0) for layer in layers
-    ])  # fmt: skip
+    texts = torch.stack(
+        [
+            embed_texts(model, model.read([phrase(chance, layer) for _ in range(4)])).mean(dim=0)
+            for layer in layers
+        ]
+    )
     counts = torch.zeros(len(layers), len(layers))
     for i, layer in enumerate(layers):
         some = [faces[(4 * i + k) % len(faces)] for k in range(4)]

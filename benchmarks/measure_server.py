@@ -41,7 +41,9 @@ _TICK = 0.005
 
 def main() -> int:
     """Parse, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("photo", nargs="?", type=Path)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--device", default="auto")
@@ -136,21 +138,24 @@ async def _overhead(
             alone, served, over = [], [], []
     pair = statistics.median(alone), statistics.median(served)
     return {
-        "direct_s": pair[0], "server_s": pair[1], "percent": 100 * (pair[1] / pair[0] - 1),
-        "over_the_workers_own_count_percent": 100 * statistics.median(over), "runs": args.runs,
-    }  # fmt: skip
+        "direct_s": pair[0],
+        "server_s": pair[1],
+        "percent": 100 * (pair[1] / pair[0] - 1),
+        "over_the_workers_own_count_percent": 100 * statistics.median(over),
+        "runs": args.runs,
+    }
 
 
 def _direct(device: str) -> Callable[[bytes], object]:
-    from engines import imaging
     from engines.config import Settings
+    from engines.load import embedded_stack
+    from engines.photo.decode import decode
     from engines.pipeline import protect
     from engines.runtime import tune_allocator
-    from engines.stack import Stack
 
     tune_allocator()
-    stack = Stack.embedded(device)
-    return lambda photo: protect(imaging.decode(photo), stack, Settings())
+    stack = embedded_stack(device)
+    return lambda photo: protect(decode(photo), stack, Settings())
 
 
 async def _load(session: aiohttp.ClientSession, tokens: list[str], pid: int) -> dict[str, Any]:
@@ -166,7 +171,10 @@ async def _load(session: aiohttp.ClientSession, tokens: list[str], pid: int) -> 
     async def send(number: int, n: int) -> None:
         await asyncio.sleep(n / 20)  # in this order
         async with session.post(
-            "/v1/protect", params={"steps": 1, "prompt": "none"}, data=small[n], headers=_headers(tokens[number])
+            "/v1/protect",
+            params={"steps": 1, "prompt": "none"},
+            data=small[n],
+            headers=_headers(tokens[number]),
         ) as answer:
             await answer.read()
             assert answer.status == 200, answer.status  # noqa: S101
@@ -178,9 +186,12 @@ async def _load(session: aiohttp.ClientSession, tokens: list[str], pid: int) -> 
     await asyncio.gather(*(client(n) for n in range(CLIENTS)))
     orders = [[n for c, n in ended if c == number] for number in range(CLIENTS)]
     return {
-        "seconds": time.perf_counter() - begun, "jobs": len(ended), "in_order": orders == [[*range(PHOTOS)]] * CLIENTS,
-        "server_mib": [server for server, _ in held], "worker_mib": [worker for _, worker in held],
-    }  # fmt: skip
+        "seconds": time.perf_counter() - begun,
+        "jobs": len(ended),
+        "in_order": orders == [[*range(PHOTOS)]] * CLIENTS,
+        "server_mib": [server for server, _ in held],
+        "worker_mib": [worker for _, worker in held],
+    }
 
 
 async def _large(session: aiohttp.ClientSession, token: str) -> None:

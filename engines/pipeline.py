@@ -1,54 +1,51 @@
 """`protect`: the whole method, from a decoded photo to an encoded one.
 
-CLIP2Protect (Shamshad, Naseer, Nandakumar, CVPR 2023): invert a face into the latent space of a
-generator, search there for a code that recognisers no longer match, render it back.
+CLIP2Protect (Shamshad, Naseer, Nandakumar, CVPR 2023): invert a face into the latent space of a generator, search
+there for a code that recognisers no longer match, render it back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from engines import encoding, evaluate, imaging
-from engines.auto import choose_prompt, choose_target
-from engines.backends.serve import backends
-from engines.composite import composite
+from engines.backends.attach import backends
 from engines.config import AUTO, NO_PROMPT, Settings
-from engines.detect import Face, detect
 from engines.errors import ConfigError, NoFaceError, NotMineError
-from engines.face import AlignedFace
-from engines.guidance import Prompter
-from engines.imaging import Photo
-from engines.invert import TUNING_STEPS, invert, tuned
-from engines.losses.adversarial import Identity
-from engines.networks.generator import StyleGenerator
+from engines.face.crop import AlignedFace
+from engines.face.detect import Face, detect
+from engines.face.recognise import Identity, Recogniser
+from engines.latent.choose import choose_prompt, choose_target
+from engines.latent.invert import invert, tuned
+from engines.latent.render import Rendering, composite
+from engines.latent.scene import BUDGETS, LatentCode, Scene
+from engines.latent.search import OnStep, final_rendering, search
+from engines.latent.target import target_identities
+from engines.makeup.presets import CANDIDATES
+from engines.makeup.prompter import Prompter
 from engines.networks.preview import Preview
 from engines.owner import Owner, is_owner
-from engines.prompts import CANDIDATES
-from engines.recognise import Recogniser
-from engines.report import Done, Stopwatch, face_report, photo_report
+from engines.photo.decode import Photo, decode
+from engines.photo.encode import encode
+from engines.report import ProtectedFace, Report, Stopwatch, face_report, photo_report
 from engines.runtime import release_memory
-from engines.search import BUDGETS, STEPS, LatentCode, OnStep, Scene, final_rendering, search
 from engines.stack import Stack
 
-#: Generated faces that are tried where the target is chosen by itself.
-AUTO_TARGETS = 4
 #: Faces of a photo that a GPU works on side by side.
 GROUP = 8
 
 
 @dataclass(frozen=True)
 class Event:
-    """Where a protection stands: `done` of `total` steps of a stage of face `face` (from 1) of `faces`.
+    """OnFetch of a protection: `done` of `total` steps of a stage of face `face` (from 1) of `faces`.
 
-    Of faces that are worked on side by side, `face` is the first.
-
-    `similarity` is the surrogates' mean excess: 1 a typical pair of one person, 0 their thresholds.
+    Of faces that are worked on side by side, `face` is the first.  `similarity` is the surrogates' mean excess: 1 at
+    a typical pair of one person, 0 at their thresholds.
     """
 
     stage: str
@@ -59,195 +56,193 @@ class Event:
     similarity: float | None = None
 
 
+OnEvent = Callable[[Event], None]
+
+
 @dataclass(frozen=True)
 class Protected:
-    """A protected photo: its bytes, what they decode to (H, W, 3), and a report ready for JSON."""
+    """A protected photo: the bytes of its file, their decoded pixels (H, W, 3) uint8 RGB, and the report."""
 
     data: bytes
     photo: Photo
     pixels: np.ndarray
-    report: dict[str, Any]
-
-
-Progress = Callable[[Event], None]
+    report: Report
 
 
 def protect(
-    photo: Photo, stack: Stack, settings: Settings, progress: Progress | None = None, owner: Owner | None = None
+    photo: Photo,
+    stack: Stack,
+    settings: Settings,
+    on_event: OnEvent | None = None,
+    owner: Owner | None = None,
 ) -> Protected:
-    """Change every face of a photo, or those that the settings name, so that recognisers no longer match it.
+    """Change the faces of a photo that the settings name, so that recognisers no longer match them.
 
-    The same photo, settings and machine give the same bytes.  Raises NoFaceError where there is no such face,
-    ConfigError for an unknown surrogate, a prompt that speaks of no makeup or `mine` without an owner,
-    OutputError if the encoder fails.
+    The same photo, settings and machine give the same bytes.  Use as a library:
+
+        from engines.config import Settings
+        from engines.load import embedded_stack
+        from engines.photo.decode import load_photo
+        from engines.pipeline import protect
+
+        protected = protect(load_photo("me.jpg"), embedded_stack(), Settings(prompt="red lipstick"))
+        open("me-protected.jpg", "wb").write(protected.data)
+
+    Raises NoFaceError where there is no such face; ConfigError for an unknown surrogate, a prompt that names no
+    makeup, or faces `mine` without an owner; OutputError if the encoder fails.
     """
-    prompter = _prompter(stack, settings)
-    watch = Stopwatch()
-    generator, surrogates = stack.generator, stack.choose(settings.surrogates)
-    artist = stack.preview if settings.render == "residual" else generator
-    faces = _choose_faces(stack, photo, settings, owner)
-    targets = _targets(stack, settings)
-    watch.lap("detect")
-
-    pixels, done = photo.pixels, []
-    for first, group in _groups(faces, stack, settings):
-        tell = partial(_tell, progress, first, len(faces))
-        of_group = Stopwatch()
-        aligned = [AlignedFace.cut(pixels, face, stack.device) for face in group]
-        crops = torch.cat([face.crop for face in aligned])
-        pivot = invert(artist, crops, encoder=stack.encoder, on_step=partial(tell, "invert"))
-        of_group.lap("invert")
-        with tuned(generator, pivot, crops, steps=_tuning_steps(settings), on_step=partial(tell, "tune")):
-            of_group.lap("tune")
-            stage = _Stage(settings, aligned, artist, LatentCode.at(pivot, generator), photo.gray, prompter)
-            prompt, target = _choose(stage, surrogates, targets, partial(tell, "choose"))
-            if AUTO in (settings.prompt, settings.target):
-                of_group.lap("choose")
-            scene = stage.scene(prompt)
+    work = _Protection(photo, stack, settings, on_event)
+    faces, surrogates = _choose_faces(stack, photo, settings, owner), stack.choose(settings.surrogates)
+    targets = target_identities(stack, settings.target)
+    generator, renderer = stack.generator, stack.renderer(settings.render)
+    pixels = photo.pixels
+    for group in work.groups(faces):
+        crops = group.align(pixels)
+        pivot = invert(renderer, crops, encoder=stack.encoder, on_step=group.stage("invert"))
+        with tuned(generator, pivot, crops, steps=settings.tuning, on_step=group.stage("tune")):
+            scene, target = group.choose(LatentCode.at(pivot, generator), surrogates, targets)
             code = search(
-                scene, surrogates, target=targets.get(target), steps=settings.steps or STEPS,
-                seed=settings.seed, without=settings.without, on_step=partial(tell, "search"),
-            )  # fmt: skip
-            of_group.lap("search")
-            rendering = final_rendering(generator, scene, code, tuned=_tuning_steps(settings) > 0)
-        for number, face in enumerate(aligned):
+                scene,
+                surrogates,
+                target=target,
+                steps=settings.steps,
+                seed=settings.seed,
+                without=settings.without,
+                on_step=group.stage("search"),
+            )
+            group.stage("render")
+            rendering = final_rendering(generator, scene, code, tuned=settings.tuning > 0)
+        pixels = group.composite(pixels, rendering)
+    return work.finish(encode(photo, pixels))
+
+
+class _Protection:
+    """One run of `protect`: its prompt, its progress, and the faces that are done."""
+
+    def __init__(self, photo: Photo, stack: Stack, settings: Settings, on_event: OnEvent | None) -> None:
+        """Reads the prompt: an unusable one is refused before any work is done."""
+        self.photo, self.stack, self.settings = photo, stack, settings
+        self.prompter: Prompter | None = None
+        if settings.prompt != NO_PROMPT:
+            self.prompter = stack.prompter
+            if settings.prompt != AUTO:
+                self.prompter.read(settings.prompt, settings.source_text)
+        self.protected: list[ProtectedFace] = []
+        self._on_event, self._watch, self._failures = on_event, Stopwatch(), len(stack.failures)
+
+    def groups(self, faces: list[Face]) -> Iterator[_Group]:
+        """Faces that are worked on side by side.
+
+        A GPU has room for several at the time of one, where a preview draws them; a whole generator takes several
+        times as much memory.  A CPU gains nothing, and tuning fits the generator to a single face.
+        """
+        self._watch.lap("detect")
+        by_preview = isinstance(self.stack.preview, Preview) and not self.settings.tuning
+        size = GROUP if self.stack.device.type == "cuda" and by_preview else 1
+        for start in range(0, len(faces), size):
+            tell = partial(self._tell, start + 1, len(faces))
+            yield _Group(self, faces[start : start + size], tell)
+        self._watch.skip()
+
+    def finish(self, data: bytes) -> Protected:
+        """The result with its report, measured on the decoded bytes."""
+        before, after = self.photo.pixels, decode(data).pixels
+        self._watch.lap("encode")
+        faces = [face_report(self.stack, self.settings, before, after, face) for face in self.protected]
+        self._watch.lap("score")
+        release_memory()
+        report = photo_report(self.photo, after, self.settings, faces, self._watch)
+        report["backends"] = backends(self.stack)
+        if self.settings.render == "generator" or self.settings.tuning:
+            report["backends"]["render"] = "torch"
+        report["fallbacks"] = self.stack.unused + self.stack.failures[self._failures :]
+        return Protected(data, self.photo, after, report)
+
+    def _tell(
+        self, face: int, faces: int, stage: str, done: int, total: int, similarity: float | None = None
+    ) -> None:
+        if self._on_event is not None:
+            self._on_event(Event(stage, face, faces, done, total, similarity))
+
+
+class _Group:
+    """Faces that are worked on side by side, and the seconds of each stage."""
+
+    def __init__(self, work: _Protection, faces: list[Face], tell: Callable[..., None]) -> None:
+        self._work, self._faces, self._tell = work, faces, tell
+        self._watch, self._stage = Stopwatch(), ""
+        self._aligned: list[AlignedFace] = []
+        self._prompt, self._target = "", ""
+        self._identity: Identity | None = None
+
+    def stage(self, name: str) -> OnStep:
+        """Begins a stage, which ends the one before; returns its callback for steps."""
+        if self._stage:
+            self._watch.lap(self._stage)
+        self._stage = name
+        return partial(self._tell, name)
+
+    def align(self, pixels: np.ndarray) -> Tensor:
+        """The aligned crops (N, 3, 1024, 1024), RGB in [-1, 1], of the photo (H, W, 3) uint8 as it is now."""
+        self._aligned = [AlignedFace.cut(pixels, face, self._work.stack.device) for face in self._faces]
+        return torch.cat([face.crop for face in self._aligned])
+
+    def choose(
+        self, pivot: LatentCode, surrogates: list[Recogniser], targets: Mapping[str, Identity]
+    ) -> tuple[Scene, Identity | None]:
+        """The scene with its prompt, and the target: as the settings name them, or by short searches."""
+        settings, scene_of = self._work.settings, partial(self._scene, pivot)
+        automatic = settings.prompt == AUTO or len(targets) > 1
+        on_step = self.stage("choose" if automatic else "search")
+        self._prompt, self._target = settings.prompt, next(iter(targets), "")
+        if len(targets) > 1:
+            self._target = choose_target(targets, scene_of(NO_PROMPT), surrogates, settings.seed, on_step)
+        self._identity = targets.get(self._target)
+        if settings.prompt == AUTO:
+            self._prompt = choose_prompt(
+                CANDIDATES, scene_of, surrogates, self._identity, settings.seed, on_step
+            )
+        return scene_of(self._prompt), self._identity
+
+    def composite(self, pixels: np.ndarray, rendering: Rendering) -> np.ndarray:
+        """The photo (H, W, 3) uint8 with the faces' renderings in it; the faces count as done."""
+        for number, face in enumerate(self._aligned):
             pixels = composite(pixels, face, rendering[number])
-        of_group.lap("render")
-        seconds = {lap: round(s / len(group), 3) for lap, s in of_group.seconds.items()}
-        done += [Done(face, prompt, target, targets.get(target), seconds) for face in group]
+        self._watch.lap("render")
+        seconds = {stage: round(s / len(self._faces), 3) for stage, s in self._watch.seconds.items()}
+        self._work.protected += [
+            ProtectedFace(face, self._prompt, self._target, self._identity, seconds) for face in self._faces
+        ]
+        return pixels
 
-    watch.skip()
-    data = encoding.encode(photo, pixels)
-    pixels = imaging.decode(data).pixels
-    watch.lap("encode")
-    reports = [face_report(stack, settings, photo.pixels, pixels, face) for face in done]
-    watch.lap("score")
-    release_memory()
-    return Protected(
-        data, photo, pixels, photo_report(photo, pixels, settings, reports, watch) | _run_by(stack, settings)
-    )
-
-
-@dataclass(frozen=True)
-class _Stage:
-    """Faces with their pivots, for which scenes with one prompt or another are set."""
-
-    settings: Settings
-    faces: list[AlignedFace]
-    artist: StyleGenerator | Preview
-    pivot: LatentCode
-    gray: bool
-    prompter: Prompter | None
-
-    def scene(self, prompt: str) -> Scene:
-        """The faces with a prompt, which may be none."""
-        settings, guidance = self.settings, None
-        if self.prompter is not None and prompt != NO_PROMPT:
-            guidance = self.prompter.guide(self.faces, prompt, settings.source_text)
+    def _scene(self, pivot: LatentCode, prompt: str) -> Scene:
+        settings, guidance = self._work.settings, None
+        if self._work.prompter is not None and prompt != NO_PROMPT:
+            guidance = self._work.prompter.guide(self._aligned, prompt, settings.source_text)
         return Scene(
-            self.faces, self.artist, self.pivot, kind=settings.render, gray=self.gray,
-            budget=BUDGETS[settings.level], guidance=guidance,
-        )  # fmt: skip
-
-
-def _prompter(stack: Stack, settings: Settings) -> Prompter | None:
-    """Who reads the prompt, if there is one; an unusable one is refused before any work is done."""
-    if settings.prompt == NO_PROMPT:
-        return None
-    if settings.prompt != AUTO:
-        stack.prompter.read(settings.prompt, settings.source_text)
-    return stack.prompter
-
-
-def _choose(
-    stage: _Stage, surrogates: list[Recogniser], targets: dict[str, Identity], on_step: OnStep
-) -> tuple[str, str]:
-    """Prompt and target (the empty name: none) for these faces: what the settings say, or short searches."""
-    settings, target = stage.settings, next(iter(targets), "")
-    if len(targets) > 1:
-        target = choose_target(targets, stage.scene(NO_PROMPT), surrogates, settings.seed, on_step)
-    if settings.prompt != AUTO:
-        return settings.prompt, target
-    chosen = choose_prompt(CANDIDATES, stage.scene, surrogates, targets.get(target), settings.seed, on_step)
-    return chosen, target
+            self._aligned,
+            self._work.stack.renderer(settings.render),
+            pivot,
+            kind=settings.render,
+            gray=self._work.photo.gray,
+            budget=BUDGETS[settings.level],
+            guidance=guidance,
+        )
 
 
 def _choose_faces(stack: Stack, photo: Photo, settings: Settings, owner: Owner | None) -> list[Face]:
     if settings.faces == "mine" and owner is None:
-        raise ConfigError("nobody knows yet which face is yours: enrol by `clip2protect owner add PHOTO-OF-YOU`")
-    found = detect(stack.detector, photo.pixels)
-    if not found:
-        raise NoFaceError("no face was found: give a photo in which a face is larger and turned to the camera")
-    if settings.faces == "mine" and owner is not None:
-        mine = [face for face in found if is_owner(stack, photo.pixels, face, owner)]
-        if not mine:
-            raise NotMineError(f"none of the {len(found)} faces is yours: enrol by more photos, or protect all faces")
-        return mine
-    return found[:1] if settings.faces == "largest" else found
-
-
-def _groups(faces: list[Face], stack: Stack, settings: Settings) -> Iterator[tuple[int, list[Face]]]:
-    """Faces that are worked on side by side, and the number (from 1) of the first: bounds memory.
-
-    A GPU has room for several at the time of one, where a preview draws them: a whole generator takes
-    several times as much.  A CPU gains nothing by it, and tuning is of a single face.
-    """
-    drawn_small = isinstance(stack.preview, Preview) and not _tuning_steps(settings)
-    size = GROUP if stack.device.type == "cuda" and drawn_small else 1
-    for start in range(0, len(faces), size):
-        yield start + 1, faces[start : start + size]
-
-
-def _tuning_steps(settings: Settings) -> int:
-    """Residual rendering needs no exact pivot, and is better without: the tuned one leaves marks."""
-    if settings.tuning_steps is not None:
-        return settings.tuning_steps
-    return TUNING_STEPS if settings.render == "generator" else 0
-
-
-def _targets(stack: Stack, settings: Settings) -> dict[str, Identity]:
-    """Whom to resemble, by name: a generated face, so that no real person is implicated, or a photo.
-
-    Several where the choice is left to short searches, none when dodging.
-    """
-    if settings.mode == "dodge":
-        return {}
-    if isinstance(settings.target, bytes):
-        return {"photo": identity_of(stack, settings.target)}
-    seeds = range(AUTO_TARGETS) if settings.target == AUTO else (settings.target,)
-    return {f"synthetic:{seed}": _identity(stack, generated_face(stack, int(seed))) for seed in seeds}
-
-
-def identity_of(stack: Stack, target: bytes) -> Identity:
-    """The largest face of a photo, by its bytes, as whom to resemble.  Raises ImageError, NoFaceError."""
-    return _identity(stack, imaging.decode(target).pixels)
-
-
-def _identity(stack: Stack, pixels: np.ndarray) -> Identity:
-    faces = detect(stack.detector, pixels)
+        raise ConfigError("no owner is enrolled: enrol yourself by `clip2protect owner add PHOTO-OF-YOU`")
+    faces = detect(stack.detector, photo.pixels)
     if not faces:
-        raise NoFaceError("the target shows no face: give another photo or seed")
-    return evaluate.identity(stack, pixels, faces[0])
-
-
-@torch.no_grad()
-def generated_face(stack: Stack, seed: int) -> np.ndarray:
-    """A face of nobody, (1024, 1024, 3) uint8 RGB."""
-    w, engine = stack.generator.sample_w(seed), stack.served.get("generator")
-    image = stack.generator(w) if engine is None else engine(w, *stack.generator.synthesis.noise_maps())
-    return ((image[0].clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
-
-
-def _run_by(stack: Stack, settings: Settings) -> dict[str, Any]:
-    """What ran each forward-only job, and why an engine did not."""
-    said = backends(stack)
-    if settings.render == "generator" or _tuning_steps(settings):
-        said["render"] = "torch"
-    return {"backends": said, "fallbacks": list(stack.notes)}
-
-
-def _tell(
-    progress: Progress | None, face: int, faces: int, stage: str, done: int, total: int, similarity: float | None = None
-) -> None:
-    if progress is not None:
-        progress(Event(stage, face, faces, done, total, similarity))
+        raise NoFaceError(
+            "no face was found: give a photo in which a face is larger and turned to the camera"
+        )
+    if settings.faces == "mine" and owner is not None:
+        mine = [face for face in faces if is_owner(stack, photo.pixels, face, owner)]
+        if not mine:
+            raise NotMineError(
+                f"none of the {len(faces)} faces is yours: enrol by more photos, or protect all faces"
+            )
+        return mine
+    return faces[:1] if settings.faces == "largest" else faces

@@ -14,7 +14,7 @@ import torch
 from engines.backends.manifest import Engine, Precision, record
 from engines.errors import ConfigError
 from engines.files import explained, write_atomic
-from engines.models.fetch import Progress, silent
+from engines.models.fetch import OnFetch, silent
 from engines.stack import Stack
 from export import onnx, precision, tensorrt
 from export.limits import SECONDS, Deadline, check_size
@@ -37,9 +37,16 @@ def parse_batch(text: str) -> Batch:
 
 
 def export(
-    stack: Stack, folder: Path, groups: Sequence[str] = GROUPS, *, kind: Format = "onnx", half: Precision = "fp32",
-    batch: Batch = (1, 4, 16), time_limit: float = SECONDS, progress: Progress = silent,
-) -> Iterator[Engine]:  # fmt: skip
+    stack: Stack,
+    folder: Path,
+    groups: Sequence[str] = GROUPS,
+    *,
+    kind: Format = "onnx",
+    half: Precision = "fp32",
+    batch: Batch = (1, 4, 16),
+    time_limit: float = SECONDS,
+    progress: OnFetch = silent,
+) -> Iterator[Engine]:
     """Exports one network after the other and yields what the manifest says of it.
 
     Raises ConfigError for an unknown name, EngineError where a package, a GPU or a network's export fails, OutputError
@@ -59,9 +66,14 @@ def export(
 
 
 def export_one(
-    entry: Exportable, folder: Path, target: tensorrt.Target | None, half: Precision, batch: Batch,
-    deadline: Deadline, progress: Progress,
-) -> Engine:  # fmt: skip
+    entry: Exportable,
+    folder: Path,
+    target: tensorrt.Target | None,
+    half: Precision,
+    batch: Batch,
+    deadline: Deadline,
+    progress: OnFetch,
+) -> Engine:
     """Exports one network; `target` None makes an ONNX model.  Raises as `export`."""
     model = onnx.to_onnx(entry, deadline, onnx.OPSET[half])
     specs = onnx.values(model.graph.input), onnx.values(model.graph.output)
@@ -77,11 +89,22 @@ def export_one(
     deadline.check()
     write_atomic(folder / name, data)
     engine = Engine(
-        network=entry.name, runtime="onnxruntime" if target is None else target.runtime, precision=half, file=name,
-        sha256=hashlib.sha256(data).hexdigest(), bytes=len(data), weights=entry.weights, inputs=specs[0],
-        outputs=specs[1], batch=batch, opset=model.opset_import[0].version, made_with=_versions(),
-        version=target.version if target else None, gpu=target.gpu if target else None, kept_fp32=kept,
-    )  # fmt: skip
+        network=entry.name,
+        runtime="onnxruntime" if target is None else target.runtime,
+        precision=half,
+        file=name,
+        sha256=hashlib.sha256(data).hexdigest(),
+        bytes=len(data),
+        weights=entry.weights,
+        inputs=specs[0],
+        outputs=specs[1],
+        batch=batch,
+        opset=model.opset_import[0].version,
+        made_with=_versions(),
+        version=target.version if target else None,
+        gpu=target.gpu if target else None,
+        kept_fp32=kept,
+    )
     record(folder, engine)
     return engine
 

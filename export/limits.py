@@ -58,8 +58,12 @@ class Deadline:
 def check_size(name: str, size: int, folder: Path) -> None:
     """Raises EngineError for more bytes than a file can hold, OutputError for more than the disk has room for."""
     if size > MAX_BYTES:
-        raise EngineError(f"{name} has {size} bytes and an ONNX file holds {MAX_BYTES}: export it in --precision fp16")
+        raise EngineError(
+            f"{name} has {size} bytes and an ONNX file holds {MAX_BYTES}: export it in --precision fp16"
+        )
     existing = next(path for path in (folder, *folder.parents) if path.is_dir())
     free = shutil.disk_usage(existing).free
     if size + _SPARE > free:
-        raise OutputError(f"{name} needs {size >> 20} MiB and {folder} has {free >> 20}: free some space, or give -o")
+        raise OutputError(
+            f"{name} needs {size >> 20} MiB and {folder} has {free >> 20}: free some space, or give -o"
+        )

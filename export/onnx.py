@@ -29,7 +29,9 @@ def packages() -> dict[str, Any]:
         try:
             found[name] = importlib.import_module(name)
         except ImportError as error:
-            raise EngineError(f"an export needs the package {name}: pip install 'clip2protect[export]'") from error
+            raise EngineError(
+                f"an export needs the package {name}: pip install 'clip2protect[export]'"
+            ) from error
     return found
 
 
@@ -46,9 +48,15 @@ def to_onnx(entry: Exportable, deadline: Deadline, opset: int = OPSET["fp32"]) -
     with _quiet(), deadline.enforced(), placed(entry.network, torch.device("cpu")) as network:
         try:
             program = torch.onnx.export(
-                network, inputs, dynamo=True, opset_version=opset, verbose=False,
-                input_names=[i.name for i in entry.inputs], output_names=list(entry.outputs), dynamic_shapes=dynamic,
-            )  # fmt: skip
+                network,
+                inputs,
+                dynamo=True,
+                opset_version=opset,
+                verbose=False,
+                input_names=[i.name for i in entry.inputs],
+                output_names=list(entry.outputs),
+                dynamic_shapes=dynamic,
+            )
             if program is None:
                 raise RuntimeError("torch gave no model")
             require_open(entry, program.model_proto)

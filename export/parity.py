@@ -16,8 +16,8 @@ from engines.backends import Backend
 from engines.backends.loading import Torch, load, runtime_version
 from engines.backends.manifest import Engine, Precision, Verdict, judged, read
 from engines.errors import EngineError
-from engines.models.fetch import Progress, silent
-from engines.recognise import Recogniser
+from engines.face.recognise import Recogniser
+from engines.models.fetch import OnFetch, silent
 from engines.stack import Stack
 from export.wrappers import Exportable, Tensors, exportables, placed
 
@@ -43,7 +43,12 @@ class Parity:
 
 
 def verify(
-    stack: Stack, folder: Path, *, provider: str | None = None, seed: int | None = None, progress: Progress = silent
+    stack: Stack,
+    folder: Path,
+    *,
+    provider: str | None = None,
+    seed: int | None = None,
+    progress: OnFetch = silent,
 ) -> Iterator[Parity]:
     """Compares every engine of a folder with the network of `stack`, whose device it runs on, and records the verdict.
 
@@ -73,7 +78,9 @@ def find(stack: Stack, engine: Engine) -> Exportable:
     """The network of a stack that an engine was made of.  Raises EngineError where it is another one."""
     entry = next((e for e in exportables(stack) if e.name == engine.network), None)
     if entry is None:
-        raise EngineError(f"{engine.file}: this stack has no network {engine.network}: export into another folder")
+        raise EngineError(
+            f"{engine.file}: this stack has no network {engine.network}: export into another folder"
+        )
     if entry.weights != engine.weights:
         raise EngineError(f"{engine.file} holds other weights than the network here: export it again")
     return entry
@@ -101,9 +108,15 @@ def compare(
                 moved = max(moved, effect_on_similarity(entry.recogniser, wanted[0], got[0]))
         taken = seconds(backend, samples[0]), seconds(reference, samples[0])
     return Verdict(
-        runtime=runtime_version(engine.runtime), provider=provider, seed=seed, tolerance=TOLERANCE[engine.precision],
-        errors=errors, similarity=None if entry.recogniser is None else moved, seconds=taken[0], torch_seconds=taken[1],
-    )  # fmt: skip
+        runtime=runtime_version(engine.runtime),
+        provider=provider,
+        seed=seed,
+        tolerance=TOLERANCE[engine.precision],
+        errors=errors,
+        similarity=None if entry.recogniser is None else moved,
+        seconds=taken[0],
+        torch_seconds=taken[1],
+    )
 
 
 def relative_error(wanted: Tensor, got: Tensor) -> float:
@@ -143,7 +156,5 @@ def _too_far(engine: Engine, verdict: Verdict) -> str | None:
         return f"{engine.file}: {name} is off by {error:.1e}, more than {verdict.tolerance:.0e}: use --precision fp32"
     limit = SIMILARITY[engine.precision]
     if verdict.similarity is not None and not verdict.similarity < limit:
-        return (
-            f"{engine.file}: similarities move by {verdict.similarity:.1e}, more than {limit:.0e}: use --precision fp32"
-        )
+        return f"{engine.file}: similarities move by {verdict.similarity:.1e}, more than {limit:.0e}: use --precision fp32"
     return None

@@ -25,13 +25,25 @@ _HEADROOM = 0.25
 #: Operations whose float inputs say sizes or are float32 by definition, those with graphs inside, and those that
 #: runtimes have in float32 alone.
 _NEVER = frozenset(
-    {"Resize", "Range", "ConstantOfShape", "RandomNormal", "If", "Loop", "Scan", "ScatterND", "ScatterElements"}
+    {
+        "Resize",
+        "Range",
+        "ConstantOfShape",
+        "RandomNormal",
+        "If",
+        "Loop",
+        "Scan",
+        "ScatterND",
+        "ScatterElements",
+    }
 )
 #: Lowered models that are tried before giving up.
 _ROUNDS = 8
 
 
-def lowered(model: Any, entry: Exportable, precision: Precision, deadline: Deadline) -> tuple[Any, tuple[str, ...]]:
+def lowered(
+    model: Any, entry: Exportable, precision: Precision, deadline: Deadline
+) -> tuple[Any, tuple[str, ...]]:
     """The model in half precision, and the names of the operations that stay in float32 because they would overflow.
 
     Raises EngineError where no choice of such operations keeps the outputs finite.
@@ -54,13 +66,17 @@ def lowered(model: Any, entry: Exportable, precision: Precision, deadline: Deadl
         if infinite <= kept:
             break
         kept = kept | infinite
-    raise EngineError(f"{entry.name} overflows in fp16 wherever it is cut: export it in --precision bf16 or fp32")
+    raise EngineError(
+        f"{entry.name} overflows in fp16 wherever it is cut: export it in --precision bf16 or fp32"
+    )
 
 
 def sample_feeds(entry: Exportable) -> list[dict[str, np.ndarray]]:
     """Random and real inputs by name."""
     samples = (entry.random(1, torch.Generator().manual_seed(1)), entry.real())
-    return [{i.name: x.detach().numpy() for i, x in zip(entry.inputs, sample, strict=True)} for sample in samples]
+    return [
+        {i.name: x.detach().numpy() for i, x in zip(entry.inputs, sample, strict=True)} for sample in samples
+    ]
 
 
 def overflowing(model: Any, feeds: Iterable[dict[str, np.ndarray]]) -> frozenset[str]:
@@ -108,8 +124,11 @@ class _Lowering:
 
     @property
     def _made(self) -> list[Any]:
-        return [self._weights[name] for (_, kind), name in self._casts.items()
-                if kind == self._half and name in self._weights]  # fmt: skip
+        return [
+            self._weights[name]
+            for (_, kind), name in self._casts.items()
+            if kind == self._half and name in self._weights
+        ]
 
     def _walk(self, node: Any, full: bool, outputs: set[str]) -> None:
         casts_itself = node.op_type == "Cast"
@@ -126,7 +145,9 @@ class _Lowering:
             self._is_half.add(name)
             if name in outputs:  # its name is promised in float32
                 node.output[i] = f"{name}_half"
-                self._nodes.append(self._onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=self._full))
+                self._nodes.append(
+                    self._onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=self._full)
+                )
                 self._casts[name, self._half] = f"{name}_half"
                 self._is_half.discard(name)
 
@@ -139,7 +160,9 @@ class _Lowering:
             if name in self._weights:
                 self._weights[made] = self._lowered_weight(name, made)
             else:
-                self._nodes.append(self._onnx.helper.make_node("Cast", [name], [made], f"cast_{made}", to=kind))
+                self._nodes.append(
+                    self._onnx.helper.make_node("Cast", [name], [made], f"cast_{made}", to=kind)
+                )
         return self._casts[name, kind]
 
     def _lowered_weight(self, name: str, made: str) -> Any:
@@ -155,7 +178,9 @@ def _types(model: Any) -> dict[str, int]:
 
     graph = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
     named = (*graph.input, *graph.output, *graph.value_info)
-    return {v.name: v.type.tensor_type.elem_type for v in named} | {w.name: w.data_type for w in graph.initializer}
+    return {v.name: v.type.tensor_type.elem_type for v in named} | {
+        w.name: w.data_type for w in graph.initializer
+    }
 
 
 def _all_values(model: Any, feeds: Iterable[dict[str, np.ndarray]]) -> Iterable[dict[str, np.ndarray]]:
@@ -165,7 +190,9 @@ def _all_values(model: Any, feeds: Iterable[dict[str, np.ndarray]]) -> Iterable[
     types, proto = _types(model), onnx.TensorProto
     probe = onnx.ModelProto()
     probe.CopyFrom(model)
-    names = [o for node in model.graph.node for o in node.output if types.get(o) in (proto.FLOAT, proto.FLOAT16)]
+    names = [
+        o for node in model.graph.node for o in node.output if types.get(o) in (proto.FLOAT, proto.FLOAT16)
+    ]
     shown = {value.name for value in model.graph.output}
     probe.graph.output.extend(
         onnx.helper.make_tensor_value_info(name, types[name], None) for name in names if name not in shown

@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from engines.detect import Face, detect
-from engines.face import AlignedFace, cut
-from engines.recognise import Recogniser
-from engines.regions import view_of
+from engines.face.crop import AlignedFace, cut
+from engines.face.detect import Face, detect
+from engines.face.recognise import Recogniser
+from engines.makeup.regions import view_of
 from engines.stack import Stack
 
 #: What prompts look like.

@@ -16,7 +16,7 @@ from engines.backends import trt as backend
 from engines.backends.manifest import Precision
 from engines.errors import EngineError
 from engines.files import write_atomic
-from engines.models.fetch import Progress
+from engines.models.fetch import OnFetch
 from export.limits import Deadline
 from export.wrappers import Axis, Exportable
 
@@ -54,14 +54,21 @@ def target(runtime: Literal["tensorrt", "tensorrt_rtx"]) -> Target:
     version = backend.runtime(runtime).__version__
     gpu = None if runtime == "tensorrt_rtx" else backend.gpu_name()
     if runtime == "tensorrt" and gpu is None:
-        raise EngineError("TensorRT builds for the GPU that it runs on and torch sees none: use --format onnx here")
+        raise EngineError(
+            "TensorRT builds for the GPU that it runs on and torch sees none: use --format onnx here"
+        )
     return Target(runtime, version, gpu)
 
 
 def build(
-    model: bytes, entry: Exportable, target: Target, batch: tuple[int, int, int], folder: Path, deadline: Deadline,
-    progress: Progress,
-) -> bytes:  # fmt: skip
+    model: bytes,
+    entry: Exportable,
+    target: Target,
+    batch: tuple[int, int, int],
+    folder: Path,
+    deadline: Deadline,
+    progress: OnFetch,
+) -> bytes:
     """The engine of an ONNX model.  Raises EngineError where it cannot be built or takes too long."""
     trt = backend.runtime(target.runtime)
     log = backend.logger(trt)
@@ -70,7 +77,9 @@ def build(
     parser = trt.OnnxParser(network, log)
     if not parser.parse(model):
         cause = parser.get_error(0).desc() if parser.num_errors else log.error
-        raise EngineError(f"{entry.name}: {target.runtime} cannot read the model ({cause}): use --format onnx")
+        raise EngineError(
+            f"{entry.name}: {target.runtime} cannot read the model ({cause}): use --format onnx"
+        )
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, _WORKSPACE)
     config.clear_flag(trt.BuilderFlag.TF32)
@@ -103,7 +112,7 @@ def profile_shapes(
     ]
 
 
-def _monitor(trt: Any, name: str, deadline: Deadline, progress: Progress) -> Any:
+def _monitor(trt: Any, name: str, deadline: Deadline, progress: OnFetch) -> Any:
     """Tells how far a build is, and ends it at its deadline or when Ctrl-C was pressed while it was told so."""
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]

@@ -17,15 +17,15 @@ from torch import Tensor, nn
 
 from engines.backends.manifest import fingerprint
 from engines.errors import ConfigError
-from engines.face import MASK_WINDOW
-from engines.networks.e4e import E4E, SIDE
+from engines.face.recognise import Recogniser
+from engines.makeup.text_image import Embedded, OpenClip, TextImageModel
 from engines.networks.encoder import VIEW, Encoder, features, view_of
-from engines.networks.generator import W_DIM, StyleGenerator, trim
+from engines.networks.frame import MASK_WINDOW, trim
+from engines.networks.generator import W_DIM, StyleGenerator
 from engines.networks.makeup_clip import CONTEXT, MakeupClip
 from engines.networks.preview import LAYERS, Preview
-from engines.recognise import Recogniser
+from engines.networks.reference.e4e import E4E, SIDE
 from engines.stack import Stack
-from engines.textimage import Embedded, OpenClip, TextImageModel
 from export import samples
 
 #: What `--models` takes, beside `all`.
@@ -114,7 +114,9 @@ class ClipImage(nn.Module):
 
     def __init__(self, model: TextImageModel) -> None:
         super().__init__()
-        self.tower = model.model.clip.visual if isinstance(model, Embedded) else _open_clip(model).model.visual
+        self.tower = (
+            model.model.clip.visual if isinstance(model, Embedded) else _open_clip(model).model.visual
+        )
         self._images = model.images
 
     def forward(self, face: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import pytest
 if TYPE_CHECKING:  # torch takes seconds to import, and many tests need none of it
     from pathlib import Path
 
+    from engines.load import embedded_stack
     from engines.stack import Stack
 
 
@@ -16,10 +17,9 @@ if TYPE_CHECKING:  # torch takes seconds to import, and many tests need none of 
 def stack() -> Stack:
     """The embedded networks on the CPU, fetched on first use."""
     from engines.runtime import tune_allocator
-    from engines.stack import Stack
 
     tune_allocator()
-    return Stack.embedded("cpu", engines=False)
+    return embedded_stack("cpu", engines=False)
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +44,7 @@ def two_faces(stack: Stack) -> tuple[bytes, bytes]:
     from PIL import Image
     from skimage import data
 
-    from engines.pipeline import generated_face
+    from engines.latent.target import generated_face
 
     def png(pixels: np.ndarray) -> bytes:
         buffer = BytesIO()
@@ -52,6 +52,6 @@ def two_faces(stack: Stack) -> tuple[bytes, bytes]:
         return buffer.getvalue()
 
     person = data.astronaut()
-    stranger = np.asarray(Image.fromarray(generated_face(stack, 3)).resize((512, 512)))
+    stranger = np.asarray(Image.fromarray(generated_face(stack.generator, 3)).resize((512, 512)))
     darker = (person[:, ::-1] * 0.7).astype(np.uint8)  # and seen in a mirror
     return png(darker), png(np.concatenate([person, stranger], axis=1))

@@ -267,13 +267,20 @@ def small_pictures() -> list[bytes]:
     gray, clear = face[..., 0], np.dstack([face, ALPHA[:32, :24]])
     few = Image.fromarray(face).quantize(16)
     gray_icc = profile(b"GRAY", b"XYZ ", {b"kTRC": curve(1.0)})
-    files = [saved(face, "JPEG", quality=90, subsampling=s, progressive=p) for s in (0, 1, 2) for p in (False, True)]
+    files = [
+        saved(face, "JPEG", quality=90, subsampling=s, progressive=p)
+        for s in (0, 1, 2)
+        for p in (False, True)
+    ]
     files += [saved(face, "JPEG", restart_marker_blocks=1), turned(face, "JPEG", 6), turned(clear, "WEBP", 7)]
     files += [saved(gray, "JPEG", icc_profile=gray_icc), saved(Image.fromarray(face).convert("CMYK"), "JPEG")]
     files += [saved(face, "MPO", save_all=True, append_images=[ImageOps.invert(Image.fromarray(face))])]
     files += [saved(picture, "PNG") for picture in (face, clear, gray, clear[..., 2:], gray > 128, few)]
     files += [saved(few, "PNG", transparency=bytes(range(0, 256, 16))), saved(few, "PNG", bits=4)]
-    files += [png16(gray.astype(np.uint16) * 257), png16(face.astype(np.uint16) * 257, chunk(b"tRNS", bytes(6)))]
+    files += [
+        png16(gray.astype(np.uint16) * 257),
+        png16(face.astype(np.uint16) * 257, chunk(b"tRNS", bytes(6))),
+    ]
     files += [saved(face, "WEBP"), saved(clear, "WEBP"), saved(clear, "WEBP", lossless=True, exact=True)]
     files += [animated(kind, face) for kind in ("PNG", "WEBP", "GIF")]
     return files + [tagged(kind, face) for kind in KINDS] + [saved(face, kind) for kind in ("TIFF", "BMP")]
@@ -311,7 +318,9 @@ def _remove(random: Random, data: bytes, other: bytes) -> bytes:
 def _insert(random: Random, data: bytes, other: bytes) -> bytes:
     start, end = _range(random, other)
     at = random.randint(0, len(data))
-    return data[:at] + random.choice((other[start:end], bytes(end - start), b"\xff" * (end - start))) + data[at:]
+    return (
+        data[:at] + random.choice((other[start:end], bytes(end - start), b"\xff" * (end - start))) + data[at:]
+    )
 
 
 def _splice(random: Random, data: bytes, other: bytes) -> bytes:
@@ -321,7 +330,9 @@ def _splice(random: Random, data: bytes, other: bytes) -> bytes:
 def _number(random: Random, data: bytes, other: bytes) -> bytes:
     """Lengths, sizes and offsets are numbers of 1 to 4 bytes: write the worst ones."""
     size = random.choice((1, 2, 4))
-    value = random.choice((0, 1, 2, 255, 4096, 2**15, 2**16 - 1, 2**24, 2**31 - 1, 2**31, 2**32 - 1, len(data)))
+    value = random.choice(
+        (0, 1, 2, 255, 4096, 2**15, 2**16 - 1, 2**24, 2**31 - 1, 2**31, 2**32 - 1, len(data))
+    )
     at = random.randint(0, len(data))
     packed = (value % 256**size).to_bytes(size, random.choice(("big", "little")))
     return data[:at] + packed + data[at + size :]

@@ -150,7 +150,10 @@ def facenet(draw: Draw) -> Named:
             conv(f"{name}.{i}", *layer)
 
     def mixed(name: str, channels: int, inside: int) -> None:
-        named[f"{name}.conv2d.weight"], named[f"{name}.conv2d.bias"] = draw(channels, inside, 1, 1), draw(channels)
+        named[f"{name}.conv2d.weight"], named[f"{name}.conv2d.bias"] = (
+            draw(channels, inside, 1, 1),
+            draw(channels),
+        )
 
     for name, *shape in (("1a", 32, 3, 3), ("2a", 32, 32, 3), ("2b", 64, 32, 3), ("3b", 80, 64, 1), ("4a", 192, 80, 3),
                          ("4b", 256, 192, 3)):  # fmt: skip
@@ -192,7 +195,10 @@ def rosinality(draw: Draw) -> dict[str, Any]:
 
     def conv(name: str, outputs: int, inputs: int, up: bool = False) -> None:
         modulated(name, outputs, inputs, 3)
-        named[f"{name}.noise.weight"], named[f"{name}.activate.bias"] = 0.3 + 0.1 * draw(1), 0.3 * draw(outputs)
+        named[f"{name}.noise.weight"], named[f"{name}.activate.bias"] = (
+            0.3 + 0.1 * draw(1),
+            0.3 * draw(outputs),
+        )
         if up:
             named[f"{name}.conv.blur.kernel"] = 4 * FIR
 
@@ -275,7 +281,9 @@ def run_ir(named: Named, x: Tensor, depth: int) -> list[Tensor]:
         if inputs != channels:
             shortcut = F.conv2d(x, named[f"{block}.shortcut_layer.0.weight"], stride=stride)
             shortcut = normed(named, f"{block}.shortcut_layer.1", shortcut)
-        h = F.conv2d(normed(named, f"{block}.res_layer.0", x), named[f"{block}.res_layer.1.weight"], padding=1)
+        h = F.conv2d(
+            normed(named, f"{block}.res_layer.0", x), named[f"{block}.res_layer.1.weight"], padding=1
+        )
         h = F.prelu(h, named[f"{block}.res_layer.2.weight"])
         h = F.conv2d(h, named[f"{block}.res_layer.3.weight"], stride=stride, padding=1)
         h = normed(named, f"{block}.res_layer.4", h)
@@ -289,7 +297,9 @@ def run_ir(named: Named, x: Tensor, depth: int) -> list[Tensor]:
 
 def run_arcface(named: Named, x: Tensor, depth: int) -> Tensor:
     x = normed(named, "output_layer.0", run_ir(named, x, depth)[-1]).flatten(1)
-    return normed(named, "output_layer.4", F.linear(x, named["output_layer.3.weight"], named["output_layer.3.bias"]))
+    return normed(
+        named, "output_layer.4", F.linear(x, named["output_layer.3.weight"], named["output_layer.3.bias"])
+    )
 
 
 def run_mobileface(named: Named, x: Tensor) -> Tensor:
@@ -324,7 +334,9 @@ def run_e4e(checkpoint: dict[str, Any], x: Tensor) -> Tensor:
             conv = f"styles.{i}.convs.{2 * k}"
             x = F.leaky_relu(F.conv2d(x, named[f"{conv}.weight"], named[f"{conv}.bias"], 2, 1))
         assert x.shape[2:] == (1, 1)
-        return F.linear(x.flatten(1), named[f"styles.{i}.linear.weight"] / 512**0.5, named[f"styles.{i}.linear.bias"])
+        return F.linear(
+            x.flatten(1), named[f"styles.{i}.linear.weight"] / 512**0.5, named[f"styles.{i}.linear.bias"]
+        )
 
     middle = grown(coarse, blocks[20], "latlayer1")
     fine = grown(middle, blocks[6], "latlayer2")

@@ -15,7 +15,7 @@ ALLOWED = {"engines": set(), "export": {"engines"}, "server": {"engines"}}
 MODULES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 ENGINES = [path for path in MODULES if path.parts[0] == "engines"]
 #: The one module of the server that knows `export`: the command line is where the two meet.
-EXPORT_COMMAND = Path("server/cli/export.py")
+EXPORT_COMMAND = Path("server/cli/commands/export.py")
 MAX_LINES = 400
 
 

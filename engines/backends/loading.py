@@ -21,7 +21,9 @@ class Torch:
     def __init__(self, network: nn.Module) -> None:
         self.network = network
         weight = next(network.parameters())
-        self.name = f"torch {torch.__version__} {weight.device.type} {str(weight.dtype).removeprefix('torch.')}"
+        self.name = (
+            f"torch {torch.__version__} {weight.device.type} {str(weight.dtype).removeprefix('torch.')}"
+        )
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """As the protocol says."""

@@ -128,7 +128,9 @@ def read(folder: Path) -> list[Engine]:
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
-        raise EngineError(f"cannot read {path} ({type(error).__name__}): export into another folder") from error
+        raise EngineError(
+            f"cannot read {path} ({type(error).__name__}): export into another folder"
+        ) from error
     try:
         if content["format"] != FORMAT:
             raise ValueError("format")
@@ -154,12 +156,15 @@ def judged(folder: Path, engine: Engine, verdict: Verdict | None) -> Engine:
 
 def _engine(entry: dict[str, Any]) -> Engine:
     values = {
-        key: tuple(Value(v["name"], v["dtype"], tuple(v["shape"])) for v in entry[key]) for key in ("inputs", "outputs")
+        key: tuple(Value(v["name"], v["dtype"], tuple(v["shape"])) for v in entry[key])
+        for key in ("inputs", "outputs")
     }
     least, typical, largest = (int(n) for n in entry["batch"])
     verdict = None if entry["verified"] is None else Verdict(**entry["verified"])
     kept = tuple(entry["kept_fp32"])
-    engine = Engine(**entry | values | {"batch": (least, typical, largest), "verified": verdict, "kept_fp32": kept})
+    engine = Engine(
+        **entry | values | {"batch": (least, typical, largest), "verified": verdict, "kept_fp32": kept}
+    )
     named = engine.runtime in get_args(Runtime) and engine.precision in get_args(Precision)
     if not named or Path(engine.file).name != engine.file:
         raise ValueError(engine.file)

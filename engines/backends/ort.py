@@ -90,7 +90,9 @@ class OnnxRuntime:
         for value in self.engine.outputs:
             binding.bind_output(value.name, "cuda", 0)
         self._session.run_with_iobinding(binding)
-        return tuple(torch.utils.dlpack.from_dlpack(y).clone().to(inputs[0].device) for y in binding.get_outputs())
+        return tuple(
+            torch.utils.dlpack.from_dlpack(y).clone().to(inputs[0].device) for y in binding.get_outputs()
+        )
 
 
 def _numpy_type(name: str) -> Any:

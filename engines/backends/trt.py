@@ -38,9 +38,13 @@ def require_built_for_here(engine: Engine, version: str, gpu: str | None) -> Non
     """Raises EngineError, with the remedy, for an engine that another version or another GPU needs."""
     again = f"build it here by `clip2protect export --format {engine.runtime}`"
     if engine.version != version:
-        raise EngineError(f"{engine.file} was built by {engine.runtime} {engine.version}, here is {version}: {again}")
+        raise EngineError(
+            f"{engine.file} was built by {engine.runtime} {engine.version}, here is {version}: {again}"
+        )
     if gpu is None:
-        raise EngineError(f"{engine.file} needs an NVIDIA GPU and torch sees none: use --format onnx on this machine")
+        raise EngineError(
+            f"{engine.file} needs an NVIDIA GPU and torch sees none: use --format onnx on this machine"
+        )
     if engine.gpu is not None and engine.gpu != gpu:
         raise EngineError(f"{engine.file} was built for {engine.gpu}, here is {gpu}: {again}")
 
@@ -92,7 +96,9 @@ class TensorRT:
             held = [x.detach().to(device).contiguous() for x in inputs]
             for value, x in zip(self.engine.inputs, held, strict=True):
                 if not self._context.set_input_shape(value.name, tuple(x.shape)):
-                    raise EngineError(f"{self.name}: {value.name} of {tuple(x.shape)} is outside of what was built")
+                    raise EngineError(
+                        f"{self.name}: {value.name} of {tuple(x.shape)} is outside of what was built"
+                    )
                 self._context.set_tensor_address(value.name, x.data_ptr())
             outputs = []
             for value in self.engine.outputs:

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from engines.errors import FormatError, ModelError
 from engines.models.reference import locate, refuse_pickle
-from engines.networks.arcface_ir import ArcFaceIR
-from engines.networks.e4e import E4ENetwork
-from engines.networks.facenet import InceptionResnetV1
 from engines.networks.mobilefacenet import MobileFaceNet
-from engines.networks.stylegan2 import FIR, StyleGAN2
+from engines.networks.reference.arcface_ir import ArcFaceIR
+from engines.networks.reference.e4e import E4ENetwork
+from engines.networks.reference.facenet import InceptionResnetV1
+from engines.networks.reference.stylegan2 import FIR, StyleGAN2
 
 StateDict = dict[str, Tensor]
 
@@ -44,7 +44,9 @@ def fill(name: str, checkpoint: Mapping[str, Any]) -> nn.Module:
     with torch.device("meta"):  # hundreds of millions of weights are not drawn for nothing
         network = build()
     ours = network.state_dict()
-    counts = {key: torch.zeros(t.shape, dtype=t.dtype) for key, t in ours.items() if re.fullmatch(_COUNTS, key)}
+    counts = {
+        key: torch.zeros(t.shape, dtype=t.dtype) for key, t in ours.items() if re.fullmatch(_COUNTS, key)
+    }
     network.load_state_dict(counts | convert(checkpoint, ours), strict=True, assign=True)
     return network
 
@@ -69,10 +71,14 @@ def read(path: Path) -> dict[str, Any]:
         raise (
             refuse_pickle(path)
             if "weights_only" in str(error).lower()
-            else FormatError(f"{path} is no file of torch.save, or damaged ({type(error).__name__}): get it again")
+            else FormatError(
+                f"{path} is no file of torch.save, or damaged ({type(error).__name__}): get it again"
+            )
         ) from error
     if not isinstance(found, Mapping):
-        raise FormatError(f"{path} holds a {type(found).__name__} instead of named tensors: give a state dict")
+        raise FormatError(
+            f"{path} holds a {type(found).__name__} instead of named tensors: give a state dict"
+        )
     return dict(found)
 
 
@@ -114,7 +120,9 @@ def _renamed(published: Published, names: Mapping[str, str], ours: StateDict) ->
 
 def _as_named(tensors: Mapping[str, Any], ours: StateDict, ignored: str = _COUNTS) -> StateDict:
     """The state dict of a network whose modules have the published names."""
-    return _renamed(Published(tensors, ignored), {key: key for key in ours if not re.fullmatch(_COUNTS, key)}, ours)
+    return _renamed(
+        Published(tensors, ignored), {key: key for key in ours if not re.fullmatch(_COUNTS, key)}, ours
+    )
 
 
 def _facenet(tensors: Mapping[str, Any], ours: StateDict) -> StateDict:
@@ -127,13 +135,19 @@ def _facenet(tensors: Mapping[str, Any], ours: StateDict) -> StateDict:
 _CONVS, _HEADS, _LAYERS = 17, 9, 8
 #: Our names of a convolution's tensors, and theirs.
 _ROSINALITY = {
-    "weight": "conv.weight", "bias": "activate.bias", "strength": "noise.weight",
-    "modulation.weight": "conv.modulation.weight", "modulation.bias": "conv.modulation.bias",
-}  # fmt: skip
+    "weight": "conv.weight",
+    "bias": "activate.bias",
+    "strength": "noise.weight",
+    "modulation.weight": "conv.modulation.weight",
+    "modulation.bias": "conv.modulation.bias",
+}
 _NVIDIA = {
-    "weight": "weight", "bias": "bias", "strength": "noise_strength",
-    "modulation.weight": "affine.weight", "modulation.bias": "affine.bias",
-}  # fmt: skip
+    "weight": "weight",
+    "bias": "bias",
+    "strength": "noise_strength",
+    "modulation.weight": "affine.weight",
+    "modulation.bias": "affine.bias",
+}
 
 
 def rosinality_names() -> dict[str, str]:
@@ -182,7 +196,9 @@ def _stylegan2(checkpoint: Mapping[str, Any], ours: StateDict) -> StateDict:
     _check_filters(tensors)
     names = nvidia_names() if "synthesis.b4.const" in tensors else rosinality_names()
     drawn = {}
-    if not any(name.startswith("noises.") for name in tensors) and "latent_avg" in tensors:  # as older conversions
+    if (
+        not any(name.startswith("noises.") for name in tensors) and "latent_avg" in tensors
+    ):  # as older conversions
         chance = torch.Generator().manual_seed(0)
         maps = [key for key, name in names.items() if name.startswith("noises.")]
         drawn = {key: torch.randn(ours[key].shape, generator=chance) for key in maps}
@@ -202,10 +218,18 @@ def _check_filters(tensors: Mapping[str, Any]) -> None:
 
 def _e4e(checkpoint: Mapping[str, Any], ours: StateDict) -> StateDict:
     if not isinstance(checkpoint.get("state_dict"), Mapping) or "latent_avg" not in checkpoint:
-        raise FormatError("state_dict or latent_avg is missing: give the checkpoint of e4e as it is published")
+        raise FormatError(
+            "state_dict or latent_avg is missing: give the checkpoint of e4e as it is published"
+        )
     tensors = {**checkpoint["state_dict"], "latent_avg": checkpoint["latent_avg"]}
-    names = {key: key if key == "latent_avg" else f"encoder.{key}" for key in ours if not re.fullmatch(_COUNTS, key)}
-    return _renamed(Published(tensors, rf"{_COUNTS}|decoder\..*"), names, ours)  # its decoder is the generator
+    names = {
+        key: key if key == "latent_avg" else f"encoder.{key}"
+        for key in ours
+        if not re.fullmatch(_COUNTS, key)
+    }
+    return _renamed(
+        Published(tensors, rf"{_COUNTS}|decoder\..*"), names, ours
+    )  # its decoder is the generator
 
 
 # --- MobileFaceNet -------------------------------------------------------------------------------
@@ -220,7 +244,12 @@ def mobileface_names() -> list[tuple[str, str, str | None]]:
     def unit(name: str, *, active: bool = True) -> tuple[str, str, str | None]:
         return f"{name}.conv", f"{name}.bn", f"{name}.prelu" if active else None
 
-    blocks = ["conv_23", *(f"conv_3.model.{i}" for i in range(4)), "conv_34", *(f"conv_4.model.{i}" for i in range(6))]
+    blocks = [
+        "conv_23",
+        *(f"conv_3.model.{i}" for i in range(4)),
+        "conv_34",
+        *(f"conv_4.model.{i}" for i in range(6)),
+    ]
     blocks += ["conv_45", *(f"conv_5.model.{i}" for i in range(2))]
     body = [layer for name in blocks for layer in block(name)]
     head = [unit("conv_6_sep"), unit("conv_6_dw", active=False), ("linear", "bn", None)]

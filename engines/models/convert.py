@@ -43,7 +43,9 @@ def convert(name: str, members: Mapping[str, bytes]) -> StateDict:
     except FormatError as error:
         raise FormatError(f"{name}: {error}") from error
     except Exception as error:  # a damaged file makes each format's parser raise errors of its own
-        raise FormatError(f"{name}: the file has another structure than expected ({type(error).__name__})") from error
+        raise FormatError(
+            f"{name}: the file has another structure than expected ({type(error).__name__})"
+        ) from error
 
 
 def build(name: str) -> nn.Module:
@@ -147,7 +149,11 @@ def _synthesis(graph: _IR) -> StateDict:
         arrays += styled(f"layers.{i}.conv1", separable=True)
         arrays += styled(f"layers.{i}.conv2", separable=True)
     head = "layers.6.to_img"
-    arrays += [named(f"{head}.bias"), *linear(f"{head}.conv.modulation"), graph.constant_input(next(convolutions))]
+    arrays += [
+        named(f"{head}.bias"),
+        *linear(f"{head}.conv.modulation"),
+        graph.constant_input(next(convolutions)),
+    ]
     graph.refuse_left_over(_is_haar_or_scalar)
     return _fill(SynthesisNetwork(), arrays)
 
@@ -200,7 +206,9 @@ def _mobilefacenet_512(files: Mapping[str, bytes]) -> StateDict:
 
 def _landmarks_68(files: Mapping[str, bytes]) -> StateDict:
     *arrays, weight, bias, scale, shift, mean, variance = _onnx_arrays(files["fr_landmark.onnx"])
-    scale = scale / np.sqrt(variance.astype(float) + 1e-5)  # the batch norm behind the last layer, folded into it
+    scale = scale / np.sqrt(
+        variance.astype(float) + 1e-5
+    )  # the batch norm behind the last layer, folded into it
     return _fill(LandmarkNetwork(), [*arrays, weight * scale[:, None], (bias - mean) * scale + shift])
 
 
@@ -220,7 +228,9 @@ def _minilm(files: Mapping[str, bytes]) -> StateDict:
         tensors = safetensors.torch.load(archive.read("model.safetensors"))
         tokenizer = archive.read("tokenizer.json")
     # Neither is a weight of ours: positions are counted, and the pooler is for another task.
-    kept = {k: v for k, v in tensors.items() if not k.startswith("pooler.") and not k.endswith("position_ids")}
+    kept = {
+        k: v for k, v in tensors.items() if not k.startswith("pooler.") and not k.endswith("position_ids")
+    }
     state = {f"transformer.{key}": tensor for key, tensor in kept.items()}
     state["tokenizer"] = torch.frombuffer(bytearray(tokenizer), dtype=torch.uint8)
     expected = {key: tensor.shape for key, tensor in SentenceEncoder().state_dict().items()}
@@ -304,8 +314,10 @@ def _dlib_layers(data: bytes) -> Iterable[tuple[str, Array]]:
 
     A layer is stored as its serialised name, a length-prefixed string, and then its tensor.
     """
-    tags = {kind: b"\x01" + bytes([len(tag)]) + tag for kind, tag in
-            (("con", b"con_4"), ("affine", b"affine_"), ("fc", b"fc_2"))}  # fmt: skip
+    tags = {
+        kind: b"\x01" + bytes([len(tag)]) + tag
+        for kind, tag in (("con", b"con_4"), ("affine", b"affine_"), ("fc", b"fc_2"))
+    }
     at = 0
     while True:
         found = [(data.find(tag, at), kind) for kind, tag in tags.items()]

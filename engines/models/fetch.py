@@ -33,7 +33,7 @@ _HTTPS_TIMEOUT = 60.0  # seconds without a byte
 _CHUNK = 1 << 20
 
 #: Told what happens: a line for the user, bytes done, bytes in all (None: not known).
-Progress = Callable[[str, int | None, int | None], None]
+OnFetch = Callable[[str, int | None, int | None], None]
 
 
 def silent(message: str, done: int | None, total: int | None) -> None:
@@ -47,7 +47,7 @@ class Fetcher:
     folder; expect it to hold the carriers at up to about three times their size.
     """
 
-    def __init__(self, parent: Path, progress: Progress = silent) -> None:
+    def __init__(self, parent: Path, progress: OnFetch = silent) -> None:
         self._parent = parent
         self._progress = progress
         self._carriers: dict[Source, Path] = {}
@@ -63,10 +63,7 @@ class Fetcher:
         return self
 
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
 

@@ -60,7 +60,9 @@ _ASSETS = "https://drive.google.com/file/d/1Vuek5-YTZlYGoeoqyM5DlvnaXMeii4O8/vie
 _PAPER = "by the paper (section 4); the typical pair is assumed, not measured"
 _SPAN = 0.5
 #: Who handed the weights on, and on what terms.
-_HANDED_ON = "the weights come by AMT-GAN, MIT, from Adv-Makeup, whose own licence is for academic research only"
+_HANDED_ON = (
+    "the weights come by AMT-GAN, MIT, from Adv-Makeup, whose own licence is for academic research only"
+)
 _INSIGHTFACE = f"MIT for the code, TreB1eN/InsightFace_Pytorch; {_HANDED_ON}"
 
 _STYLEGAN2 = ReferenceSpec(
@@ -84,29 +86,47 @@ _E4E = ReferenceSpec(
     trained_on="FFHQ",
 )
 _IR152 = _recogniser(
-    "ir152", "ir152.pth", 0.166788, 112,
+    "ir152",
+    "ir152.pth",
+    0.166788,
+    112,
     description="IR-152 recogniser",
     licence=f"MIT for the code, ZhaoJ9014/face.evoLVe; {_HANDED_ON}",
     trained_on="MS-Celeb-1M (face.evoLVe)",
-)  # fmt: skip
+)
 _IRSE50 = _recogniser(
-    "irse50", "irse50.pth", 0.241045, 112,
-    description="IR-SE50 recogniser", licence=_INSIGHTFACE, trained_on="MS-Celeb-1M, refined",
-)  # fmt: skip
+    "irse50",
+    "irse50.pth",
+    0.241045,
+    112,
+    description="IR-SE50 recogniser",
+    licence=_INSIGHTFACE,
+    trained_on="MS-Celeb-1M, refined",
+)
 _FACENET = _recogniser(
-    "facenet", "facenet.pth", 0.409131, 160,
+    "facenet",
+    "facenet.pth",
+    0.409131,
+    160,
     description="FaceNet recogniser, InceptionResnetV1",
     licence=f"MIT for the code, timesler/facenet-pytorch; {_HANDED_ON}",
     trained_on="VGGFace2: its classifier has that set's 8,631 people",
-)  # fmt: skip
+)
 _MOBILEFACE = _recogniser(
-    "mobileface", "mobile_face.pth", 0.301611, 112,
-    description="MobileFaceNet recogniser", licence=_INSIGHTFACE, trained_on="MS-Celeb-1M, refined",
-)  # fmt: skip
+    "mobileface",
+    "mobile_face.pth",
+    0.301611,
+    112,
+    description="MobileFaceNet recogniser",
+    licence=_INSIGHTFACE,
+    trained_on="MS-Celeb-1M, refined",
+)
 _CLIP = ReferenceSpec(
     name="clip",
     role="text",
-    source=Url("https://huggingface.co/timm/vit_base_patch32_clip_224.openai/resolve/main/open_clip_model.safetensors"),
+    source=Url(
+        "https://huggingface.co/timm/vit_base_patch32_clip_224.openai/resolve/main/open_clip_model.safetensors"
+    ),
     members=(),
     file="open_clip_model.safetensors",
     description="CLIP ViT-B/32 of OpenAI, in open_clip's layout",

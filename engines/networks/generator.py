@@ -1,8 +1,8 @@
-"""What the search asks of a style-based generator, whichever it is: rows of W+, noise maps, windows."""
+"""A style-based generator as the search uses it: rows of W+, noise maps, windows of the image."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engines.networks.frame import REDUCTION, Window
+
 W_DIM = 512
-IMAGE_SIZE = 1024
 
 
 @dataclass(frozen=True)
@@ -26,48 +27,6 @@ class Layout:
     acting: tuple[int, ...]
     free: tuple[int, ...]
     free_maps: int
-
-
-@dataclass(frozen=True)
-class Window:
-    """A rectangle of the image in cells of 16 px, so (0, 0, 64, 64) is all of it."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-
-    @property
-    def pixels(self) -> tuple[slice, slice]:
-        """The rows and columns of the 1024-px image that it covers."""
-        return slice(16 * self.top, 16 * self.bottom), slice(16 * self.left, 16 * self.right)
-
-    def grown(self, cells: int) -> Window:
-        """Wider by `cells` on every side, within the image."""
-        return Window(
-            max(self.top - cells, 0), max(self.left - cells, 0),
-            min(self.bottom + cells, 64), min(self.right + cells, 64),
-        )  # fmt: skip
-
-    def cut(self, features: Tensor) -> Tensor:
-        """Its part of features, an image or a noise map (N, C, R, R), R at least 64."""
-        cell = features.shape[-1] // 64
-        return features[:, :, cell * self.top : cell * self.bottom, cell * self.left : cell * self.right]
-
-
-WHOLE = Window(0, 0, 64, 64)
-
-
-def trim(image: Tensor, window: Window | None, margin: int = 2) -> Tensor:
-    """The window's part of an image (N, C, H, W) that was computed `margin` cells wider, at any size."""
-    if window is None:
-        return image
-    wide = window.grown(margin)
-    cell = image.shape[-1] // (wide.right - wide.left)
-    return image[
-        :, :, cell * (window.top - wide.top) : cell * (window.bottom - wide.top),
-        cell * (window.left - wide.left) : cell * (window.right - wide.left),
-    ]  # fmt: skip
 
 
 class Synthesis(nn.Module):
@@ -85,6 +44,11 @@ class StyleGenerator(nn.Module):
     mapping: nn.Module
     synthesis: Synthesis
     mean_latent: nn.Parameter
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: The exported network that draws the image of `published`, where there is one (`engines.backends.attach`).
+        self.engine: Callable[..., Tensor] | None = None
 
     @cached_property
     @torch.no_grad()
@@ -107,13 +71,24 @@ class StyleGenerator(nn.Module):
         w = self.mean_latent + truncation * (w - self.mean_latent)
         return w[:, None].expand(-1, self.layout.rows, -1).contiguous()
 
-    def forward(self, w: Tensor, noise: Sequence[Tensor] | None = None, window: Window | None = None) -> Tensor:
+    def forward(
+        self, w: Tensor, noise: Sequence[Tensor] | None = None, window: Window | None = None
+    ) -> Tensor:
         """W+ (N, rows, 512) -> image (N, 3, 1024, 1024), RGB, about [-1, 1], or the window's part of it."""
         return self.synthesis(w, noise, window)
 
+    @torch.no_grad()
+    def published(self, w: Tensor) -> Tensor:
+        """The image (N, 3, 1024, 1024) of W+ (N, rows, 512) with the published weights and noise, without gradients."""
+        return (self.engine or self.in_torch)(w, *self.synthesis.noise_maps())
+
+    def in_torch(self, w: Tensor, *noise: Tensor) -> Tensor:
+        """The image by torch, with the inputs of the exported network."""
+        return self(w, noise)
+
     def small(self, w: Tensor, noise: Sequence[Tensor] | None = None, window: Window | None = None) -> Tensor:
         """The image averaged down to 256 px, (N, 3, 256, 256) or the window's part of it."""
-        return F.avg_pool2d(self(w, noise, window), 4)
+        return F.avg_pool2d(self(w, noise, window), REDUCTION)
 
 
 def check_codes(w: Tensor, layout: Layout) -> None:

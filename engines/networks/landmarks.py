@@ -30,9 +30,12 @@ class LandmarkNetwork(nn.Module):
                 channels = outputs
         self.blocks = nn.Sequential(*blocks)
         self.head = nn.Sequential(
-            nn.Conv2d(64, 512, 1), nn.ReLU(), nn.Conv2d(512, 512, 4, groups=512), nn.Flatten(),
+            nn.Conv2d(64, 512, 1),
+            nn.ReLU(),
+            nn.Conv2d(512, 512, 4, groups=512),
+            nn.Flatten(),
             nn.Linear(512, 2 * POINTS),
-        )  # fmt: skip
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.blocks(self.stem(x))).unflatten(1, (POINTS, 2))

@@ -17,8 +17,8 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from engines.makeup.regions import REGIONS
 from engines.networks.sentence import CONFIG, WIDTH, SentenceEncoder
-from engines.regions import REGIONS
 
 #: Words and signs of a prompt that are read; the rest is left out.
 CONTEXT = 64
@@ -38,7 +38,9 @@ class MakeupClip(nn.Module):
         import engines.networks.makeup_tower  # noqa: F401  (open_clip finds the tower by its name)
 
         config: dict[str, Any] = json.loads((CONFIG.parent / "makeup_clip.json").read_text("utf-8"))
-        config["text_cfg"]["hf_model_name"] = str(CONFIG.parent / Path(config["text_cfg"]["hf_model_name"]).name)
+        config["text_cfg"]["hf_model_name"] = str(
+            CONFIG.parent / Path(config["text_cfg"]["hf_model_name"]).name
+        )
         #: Width of the embeddings.
         self.width: int = config["embed_dim"]
         self.clip = CustomTextCLIP(**config)

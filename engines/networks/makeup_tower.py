@@ -27,9 +27,12 @@ class MakeupTower(nn.Module):
             width = wider
         self.body = nn.Sequential(*blocks, _conv(width, _THIN, side=1))
         self.head = nn.Sequential(
-            nn.Flatten(), nn.Linear(_THIN * _GRID**2, _HIDDEN, bias=False), nn.BatchNorm1d(_HIDDEN), nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(_THIN * _GRID**2, _HIDDEN, bias=False),
+            nn.BatchNorm1d(_HIDDEN),
+            nn.ReLU(),
             nn.Linear(_HIDDEN, embed_dim),
-        )  # fmt: skip
+        )
 
     def forward(self, views: Tensor) -> Tensor:
         """As the class says."""
@@ -40,7 +43,9 @@ class _Residual(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.change = nn.Sequential(
-            _conv(width, width, side=3), nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)
+            _conv(width, width, side=3),
+            nn.Conv2d(width, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width),
         )
 
     def forward(self, x: Tensor) -> Tensor:

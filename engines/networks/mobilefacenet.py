@@ -9,7 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 #: (channels inside, channels out, stride of the first block, blocks) of each run of bottlenecks.
-_STAGES = ((128, 64, 2, 1), (128, 64, 1, 4), (256, 128, 2, 1), (256, 128, 1, 6), (512, 128, 2, 1), (256, 128, 1, 2))
+_STAGES = (
+    (128, 64, 2, 1),
+    (128, 64, 1, 4),
+    (256, 128, 2, 1),
+    (256, 128, 1, 6),
+    (512, 128, 2, 1),
+    (256, 128, 1, 2),
+)
 
 
 class SameConv2d(nn.Conv2d):
@@ -28,9 +35,14 @@ class Bottleneck(nn.Module):
     """Expand, depthwise, project; a residual where the stride is 1."""
 
     def __init__(
-        self, conv: type[nn.Conv2d], inputs: int, inside: int, outputs: int, stride: int,
+        self,
+        conv: type[nn.Conv2d],
+        inputs: int,
+        inside: int,
+        outputs: int,
+        stride: int,
         activation: Callable[[int], nn.Module] = nn.PReLU,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         self.residual = stride == 1
         self.body = nn.Sequential(

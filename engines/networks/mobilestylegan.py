@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engines.networks.generator import W_DIM, WHOLE, Layout, StyleGenerator, Synthesis, Window, check_codes, trim
+from engines.networks.frame import WHOLE, Window, trim
+from engines.networks.generator import W_DIM, Layout, StyleGenerator, Synthesis, check_codes
 
 W_ROWS = 23
 #: Rows of W+ that some layer reads.  Layer i reads 3i+1 and 3i+2; row 0 is the 4-px convolution,
@@ -123,7 +124,9 @@ class SynthesisNetwork(Synthesis):
         self.constant = nn.Parameter(torch.zeros(1, W_DIM, 4, 4))
         self.conv1 = StyledConv(W_DIM, W_DIM, 4, separable=False)
         channels = (W_DIM, *_LAYER_CHANNELS)
-        self.layers = nn.ModuleList(Layer(channels[i], channels[i + 1], 8 << i) for i in range(len(_LAYER_CHANNELS)))
+        self.layers = nn.ModuleList(
+            Layer(channels[i], channels[i + 1], 8 << i) for i in range(len(_LAYER_CHANNELS))
+        )
         self.head = ImageHead(_LAYER_CHANNELS[-1])
 
     def noise_maps(self) -> list[Tensor]:
@@ -133,7 +136,9 @@ class SynthesisNetwork(Synthesis):
             convs += [layer.conv1, layer.conv2]
         return [conv.noise for conv in convs]
 
-    def forward(self, w: Tensor, noise: Sequence[Tensor] | None = None, window: Window | None = None) -> Tensor:
+    def forward(
+        self, w: Tensor, noise: Sequence[Tensor] | None = None, window: Window | None = None
+    ) -> Tensor:
         return trim(self.head(self.features(w, noise, window), w[:, 21]), window)
 
     def features(

@@ -33,9 +33,14 @@ class PNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(3, 10, 3), nn.PReLU(10), SamePool(2),
-            nn.Conv2d(10, 16, 3), nn.PReLU(16), nn.Conv2d(16, 32, 3), nn.PReLU(32),
-        )  # fmt: skip
+            nn.Conv2d(3, 10, 3),
+            nn.PReLU(10),
+            SamePool(2),
+            nn.Conv2d(10, 16, 3),
+            nn.PReLU(16),
+            nn.Conv2d(16, 32, 3),
+            nn.PReLU(32),
+        )
         self.box = nn.Conv2d(32, 4, 1)
         self.face = nn.Conv2d(32, 2, 1)
 
@@ -50,10 +55,15 @@ class RNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(3, 28, 3), nn.PReLU(28), SamePool(3),
-            nn.Conv2d(28, 48, 3), nn.PReLU(48), nn.MaxPool2d(3, 2),
-            nn.Conv2d(48, 64, 2), nn.PReLU(64),
-        )  # fmt: skip
+            nn.Conv2d(3, 28, 3),
+            nn.PReLU(28),
+            SamePool(3),
+            nn.Conv2d(28, 48, 3),
+            nn.PReLU(48),
+            nn.MaxPool2d(3, 2),
+            nn.Conv2d(48, 64, 2),
+            nn.PReLU(64),
+        )
         self.dense = nn.Sequential(nn.Linear(576, 128), nn.PReLU(128))
         self.box = nn.Linear(128, 4)
         self.face = nn.Linear(128, 2)
@@ -85,7 +95,7 @@ class ONet(nn.Module):
 
 
 class MTCNN(nn.Module):
-    """A container of the three; the cascade itself is `engines.detect`."""
+    """A container of the three; the cascade itself is `engines.face.detect`."""
 
     def __init__(self) -> None:
         super().__init__()

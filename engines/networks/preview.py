@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engines.face import MASK_WINDOW
-from engines.networks.generator import W_DIM, Layout, Window, trim
+from engines.networks.frame import MASK_WINDOW, Window, trim
+from engines.networks.generator import W_DIM, Layout
 from engines.networks.mobilestylegan import Generator, inverse_haar
 
 #: Layers of the generator that still run, and the channels of the last.
@@ -57,7 +57,7 @@ class Preview:
 
     def __init__(self, generator: Generator, head: PreviewHead) -> None:
         self.generator, self.head = generator, head
-        #: What does the work of `final` faster, where there is such an engine (`engines.backends.serve`).
+        #: What does the work of `final` faster, where there is such an engine (`engines.backends.attach`).
         self.engine: Callable[..., Tensor] | None = None
 
     @property

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engines import degrade
+from engines.latent import degrade
 
 
 def degraded(views: Tensor, seed: int, *, light: float = 1.0, gray_part: float = 0.05) -> Tensor:

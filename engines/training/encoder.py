@@ -23,14 +23,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engines.face import MASK_WINDOW
+from engines.load import load_network
 from engines.networks.encoder import EncoderHead, features, shrink_to_view
+from engines.networks.frame import MASK_WINDOW
 from engines.networks.mobilefacenet import MobileFaceNet
 from engines.networks.mobilestylegan import ACTING_ROWS, Generator
 from engines.networks.mtcnn import MTCNN, ONet
 from engines.networks.preview import Preview, PreviewHead
 from engines.runtime import choose_device, tune_allocator
-from engines.stack import load_network
 from engines.training.augment import degraded
 from engines.training.faces import sample_latents
 from engines.training.loop import command, steps_done, train, write_weights
@@ -129,13 +129,17 @@ def resemblance(teachers: Teachers, drawn: Tensor, known: Tensor) -> Tensor:
 
 def _square(views: Tensor, size: int) -> Tensor:
     """The square part of views with the face, near enough for two views of one face."""
-    return F.interpolate(views[:, :, 8:120], size=(size, size), mode="bilinear", antialias=True, align_corners=False)
+    return F.interpolate(
+        views[:, :, 8:120], size=(size, size), mode="bilinear", antialias=True, align_corners=False
+    )
 
 
 def main() -> int:
     """Parse, train, write the weights in half precision."""
     parser = command(__doc__, name="encoder", steps=STEPS)
-    parser.add_argument("--images", type=int, default=4, help="faces a step that are also drawn; a GPU takes more")
+    parser.add_argument(
+        "--images", type=int, default=4, help="faces a step that are also drawn; a GPU takes more"
+    )
     args = parser.parse_args()
     tune_allocator()
     device = choose_device(args.device)

@@ -24,16 +24,24 @@ def command(doc: str | None, *, name: str, steps: int) -> argparse.ArgumentParse
     """The command line that every recipe has; `name` is that of its files."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=steps)
-    parser.add_argument("--checkpoint", type=Path, default=Path(f"{name}.pt"), help="goes on from it where it exists")
+    parser.add_argument(
+        "--checkpoint", type=Path, default=Path(f"{name}.pt"), help="goes on from it where it exists"
+    )
     parser.add_argument("-o", dest="output", type=Path, default=Path(f"{name}.safetensors"))
     parser.add_argument("--device", default="auto")
     return parser
 
 
 def train(
-    network: nn.Module, loss_of: Callable[[int], Tensor], *, steps: int, rate: float, checkpoint: Path,
-    stop: int | None = None, say: Callable[[str], object] = sys.stderr.write,
-) -> None:  # fmt: skip
+    network: nn.Module,
+    loss_of: Callable[[int], Tensor],
+    *,
+    steps: int,
+    rate: float,
+    checkpoint: Path,
+    stop: int | None = None,
+    say: Callable[[str], object] = sys.stderr.write,
+) -> None:
     """Adam on `loss_of(step)`, warmed up, then a cosine to zero; the network is trained in place.
 
     `loss_of` must draw its data from the step alone, so that a run which was stopped and one which

@@ -23,16 +23,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engines.load import load_network
+from engines.makeup.palette import PALETTE
+from engines.makeup.regions import REGIONS, locate, masks, view_of
+from engines.makeup.text_image import Embedded
 from engines.networks.landmarks import LandmarkNetwork
 from engines.networks.makeup_clip import MakeupClip
 from engines.networks.mobilestylegan import Generator
 from engines.networks.preview import Preview, PreviewHead
 from engines.networks.sentence import SentenceEncoder
-from engines.palette import PALETTE
-from engines.regions import REGIONS, locate, masks, view_of
 from engines.runtime import choose_device, tune_allocator
-from engines.stack import load_network
-from engines.textimage import Embedded
 from engines.training.augment import degraded
 from engines.training.faces import sample_latents
 from engines.training.loop import command, steps_done, train, write_weights
@@ -95,7 +95,9 @@ class Pool:
         """Views (N, 3, 128, 128) and masks (N, 8, 128, 128) in [0, 1]; a new face comes into the pool."""
         if step % REUSE == 0:
             self.known.extend(self.faces.draw(1, POOL_START + step // REUSE))
-        picks = torch.randint(len(self.known), (BATCH,), generator=torch.Generator().manual_seed(step)).tolist()
+        picks = torch.randint(
+            len(self.known), (BATCH,), generator=torch.Generator().manual_seed(step)
+        ).tolist()
         views, regions = zip(*(self.known[i] for i in picks), strict=True)
         return torch.stack(views).float() / 255, torch.stack(regions).float() / 255
 
@@ -136,7 +138,9 @@ def contrast(seen: Tensor, said: Tensor, same: Tensor, scale: Tensor) -> Tensor:
     right = same / same.sum(dim=1, keepdim=True)
     image_loss = -(right * logits.log_softmax(dim=1)).sum(dim=1).mean()
     own = same[:, : len(seen)].T
-    text_loss = -(own / own.sum(dim=1, keepdim=True) * logits[:, : len(seen)].T.log_softmax(dim=1)).sum(dim=1).mean()
+    text_loss = (
+        -(own / own.sum(dim=1, keepdim=True) * logits[:, : len(seen)].T.log_softmax(dim=1)).sum(dim=1).mean()
+    )
     return (image_loss + text_loss) / 2
 
 
@@ -154,7 +158,9 @@ def loss_of(network: Trained, pool: Pool, sentences: Sentences, step: int) -> Te
     scale = network.logit_scale.exp().clamp(max=100)
     told = network.looks(_SHARP * torch.cat((seen, said))).unflatten(1, (len(REGIONS), len(_WORN)))
     wanted = torch.cat((looks[:BATCH], looks))
-    per_look = F.cross_entropy(told.flatten(0, 1), wanted.flatten(), reduction="none").view_as(wanted).sum(dim=1)
+    per_look = (
+        F.cross_entropy(told.flatten(0, 1), wanted.flatten(), reduction="none").view_as(wanted).sum(dim=1)
+    )
     return contrast(seen, said, same, scale) + per_look[:BATCH].mean() + per_look[BATCH:].mean()
 
 
@@ -223,9 +229,12 @@ def main() -> int:
     fit_regions(network.model, sentences, network.model.read(small_talk()))
     pool = Pool(Faces(device), steps_done(args.checkpoint))
     train(
-        network, lambda step: loss_of(network, pool, sentences, step),
-        steps=args.steps, rate=RATE, checkpoint=args.checkpoint,
-    )  # fmt: skip
+        network,
+        lambda step: loss_of(network, pool, sentences, step),
+        steps=args.steps,
+        rate=RATE,
+        checkpoint=args.checkpoint,
+    )
     write_weights(args.output, network.model.trained())
     return 0
 

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engines.palette import PALETTE, cover, light_of
-from engines.regions import REGIONS
+from engines.makeup.palette import PALETTE, cover, light_of
+from engines.makeup.regions import REGIONS
 from engines.training.vocabulary import Look
 from engines.training.words import EFFECTS
 

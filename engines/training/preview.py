@@ -16,12 +16,11 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from engines.face import MASK_WINDOW
-from engines.networks.generator import trim
+from engines.load import load_network
+from engines.networks.frame import MASK_WINDOW, trim
 from engines.networks.mobilestylegan import LAYOUT, Generator
 from engines.networks.preview import LAYERS, PreviewHead
 from engines.runtime import choose_device, tune_allocator
-from engines.stack import load_network
 from engines.training.faces import sample_latents
 from engines.training.loop import command, steps_done, train, write_weights
 
@@ -94,9 +93,12 @@ def main() -> int:
     head = PreviewHead().to(device)
     pool = Pool(generator, steps_done(args.checkpoint))
     train(
-        head, lambda step: distillation(head, *pool.pick(step)), steps=args.steps, rate=RATE,
+        head,
+        lambda step: distillation(head, *pool.pick(step)),
+        steps=args.steps,
+        rate=RATE,
         checkpoint=args.checkpoint,
-    )  # fmt: skip
+    )
     write_weights(args.output, head.state_dict())
     return 0
 

@@ -38,7 +38,9 @@ class Look:
 
 
 def _look(*layers: str, strength: float = 1.0) -> Look:
-    return Look(tuple(Layer(effect, colour) for colour, effect in (s.split() for s in layers)), strength=strength)
+    return Look(
+        tuple(Layer(effect, colour) for colour, effect in (s.split() for s in layers)), strength=strength
+    )
 
 
 #: Whole looks: what they are, wordings trained on, wordings held out.
@@ -94,7 +96,15 @@ LOOKS: dict[str, tuple[Look, tuple[str, ...], tuple[str, ...]]] = {
     ),
 }  # fmt: skip
 
-_STRENGTHS = (("", 1.0), ("", 1.0), ("", 1.0), ("soft ", 0.8), ("subtle ", 0.75), ("bold ", 1.1), ("intense ", 1.1))
+_STRENGTHS = (
+    ("", 1.0),
+    ("", 1.0),
+    ("", 1.0),
+    ("soft ", 0.8),
+    ("subtle ", 0.75),
+    ("bold ", 1.1),
+    ("intense ", 1.1),
+)
 _TEMPLATES = ("{x}", "{x}", "a face with {x}", "a photo of a face with {x}", "a person wearing {x}",
               "a woman with {x}", "a man with {x}", "a portrait with {x}", "a close-up of a face with {x}",
               "makeup: {x}")  # fmt: skip
@@ -131,7 +141,9 @@ def caption(chance: random.Random, *, parts: int | None = None, held_out: bool =
     while len(words) < parts:
         name = chance.choice(tuple(EFFECTS))
         effect = EFFECTS[name]
-        if effect.region in taken or (effect.region != "lips" and len(effect.colours) == 1 and chance.random() < 0.5):
+        if effect.region in taken or (
+            effect.region != "lips" and len(effect.colours) == 1 and chance.random() < 0.5
+        ):
             continue
         taken.add(effect.region)
         layer = Layer(name, chance.choice(effect.colours))

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engines.palette import colours_of
-from engines.regions import Region
+from engines.makeup.palette import colours_of
+from engines.makeup.regions import Region
 
 
 @dataclass(frozen=True)
@@ -253,13 +253,35 @@ EFFECTS: dict[str, Effect] = {
     ),
 }  # fmt: skip
 FRECKLES = (
-    ("freckles", "freckles on the nose and cheeks", "a freckled face", "painted freckles", "faux freckles",
-     "freckles across the nose", "lots of freckles", "freckled cheeks"),
+    (
+        "freckles",
+        "freckles on the nose and cheeks",
+        "a freckled face",
+        "painted freckles",
+        "faux freckles",
+        "freckles across the nose",
+        "lots of freckles",
+        "freckled cheeks",
+    ),
     ("a sprinkle of freckles",),
-)  # fmt: skip
+)
 NO_MAKEUP = (
-    ("no makeup", "a bare face", "without makeup", "a plain face", "a natural bare face", "a face without cosmetics",
-     "face", "a clean face", "barefaced", "a face free of makeup", "makeup removed", "no make-up",
-     "an unpainted face", "a face washed clean", "not wearing any makeup"),
+    (
+        "no makeup",
+        "a bare face",
+        "without makeup",
+        "a plain face",
+        "a natural bare face",
+        "a face without cosmetics",
+        "face",
+        "a clean face",
+        "barefaced",
+        "a face free of makeup",
+        "makeup removed",
+        "no make-up",
+        "an unpainted face",
+        "a face washed clean",
+        "not wearing any makeup",
+    ),
     ("a face with nothing on it", "no cosmetics at all"),
-)  # fmt: skip
+)

@@ -13,7 +13,20 @@ import traceback
 from collections.abc import Sequence
 
 from engines.errors import ConfigError
-from server.cli import bench, demo, doctor, evaluate, export, models, owner, prompts, protect, serve, study, verify
+from server.cli.commands import (
+    bench,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    models,
+    owner,
+    prompts,
+    protect,
+    serve,
+    study,
+    verify,
+)
 from server.cli.console import complain, reason
 
 OK, FAILED, USAGE, STOPPED = 0, 1, 2, 130

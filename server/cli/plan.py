@@ -125,7 +125,9 @@ def _add_folder(plan: Plan, folder: Path, output: Path) -> None:
     known, results = (len(plan.jobs), len(plan.failures), plan.skipped["protected"]), os.path.realpath(output)
     for parent, folders, names in os.walk(folder, onerror=failed):
         folders[:] = sorted(
-            name for name in folders if name[0] != "." and os.path.realpath(os.path.join(parent, name)) != results
+            name
+            for name in folders
+            if name[0] != "." and os.path.realpath(os.path.join(parent, name)) != results
         )
         for source in (Path(parent, name) for name in sorted(names) if name[0] != "."):
             if source.suffix.lower() not in FORMATS:

@@ -16,26 +16,34 @@ class Session:
     """One command's networks: a run over nothing but broken files loads none."""
 
     def __init__(
-        self, device: str = "auto", *, text_model: str = "embedded", text_checkpoint: str | None = None,
-        reference: Path | None = None, engines: bool = True,
-    ) -> None:  # fmt: skip
-        """As `Stack.embedded`, or with a folder as `Stack.reference`."""
+        self,
+        device: str = "auto",
+        *,
+        text_model: str = "embedded",
+        text_checkpoint: str | None = None,
+        reference: Path | None = None,
+        engines: bool = True,
+    ) -> None:
+        """As `embedded_stack`, or with a folder as `reference_stack`."""
         self._device, self._text_model, self._text_checkpoint = device, text_model, text_checkpoint
         self._reference, self._engines, self._announced = reference, engines, 0
 
     @cached_property
     def stack(self) -> Stack:
         """Raises ConfigError (no such device) or ModelError (a network cannot be had)."""
+        from engines.load import embedded_stack, reference_stack
         from engines.runtime import tune_allocator
-        from engines.stack import Stack
 
         tune_allocator()
-        build = Stack.embedded if self._reference is None else partial(Stack.reference, self._reference)
+        load = embedded_stack if self._reference is None else partial(reference_stack, self._reference)
         with Bar() as bar:
-            stack = build(
-                self._device, bar.fetching, text_model=self._text_model, text_checkpoint=self._text_checkpoint,
+            stack = load(
+                self._device,
+                bar.fetching,
+                text_model=self._text_model,
+                text_checkpoint=self._text_checkpoint,
                 engines=self._engines,
-            )  # fmt: skip
+            )
         self._announce(stack)
         return stack
 
@@ -44,7 +52,7 @@ class Session:
         self._announce(self.stack)
 
     def _announce(self, stack: Stack) -> None:
-        notes = stack.notes
-        for note in notes[self._announced :]:
-            complain(note)
-        self._announced = len(notes)
+        lines = stack.unused + stack.failures
+        for line in lines[self._announced :]:
+            complain(line)
+        self._announced = len(lines)

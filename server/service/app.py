@@ -14,17 +14,17 @@ from aiohttp import web
 from engines import config
 from engines.config import AUTO, NO_PROMPT, Settings
 from engines.errors import ConfigError
-from engines.prompts import PRESETS
-from server.enrolled import Enrolled, EnrolledPhoto
+from engines.makeup.presets import PRESETS
+from server.common.enrolled import Enrolled, EnrolledPhoto
 from server.service.clients import Client, Clients
-from server.service.crew import Crew, Worker
 from server.service.figures import Figures
 from server.service.guard import CALLER, PAGE, Guard, hosts_of
 from server.service.intake import later, photo_and_options, small_json
-from server.service.jobs import Job, Jobs, Photo, Queue, Result
 from server.service.log import note
 from server.service.options import Options
 from server.service.problems import Problem
+from server.service.work.crew import Crew, Worker
+from server.service.work.jobs import Job, Jobs, Photo, Queue, Result
 
 PROTOCOL = 1
 NAME = "clip2protect"
@@ -59,7 +59,9 @@ class Service:
         if settings["faces"] == "mine" and not owner:
             raise Problem("nobody_enrolled")
         asked = json.dumps([client.id, settings, [photo.id for photo in owner]], sort_keys=True)
-        job = Job(client.id, settings, photo, photo.digest + asked, owner=[photo.embeddings for photo in owner])
+        job = Job(
+            client.id, settings, photo, photo.digest + asked, owner=[photo.embeddings for photo in owner]
+        )
         known = self.jobs.same(job.key) if self.options.cache else None
         if known is None:
             self.queue.put(job)
@@ -96,7 +98,13 @@ class Service:
         if job.unwanted.is_set():  # it was done at the very moment
             job.drop_result()
         self.figures.ended(job)
-        note("job", state=job.state, code=job.code, cached=job.cached, seconds=round((job.ended or 0) - job.created, 3))
+        note(
+            "job",
+            state=job.state,
+            code=job.code,
+            cached=job.cached,
+            seconds=round((job.ended or 0) - job.created, 3),
+        )
         self.jobs.tidy()
 
     async def sweep(self) -> None:
@@ -125,16 +133,23 @@ class Service:
     async def status(self, request: web.Request) -> web.Response:
         """What the server is doing."""
         crew = self.crew
-        return _json({
-            "workers": crew.states, "trouble": crew.trouble, "waiting": len(self.queue), "restarts": crew.restarts
-        })  # fmt: skip
+        return _json(
+            {
+                "workers": crew.states,
+                "trouble": crew.trouble,
+                "waiting": len(self.queue),
+                "restarts": crew.restarts,
+            }
+        )
 
     async def metrics(self, request: web.Request) -> web.Response:
         """Figures in Prometheus' text format."""
         text = self.figures.text(
-            waiting_jobs=len(self.queue), busy_workers=self.crew.states.count("busy"),
-            worker_restarts=self.crew.restarts, clients=len(self.clients.listing()),
-        )  # fmt: skip
+            waiting_jobs=len(self.queue),
+            busy_workers=self.crew.states.count("busy"),
+            worker_restarts=self.crew.restarts,
+            clients=len(self.clients.listing()),
+        )
         return web.Response(text=text, content_type="text/plain", charset="utf-8")
 
     async def list_clients(self, request: web.Request) -> web.Response:
@@ -177,7 +192,9 @@ class Service:
         result = await self._ask(request, "look", [photo.embeddings for photo in self.owner_photos()])
         return _json(result.report)
 
-    async def _ask(self, request: web.Request, kind: Literal["enrol", "look"], owner: Sequence[Any] = ()) -> Result:
+    async def _ask(
+        self, request: web.Request, kind: Literal["enrol", "look"], owner: Sequence[Any] = ()
+    ) -> Result:
         """What a worker makes of a photo that is not to be protected."""
         self.owner_photos()
         photo, settings = await photo_and_options(request, self.queue, self.options.upload_mb)
@@ -192,10 +209,14 @@ class Service:
 
     async def levels(self, request: web.Request) -> web.Response:
         """How much may be seen."""
-        return _json({
-            "default": Settings().level, "levels": get_args(config.Level), "modes": get_args(config.Mode),
-            "faces": get_args(config.Faces),
-        })  # fmt: skip
+        return _json(
+            {
+                "default": Settings().level,
+                "levels": get_args(config.Level),
+                "modes": get_args(config.Mode),
+                "faces": get_args(config.Faces),
+            }
+        )
 
     async def create(self, request: web.Request) -> web.Response:
         """Take a photo and put it into the queue."""
@@ -268,17 +289,26 @@ def make_app(service: Service) -> web.Application:
         add("GET", path, _static(path[1:] or "index.html", kind))
     add("GET", "/v1/openapi.json", _static("openapi.json", "application/json"))
     for method, path, handler in (
-        ("GET", "/v1/health", service.health), ("POST", "/v1/pair", service.pair),
-        ("GET", "/v1/status", service.status), ("GET", "/v1/metrics", service.metrics),
-        ("GET", "/v1/clients", service.list_clients), ("DELETE", "/v1/clients/{id}", service.revoke),
-        ("GET", "/v1/owner", service.owner), ("POST", "/v1/owner", service.enrol),
-        ("DELETE", "/v1/owner/{id}", service.forget), ("POST", "/v1/faces", service.faces),
-        ("GET", "/v1/prompts", service.prompts), ("GET", "/v1/levels", service.levels),
-        ("POST", "/v1/jobs", service.create), ("POST", "/v1/protect", service.protect),
-        ("GET", "/v1/jobs/{id}", service.show), ("DELETE", "/v1/jobs/{id}", service.delete),
-        ("GET", "/v1/jobs/{id}/events", service.events), ("GET", "/v1/jobs/{id}/result", service.result),
+        ("GET", "/v1/health", service.health),
+        ("POST", "/v1/pair", service.pair),
+        ("GET", "/v1/status", service.status),
+        ("GET", "/v1/metrics", service.metrics),
+        ("GET", "/v1/clients", service.list_clients),
+        ("DELETE", "/v1/clients/{id}", service.revoke),
+        ("GET", "/v1/owner", service.owner),
+        ("POST", "/v1/owner", service.enrol),
+        ("DELETE", "/v1/owner/{id}", service.forget),
+        ("POST", "/v1/faces", service.faces),
+        ("GET", "/v1/prompts", service.prompts),
+        ("GET", "/v1/levels", service.levels),
+        ("POST", "/v1/jobs", service.create),
+        ("POST", "/v1/protect", service.protect),
+        ("GET", "/v1/jobs/{id}", service.show),
+        ("DELETE", "/v1/jobs/{id}", service.delete),
+        ("GET", "/v1/jobs/{id}/events", service.events),
+        ("GET", "/v1/jobs/{id}/result", service.result),
         ("GET", "/v1/jobs/{id}/preview", service.preview),
-    ):  # fmt: skip
+    ):
         add(method, path, handler, expect_handler=later)
 
     async def work(app: web.Application) -> AsyncIterator[None]:
@@ -344,7 +374,9 @@ async def _write(request: web.Request, response: web.StreamResponse, data: bytes
 
 
 def _json(value: object, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(text=json.dumps(value), status=status, content_type="application/json", headers=headers)
+    return web.Response(
+        text=json.dumps(value), status=status, content_type="application/json", headers=headers
+    )
 
 
 def _static(name: str, kind: str) -> Any:

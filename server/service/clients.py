@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from engines.errors import ConfigError
-from server.private import read_private, write_private
+from server.common.private import read_private, write_private
 from server.service.problems import Problem
 
 #: A code has no letter that looks like another, and lives so many seconds.

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from server.service.jobs import Job
 from server.service.log import note
+from server.service.work.jobs import Job
 
 _SECONDS = (1, 2, 5, 10, 20, 40, 80, 160, 320)
 
@@ -20,7 +20,9 @@ class Figures:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self._jobs = Counter("clip2protect_jobs", "Jobs that ended", ["state", "code"], registry=self._registry)
+        self._jobs = Counter(
+            "clip2protect_jobs", "Jobs that ended", ["state", "code"], registry=self._registry
+        )
         self._seconds = Histogram(
             "clip2protect_job_seconds",
             "From the sending of a photo to its end",
@@ -28,7 +30,10 @@ class Figures:
             registry=self._registry,
         )
         self._requests = Counter(
-            "clip2protect_requests", "Requests that were answered", ["route", "status"], registry=self._registry
+            "clip2protect_requests",
+            "Requests that were answered",
+            ["route", "status"],
+            registry=self._registry,
         )
         self._gauges = {
             name: Gauge(f"clip2protect_{name}", text, registry=self._registry)
@@ -51,7 +56,14 @@ class Figures:
         route = "none" if resource is None else resource.canonical
         self._requests.labels(route, str(response.status)).inc()
         seconds = round(time.monotonic() - begun, 4)
-        note("request", logging.DEBUG, method=request.method, route=route, status=response.status, seconds=seconds)
+        note(
+            "request",
+            logging.DEBUG,
+            method=request.method,
+            route=route,
+            status=response.status,
+            seconds=seconds,
+        )
         return response
 
     def ended(self, job: Job) -> None:

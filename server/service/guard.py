@@ -107,7 +107,9 @@ class Guard:
         headers["X-Content-Type-Options"] = "nosniff"
         headers["Cross-Origin-Resource-Policy"] = "same-origin"
         headers["Referrer-Policy"] = "no-referrer"
-        headers["Content-Security-Policy"] = _CSP if response.content_type == "text/html" else "default-src 'none'"
+        headers["Content-Security-Policy"] = (
+            _CSP if response.content_type == "text/html" else "default-src 'none'"
+        )
         headers["Vary"] = "Origin"
         headers.pop("Server", None)
         origin = request.headers.get("Origin", "")

@@ -13,9 +13,9 @@ from aiohttp.http import HttpProcessingError
 
 from engines.config import AUTO, NO_PROMPT, Settings
 from engines.errors import ConfigError
-from engines.prompts import resolve
-from server.service.jobs import Photo, Queue
+from engines.makeup.presets import resolve
 from server.service.problems import Problem
+from server.service.work.jobs import Photo, Queue
 
 #: Options of a job, which are fields of `Settings`.
 OPTIONS = ("mode", "level", "faces", "render", "prompt", "source_text", "steps", "seed", "target")
@@ -26,7 +26,9 @@ _IMAGES = frozenset({"image/jpeg", "image/png", "image/webp", "application/octet
 _SMALL, _STEPS = 4096, 200
 
 
-async def photo_and_options(request: web.Request, queue: Queue, limit_mb: int) -> tuple[Photo, dict[str, Any]]:
+async def photo_and_options(
+    request: web.Request, queue: Queue, limit_mb: int
+) -> tuple[Photo, dict[str, Any]]:
     """The photo, and the `OPTIONS` of its `Settings`, ready for JSON.
 
     Raises Problem: no room in the queue, too large, too slow, of a type that is not taken, a bad option.
@@ -122,24 +124,23 @@ def _settings(options: dict[str, str]) -> dict[str, Any]:
     """What was asked for, checked, as a worker wants it.  Raises Problem."""
     if set(options) - set(OPTIONS):
         raise Problem("bad_option", f"an option is unknown: there are {', '.join(OPTIONS)}")
-    wanted: dict[str, Any] = dict(options)
+    values: dict[str, Any] = dict(options)
     try:
         for name in ("seed", "steps", "target"):
-            if name in wanted and (name, wanted[name]) != ("target", AUTO):
-                wanted[name] = int(wanted[name])
-        if wanted.get("prompt", NO_PROMPT) not in (NO_PROMPT, AUTO):
-            wanted["prompt"] = resolve(wanted["prompt"])
-        if "source_text" in wanted:
-            wanted["source_text"] = resolve(wanted["source_text"])
-        settings = Settings(**wanted)
+            if name in values and (name, values[name]) != ("target", AUTO):
+                values[name] = int(values[name])
+        if values.get("prompt", NO_PROMPT) not in (NO_PROMPT, AUTO):
+            values["prompt"] = resolve(values["prompt"])
+        if "source_text" in values:
+            values["source_text"] = resolve(values["source_text"])
+        settings = Settings.from_options(values)
     except ConfigError as error:
         raise Problem("bad_option", str(error)) from None
     except ValueError:
         raise Problem("bad_option", "seed, steps and target are whole numbers") from None
-    if max(abs(settings.seed), abs(int(settings.target != AUTO and settings.target))) >= 1 << 63:
+    seeds = settings.target.seeds if settings.target is not None else ()
+    if any(abs(seed) >= 1 << 63 for seed in (settings.seed, *seeds)):
         raise Problem("bad_option", "seed and target are numbers of at most 63 bits")
-    if "target" in options and settings.mode != "impersonate":
-        raise Problem("bad_option", "target needs mode=impersonate")
-    if settings.steps is not None and settings.steps > _STEPS:
+    if settings.steps > _STEPS:
         raise Problem("bad_option", f"steps are at most {_STEPS}")
-    return {name: getattr(settings, name) for name in OPTIONS}
+    return {name: value for name, value in settings.as_options().items() if name in OPTIONS}

@@ -12,7 +12,7 @@ from typing import Any
 import platformdirs
 
 from engines.errors import ConfigError
-from server.private import data_folder
+from server.common.private import data_folder
 
 #: Name of an environment variable: this, and the option in capitals.
 PREFIX = "CLIP2PROTECT_SERVER_"

@@ -63,9 +63,11 @@ class Problem(Exception):
         """The answer that says it."""
         body = self.body()
         return web.Response(
-            status=CODES[self.code][0], text=json.dumps(body), content_type="application/problem+json",
+            status=CODES[self.code][0],
+            text=json.dumps(body),
+            content_type="application/problem+json",
             headers=self.headers,
-        )  # fmt: skip
+        )
 
 
 #: What aiohttp itself raises -> our code.

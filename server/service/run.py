@@ -14,9 +14,9 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from engines.errors import ConfigError
 from server.service.app import Service, make_app
-from server.service.crew import Worker
 from server.service.log import note
 from server.service.options import Options
+from server.service.work.crew import Worker
 
 #: Seconds that a connection may take from one request to the head of the next, or of its first.
 HEAD_SECONDS = 30.0
@@ -49,9 +49,13 @@ class Server:
             lock.release()
             raise
         runner = web.AppRunner(
-            make_app(service), access_log=None, handle_signals=False, handler_cancellation=True,
-            keepalive_timeout=HEAD_SECONDS, shutdown_timeout=2,
-        )  # fmt: skip
+            make_app(service),
+            access_log=None,
+            handle_signals=False,
+            handler_cancellation=True,
+            keepalive_timeout=HEAD_SECONDS,
+            shutdown_timeout=2,
+        )
         await runner.setup()
         await web.SockSite(runner, listener, backlog=_BACKLOG).start()
         note("started", port=options.port)

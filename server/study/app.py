@@ -14,7 +14,7 @@ from aiohttp import web
 from filelock import FileLock, Timeout
 
 from engines.errors import ConfigError
-from engines.evaluation.study import PICTURES
+from engines.evaluation.study.answers import PICTURES
 from server.service.clients import Client, Clients
 from server.service.guard import Guard, hosts_of
 from server.service.intake import small_json
@@ -36,7 +36,11 @@ class _Link(Clients):
 
     def find(self, token: str) -> Client | None:
         """The client, for its token."""
-        return self._client if hmac.compare_digest(token.encode("utf-8", "replace"), self.token.encode()) else None
+        return (
+            self._client
+            if hmac.compare_digest(token.encode("utf-8", "replace"), self.token.encode())
+            else None
+        )
 
     def origins(self) -> set[str]:
         """No page but the server's own may ask."""
@@ -98,8 +102,15 @@ class Study:
 
     async def _choose(self, request: web.Request) -> web.Response:
         body = await small_json(request)
-        number, side, spent, familiar = (body.get(key) for key in ("number", "side", "milliseconds", "familiar"))
-        if type(number) is not int or side not in (0, 1) or type(spent) is not int or type(familiar) is not bool:
+        number, side, spent, familiar = (
+            body.get(key) for key in ("number", "side", "milliseconds", "familiar")
+        )
+        if (
+            type(number) is not int
+            or side not in (0, 1)
+            or type(spent) is not int
+            or type(familiar) is not bool
+        ):
             raise Problem("bad_request", "give number, side, milliseconds and familiar")
         self.session.choose(request.match_info["who"], number, int(side), spent, familiar=familiar)
         return web.Response(status=204)

@@ -7,8 +7,8 @@ import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from engines.evaluation.study import ANSWERS, Choice, Trial, picture, read_choices, read_trials
-from server.private import read_private, write_private
+from engines.evaluation.study.answers import ANSWERS, Choice, Trial, picture, read_choices, read_trials
+from server.common.private import read_private, write_private
 from server.service.problems import Problem
 
 #: Most milliseconds that a choice is said to have taken: whoever went away does not come back as a number.

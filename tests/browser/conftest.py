@@ -13,9 +13,18 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, ConsoleMessage, FilePayload, Locator, Page, Request, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    FilePayload,
+    Locator,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
 
-from server.service.jobs import Job, Result
+from server.service.work.jobs import Job, Result
 from tests.server.service.conftest import Live, running, wait_for
 
 expect.set_options(timeout=30_000)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import FilePayload, Locator, expect
 
-from server.enrolled import MOST
+from server.common.enrolled import MOST
 from server.service.problems import CODES
 from tests.server.service.conftest import running
 

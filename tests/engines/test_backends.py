@@ -17,17 +17,20 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from engines import evaluate, imaging, search
 from engines.backends import manifest, require_gradients
+from engines.backends.attach import JOBS, Served, backends
 from engines.backends.loading import Torch, load
 from engines.backends.manifest import Engine, engines_dir, read
-from engines.backends.serve import JOBS, Served, backends
 from engines.config import Settings
-from engines.detect import detect
 from engines.errors import EngineError, GradientError
+from engines.face.detect import detect
+from engines.face.recognise import Recogniser, embed_face
+from engines.latent import search
+from engines.latent.target import generated_face
+from engines.load import embedded_stack
 from engines.models.registry import get_spec
-from engines.pipeline import generated_face, protect
-from engines.recognise import Recogniser
+from engines.photo.decode import Photo, decode
+from engines.pipeline import protect
 from engines.stack import Stack
 
 pytestmark = pytest.mark.models
@@ -56,7 +59,7 @@ def timed(engine: Engine, seconds: float) -> Engine:
 
 def stack_with(folder: Path | str, monkeypatch: pytest.MonkeyPatch) -> Stack:
     monkeypatch.setenv("CLIP2PROTECT_ENGINES", str(folder))
-    return Stack.embedded("cpu")
+    return embedded_stack("cpu")
 
 
 @pytest.fixture
@@ -65,10 +68,10 @@ def fast(engines_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     return stack_with(changed(engines_folder, tmp_path / "fast", lambda e: timed(e, 0.5)), monkeypatch)
 
 
-def astronaut() -> imaging.Photo:
+def astronaut() -> Photo:
     buffer = io.BytesIO()
     Image.fromarray(skimage.data.astronaut()[:256, 100:356]).save(buffer, "PNG")
-    return imaging.decode(buffer.getvalue())
+    return decode(buffer.getvalue())
 
 
 # --- gradients -----------------------------------------------------------------------------------------
@@ -84,7 +87,9 @@ def test_backends_say_whether_they_give_gradients(stack: Stack, engines_folder: 
     assert torch.allclose(with_gradients(face)[0], forward_only(face)[0], atol=1e-4)
     require_gradients(with_gradients, "the search")
     require_gradients(network, "the search")
-    with pytest.raises(GradientError, match=r"the search needs gradients, and onnxruntime .* cpu fp32 gives none"):
+    with pytest.raises(
+        GradientError, match=r"the search needs gradients, and onnxruntime .* cpu fp32 gives none"
+    ):
         require_gradients(forward_only, "the search")
 
 
@@ -111,7 +116,7 @@ def test_the_search_never_sees_an_engine(fast: Stack) -> None:
 
 def test_the_fastest_engine_that_beats_torch_is_used(fast: Stack) -> None:
     assert set(fast.served) == SERVED
-    assert fast.notes == []
+    assert fast.unused == []
     said = backends(fast)
     assert tuple(said) == JOBS
     assert all(name.startswith("onnxruntime ") and name.endswith(" cpu fp32") for name in said.values())
@@ -123,13 +128,17 @@ def test_of_two_engines_the_faster_one_is_used(
     folder = changed(engines_folder, tmp_path / "two", lambda e: timed(e, 0.5))
     (known,) = [e for e in read(folder) if e.network == "encoder"]
     for precision, seconds in (("fp16", 0.2), ("bf16", 0.7)):
-        again = dataclasses.replace(timed(known, seconds), precision=precision, file=f"encoder.{precision}.onnx")
+        again = dataclasses.replace(
+            timed(known, seconds), precision=precision, file=f"encoder.{precision}.onnx"
+        )
         (folder / again.file).symlink_to(engines_folder / known.file)
         manifest.record(folder, again)
     assert backends(stack_with(folder, monkeypatch))["encoding"].endswith("cpu fp16")
 
 
-def test_a_slower_engine_is_not_used(engines_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slower_engine_is_not_used(
+    engines_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     slow = changed(engines_folder, tmp_path / "slow", lambda e: timed(e, 2.0 if e.network == "rnet" else 0.5))
     stack = stack_with(slow, monkeypatch)
     assert set(stack.served) == SERVED - {"rnet"}
@@ -139,14 +148,21 @@ def test_a_slower_engine_is_not_used(engines_folder: Path, tmp_path: Path, monke
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"verified": None}, "was not compared with torch, or did not pass: run `clip2protect export verify`"),
+        (
+            {"verified": None},
+            "was not compared with torch, or did not pass: run `clip2protect export verify`",
+        ),
         ({"weights": "0"}, "holds other weights than the network here: export it again"),
         ({"sha256": "0"}, "is not the file that was exported: export it again"),
         ({"runtime": "tensorrt"}, "pip install 'clip2protect[gpu]'"),
     ],
 )
 def test_what_cannot_be_used_is_announced(
-    change: dict[str, Any], complaint: str, engines_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    change: dict[str, Any],
+    complaint: str,
+    engines_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", None)
 
@@ -156,7 +172,7 @@ def test_what_cannot_be_used_is_announced(
 
     stack = stack_with(changed(engines_folder, tmp_path / "worse", worse), monkeypatch)
     assert set(stack.served) == SERVED - {"encoder"}
-    (note,) = stack.notes
+    (note,) = stack.unused
     assert note.startswith("encoder does not use an engine: ") and complaint in note
     assert backends(stack)["encoding"] == "torch"
 
@@ -166,25 +182,27 @@ def test_another_version_of_the_runtime_has_to_be_compared_anew(
 ) -> None:
     def older(engine: Engine) -> Engine:
         assert engine.verified is not None
-        return dataclasses.replace(engine, verified=dataclasses.replace(engine.verified, runtime="onnxruntime 1.0"))
+        return dataclasses.replace(
+            engine, verified=dataclasses.replace(engine.verified, runtime="onnxruntime 1.0")
+        )
 
     stack = stack_with(changed(engines_folder, tmp_path / "older", older), monkeypatch)
     assert stack.served == {}
-    assert len(stack.notes) == len(SERVED)
-    assert "was compared on onnxruntime 1.0, here is onnxruntime" in stack.notes[0]
+    assert len(stack.unused) == len(SERVED)
+    assert "was compared on onnxruntime 1.0, here is onnxruntime" in stack.unused[0]
 
 
 def test_an_unreadable_manifest_is_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "manifest.json").write_text("{")
     stack = stack_with(tmp_path, monkeypatch)
     assert set(backends(stack).values()) == {"torch"}
-    assert "all networks run in torch: cannot read" in stack.notes[0]
+    assert "all networks run in torch: cannot read" in stack.unused[0]
 
 
 def test_no_folder_no_engine_no_word(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert backends(stack) == dict.fromkeys(JOBS, "torch")
     bare = stack_with(tmp_path, monkeypatch)
-    assert (bare.served, bare.notes) == ({}, [])
+    assert (bare.served, bare.unused) == ({}, [])
     monkeypatch.setenv("CLIP2PROTECT_ENGINES", "none")
     assert engines_dir() is None
     monkeypatch.delenv("CLIP2PROTECT_ENGINES")
@@ -219,14 +237,14 @@ def test_jobs_come_out_as_in_torch(stack: Stack, fast: Stack) -> None:
     (a,), (b,) = detect(stack.detector, pixels), detect(fast.detector, pixels)
     assert np.allclose(a.points, b.points, atol=1e-2)
     for name, recogniser in stack.recognisers.items():
-        wanted = evaluate.embed_face(recogniser, pixels, a)
-        got = evaluate.embed_face(fast.recognisers[name], pixels, a)
+        wanted = embed_face(recogniser, pixels, a)
+        got = embed_face(fast.recognisers[name], pixels, a)
         assert torch.allclose(wanted, got, atol=1e-4)
     view = torch.rand(2, 3, 128, 112) * 2 - 1
     assert torch.allclose(stack.encoder(view), fast.encoder(view), atol=1e-3)
     w, noise = stack.generator.sample_w(5, 2), stack.generator.synthesis.noise_maps()
     assert torch.allclose(stack.preview.final(w, noise), fast.preview.final(w, noise), atol=1e-3)
-    faces = generated_face(stack, 4).astype(int), generated_face(fast, 4).astype(int)
+    faces = generated_face(stack.generator, 4).astype(int), generated_face(fast.generator, 4).astype(int)
     assert np.abs(faces[0] - faces[1]).max() <= 1
 
 

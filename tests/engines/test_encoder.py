@@ -8,10 +8,11 @@ import torch.nn.functional as F
 from skimage.data import astronaut
 from torch import Tensor, nn
 
-from engines.detect import detect
-from engines.face import MASK_WINDOW, AlignedFace, face_mask
-from engines.invert import invert
+from engines.face.crop import AlignedFace
+from engines.face.detect import detect
+from engines.latent.invert import invert
 from engines.networks.encoder import VIEW, EncoderHead, shrink_to_view
+from engines.networks.frame import MASK_WINDOW, face_mask
 from engines.networks.mobilestylegan import ACTING_ROWS, W_ROWS
 from engines.stack import Stack
 from engines.training import encoder as recipe
@@ -88,7 +89,9 @@ def teachers() -> recipe.Teachers:
     return recipe.Teachers.load(torch.device("cpu"))
 
 
-def test_a_resumed_pool_holds_the_same_faces(teachers: recipe.Teachers, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_pool_holds_the_same_faces(
+    teachers: recipe.Teachers, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(recipe, "POOL", 8)
     monkeypatch.setattr(recipe, "POOL_START", 4)
     whole = recipe.Pool(teachers, 0)

@@ -17,24 +17,40 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from engines import imaging
-from engines.encoding import encode
 from engines.errors import ImageError
-from engines.imaging import Photo, decode
+from engines.photo import decode as imaging
+from engines.photo.decode import MAX_PIXELS, Photo, decode
+from engines.photo.encode import encode
 from tests.pictures import KINDS, mutated, saved, small_pictures
 
 EXAMPLES = int(os.environ.get("CLIP2PROTECT_FUZZ", "0"))
 fuzzed = settings(
-    deadline=None, max_examples=EXAMPLES or 300, derandomize=not EXAMPLES, database=None,
+    deadline=None,
+    max_examples=EXAMPLES or 300,
+    derandomize=not EXAMPLES,
+    database=None,
     suppress_health_check=list(HealthCheck),
-)  # fmt: skip
+)
 SOURCES = small_pictures()
-STARTS = [b"\xff\xd8\xff", b"\xff\xd8\xff\xe0\0\x10JFIF\0", b"\x89PNG\r\n\x1a\n", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"]
-STARTS += [b"RIFF\xff\0\0\0WEBP", b"RIFF\xff\0\0\0WEBPVP8 ", b"RIFF\xff\0\0\0WEBPVP8L", b"RIFF\xff\0\0\0WEBPVP8X", b""]
+STARTS = [
+    b"\xff\xd8\xff",
+    b"\xff\xd8\xff\xe0\0\x10JFIF\0",
+    b"\x89PNG\r\n\x1a\n",
+    b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+]
+STARTS += [
+    b"RIFF\xff\0\0\0WEBP",
+    b"RIFF\xff\0\0\0WEBPVP8 ",
+    b"RIFF\xff\0\0\0WEBPVP8L",
+    b"RIFF\xff\0\0\0WEBPVP8X",
+    b"",
+]
 
 
 @pytest.fixture
-def quiet(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[[Callable[[], None]], None]:
+def quiet(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[[Callable[[], None]], None]:
     """Run a test that may print nothing, neither from Python nor from C."""
     # A damaged size is often a large one: 100 megapixels are read like 1, but not a thousand times in a minute.
     monkeypatch.setattr(imaging, "MAX_PIXELS", 10**6)
@@ -61,7 +77,7 @@ def judge(data: bytes) -> Photo | None:
         assert 10 < len(words) < 200 and words.isprintable()
         return None
     height, width, channels = photo.pixels.shape
-    assert photo.pixels.dtype == np.uint8 and channels == 3 and 0 < width * height <= imaging.MAX_PIXELS
+    assert photo.pixels.dtype == np.uint8 and channels == 3 and 0 < width * height <= MAX_PIXELS
     assert photo.pixels.flags["C_CONTIGUOUS"] and photo.format in KINDS and photo.source_bytes == len(data)
     if photo.alpha is not None:
         assert photo.alpha.dtype == np.uint8 and photo.alpha.shape == (height, width)
@@ -100,7 +116,9 @@ def test_any_bytes_after_a_start_are_read_or_refused(quiet: Callable[[Callable[[
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_damaged_profile_is_used_or_left_aside(kind: str, quiet: Callable[[Callable[[], None]], None]) -> None:
+def test_a_damaged_profile_is_used_or_left_aside(
+    kind: str, quiet: Callable[[Callable[[], None]], None]
+) -> None:
     """The library for colours reads what no other part looks into."""
     profiles = [icc for data in SOURCES if (icc := Image.open(BytesIO(data)).info.get("icc_profile"))]
     pixels = np.full((4, 4, 3), 99, np.uint8)

@@ -10,13 +10,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from engines import align, composite
-from engines.align import compose, ffhq_transform, invert, sample, scale_of, similarity
-from engines.composite import Rendering, enlarge, lay_over, render
-from engines.detect import Face, detect
-from engines.face import MASK_WINDOW, AlignedFace, cut, face_mask
-from engines.networks.generator import IMAGE_SIZE
-from engines.pipeline import generated_face
+from engines.face import align
+from engines.face.align import compose, ffhq_transform, inverse, sample, scale_of, similarity_transform
+from engines.face.crop import AlignedFace, cut
+from engines.face.detect import Face, detect
+from engines.latent import render as rendering_module
+from engines.latent.render import Rendering, composite, enlarge, lay_over, render
+from engines.latent.target import generated_face
+from engines.networks.frame import IMAGE_SIZE, MASK_WINDOW, face_mask
 from engines.stack import Stack
 
 CPU = torch.device("cpu")
@@ -49,12 +50,12 @@ SIMILARITIES = [
 
 @pytest.mark.parametrize("transform", SIMILARITIES)
 def test_similarity_recovers_a_transform(transform: np.ndarray) -> None:
-    assert np.allclose(similarity(CANONICAL, apply(transform, CANONICAL)), transform, atol=1e-9)
+    assert np.allclose(similarity_transform(CANONICAL, apply(transform, CANONICAL)), transform, atol=1e-9)
 
 
 def test_similarity_never_mirrors() -> None:
     mirrored = CANONICAL * (-1, 1)
-    assert np.linalg.det(similarity(CANONICAL, mirrored)[:, :2]) > 0
+    assert np.linalg.det(similarity_transform(CANONICAL, mirrored)[:, :2]) > 0
 
 
 def test_similarity_is_the_least_squares_one() -> None:
@@ -64,7 +65,7 @@ def test_similarity_is_the_least_squares_one() -> None:
     def error(transform: np.ndarray) -> float:
         return float(np.square(apply(transform, CANONICAL) - target).sum())
 
-    best = similarity(CANONICAL, target)
+    best = similarity_transform(CANONICAL, target)
     for factor in (1 - 1e-3, 1 + 1e-3):
         for degrees in (-0.1, 0, 0.1):
             for x, y in ((0, 0), (0.1, 0), (0, -0.1)):
@@ -74,8 +75,8 @@ def test_similarity_is_the_least_squares_one() -> None:
 @pytest.mark.parametrize("transform", SIMILARITIES)
 def test_invert_and_compose(transform: np.ndarray) -> None:
     other = turned(0.7, 15, -3, 9)
-    assert np.allclose(compose(transform, invert(transform)), IDENTITY, atol=1e-9)
-    assert np.allclose(compose(invert(transform), transform), IDENTITY, atol=1e-9)
+    assert np.allclose(compose(transform, inverse(transform)), IDENTITY, atol=1e-9)
+    assert np.allclose(compose(inverse(transform), transform), IDENTITY, atol=1e-9)
     assert np.allclose(apply(compose(transform, other), CANONICAL), apply(transform, apply(other, CANONICAL)))
 
 
@@ -86,7 +87,7 @@ def test_scale_of_is_picture_pixels_a_crop_pixel() -> None:
 @pytest.mark.parametrize("transform", SIMILARITIES)
 def test_ffhq_crop_puts_a_face_in_its_known_place(transform: np.ndarray) -> None:
     points = apply(transform, CANONICAL)
-    placed = apply(invert(ffhq_transform(points)), points)
+    placed = apply(inverse(ffhq_transform(points)), points)
     assert np.allclose(placed[:2], [[383, 480], [641, 480]], atol=6)
     assert np.allclose(placed[3:].mean(axis=0), [512, 744], atol=6)
     # The crop turns, grows and moves with the face, exactly.
@@ -360,7 +361,7 @@ def aligned_at(pixels: np.ndarray, place: np.ndarray) -> AlignedFace:
 def outside_window(face: AlignedFace, shape: tuple[int, ...]) -> np.ndarray:
     """(H, W): whether a photo's pixel has its centre outside the mask's window."""
     y, x = np.mgrid[: shape[0], : shape[1]] + 0.5
-    u, v = np.moveaxis(apply(invert(face.transform), np.stack((x, y), axis=-1)), -1, 0)
+    u, v = np.moveaxis(apply(inverse(face.transform), np.stack((x, y), axis=-1)), -1, 0)
     rows, columns = MASK_WINDOW.pixels
     return (u < columns.start) | (u > columns.stop) | (v < rows.start) | (v > rows.stop)
 
@@ -371,7 +372,7 @@ def test_nothing_changes_outside_the_masks_window(place: np.ndarray, kind: str) 
     pixels = noisy_photo(*PHOTO)
     kept = pixels.copy()
     face = aligned_at(pixels, place)
-    result = composite.composite(pixels, face, rendering(kind))
+    result = composite(pixels, face, rendering(kind))
     outside = outside_window(face, pixels.shape)
     assert np.array_equal(result[outside], pixels[outside])
     assert (result != pixels).any(axis=2)[~outside].mean() > 0.4
@@ -383,21 +384,21 @@ def test_nothing_changes_outside_the_masks_window(place: np.ndarray, kind: str) 
 def test_a_rendering_of_nothing_changes_nothing(place: np.ndarray) -> None:
     pixels = noisy_photo(*PHOTO)
     image = noise(*face_mask(CPU).shape[2:])
-    result = composite.composite(pixels, aligned_at(pixels, place), render("residual", image, image, gray=False))
+    result = composite(pixels, aligned_at(pixels, place), render("residual", image, image, gray=False))
     assert np.array_equal(result, pixels)
 
 
 def test_a_face_outside_the_photo_changes_nothing() -> None:
     pixels = noisy_photo(*PHOTO)
     for place in (turned(0.3, 0, -2000, 100), turned(0.3, 0, 100, 5000)):
-        assert np.array_equal(composite.composite(pixels, aligned_at(pixels, place), rendering()), pixels)
+        assert np.array_equal(composite(pixels, aligned_at(pixels, place), rendering()), pixels)
 
 
 @pytest.mark.parametrize("kind", ["residual", "generator"])
 def test_a_gray_photo_stays_gray(kind: str) -> None:
     pixels = smooth_photo(*PHOTO, colour=False)
     assert np.ptp(pixels, axis=2).max() == 0
-    result = composite.composite(pixels, aligned_at(pixels, PLACES["turned"]), rendering(kind, gray=True))
+    result = composite(pixels, aligned_at(pixels, PLACES["turned"]), rendering(kind, gray=True))
     assert np.ptp(result, axis=2).max() == 0
     assert not np.array_equal(result, pixels)
 
@@ -410,7 +411,7 @@ def test_what_is_composited_is_seen_when_cut_again(name: str, kind: str) -> None
     place = turned(1.2, 10, 100, -150) if name.startswith("larger") else PLACES[name]
     face = aligned_at(pixels, place)
     made = rendering(kind)
-    result = composite.composite(pixels, face, made)
+    result = composite(pixels, face, made)
     seen, expected = aligned_at(result, place).crop / 2 + 0.5, lay_over(face.crop / 2 + 0.5, made)
     error = (seen - expected).abs() * 255
     moved = (expected - (face.crop / 2 + 0.5)).abs() * 255
@@ -423,9 +424,9 @@ def test_what_is_composited_is_seen_when_cut_again(name: str, kind: str) -> None
 def test_bands_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = noisy_photo(*PHOTO)
     face = aligned_at(pixels, PLACES["turned"])
-    whole = composite.composite(pixels, face, rendering())
-    monkeypatch.setattr(composite, "_BAND", 37)
-    banded = composite.composite(pixels, face, rendering())
+    whole = composite(pixels, face, rendering())
+    monkeypatch.setattr(rendering_module, "_BAND", 37)
+    banded = composite(pixels, face, rendering())
     differs = whole.astype(int) - banded
     assert np.abs(differs).max() <= 1  # a tie may be rounded the other way
     assert (differs != 0).mean() < 1e-4
@@ -438,7 +439,7 @@ SEEDS = (1, 2)
 
 @pytest.fixture(scope="module")
 def faces(stack: Stack) -> list[np.ndarray]:
-    return [generated_face(stack, seed) for seed in SEEDS]
+    return [generated_face(stack.generator, seed) for seed in SEEDS]
 
 
 @pytest.fixture(scope="module")
@@ -541,5 +542,5 @@ def test_templates_agree_with_the_detector(found: list[Face]) -> None:
     """Both crops of the recognisers and the generator's are of one face: they must nearly agree."""
     for face in found:
         for template, size in ((align.ARCFACE_POINTS, 112), (align.DLIB_POINTS, 150)):
-            placed = apply(similarity(face.points, template), face.points)
+            placed = apply(similarity_transform(face.points, template), face.points)
             assert np.abs(placed - template).max() < 0.06 * size

@@ -14,15 +14,15 @@ from torch import Tensor
 from torch.autograd import gradcheck
 
 from engines.config import Settings
-from engines.degrade import luma
 from engines.errors import ConfigError, ModelError
-from engines.guidance import Guidance, Reading, perspective
-from engines.losses.text import TEMPERATURE, contrastive, directional
-from engines.palette import DENSITY, PALETTE, colours_of, tint
-from engines.prompts import CANDIDATES, LONGEST, PRESETS, resolve
-from engines.regions import REGIONS, SIZE, Region, locate, masks, view_of
+from engines.makeup.palette import DENSITY, PALETTE, colours_of, tint
+from engines.makeup.presets import CANDIDATES, LONGEST, PRESETS, resolve
+from engines.makeup.prompter import Guidance, Reading, perspective
+from engines.makeup.regions import REGIONS, SIZE, Region, locate, masks, view_of
+from engines.makeup.text_image import Embedded, OpenClip
+from engines.makeup.text_loss import TEMPERATURE, contrastive, directional
+from engines.photo.colour import luma
 from engines.stack import Stack
-from engines.textimage import Embedded, OpenClip
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -43,7 +43,9 @@ def test_the_directional_loss_by_hand() -> None:
 
 
 def test_the_contrastive_loss_by_hand() -> None:
-    start, prompt, source = (F.normalize(torch.tensor(v), dim=0) for v in ([1.0, 0.0], [0.0, 1.0], [1.0, 1.0]))
+    start, prompt, source = (
+        F.normalize(torch.tensor(v), dim=0) for v in ([1.0, 0.0], [0.0, 1.0], [1.0, 1.0])
+    )
     right, wrong = prompt - start, source - start
     loss = contrastive((start + right)[None, None], start[None, None], prompt, source)
     ways = [F.normalize(v, dim=0) for v in (prompt - source, right, wrong)]
@@ -54,7 +56,9 @@ def test_the_contrastive_loss_by_hand() -> None:
 
 @pytest.mark.parametrize("loss", ["directional", "contrastive"])
 def test_gradients_of_the_text_term(loss: str) -> None:
-    start, texts = (F.normalize(normal(*shape, seed=i), dim=-1) for i, shape in enumerate([(2, 3, 6), (2, 6)]))
+    start, texts = (
+        F.normalize(normal(*shape, seed=i), dim=-1) for i, shape in enumerate([(2, 3, 6), (2, 6)])
+    )
     seen = F.normalize(normal(2, 3, 6, seed=5), dim=-1).requires_grad_()
     if loss == "directional":
         assert gradcheck(lambda x: directional(x, start, texts[0] - texts[1]), seen)
@@ -94,7 +98,9 @@ def test_what_is_sheer_never_lightens(region: Region, skin: tuple[float, ...]) -
         after = tinted(face, torch.ones(1, 1, 8, 8), region, name)
         assert float(luma(after).mean()) < float(luma(face).mean())
     if region == "skin":
-        assert float(luma(tinted(face, torch.ones(1, 1, 8, 8), region, "white")).mean()) > float(luma(face).mean())
+        assert float(luma(tinted(face, torch.ones(1, 1, 8, 8), region, "white")).mean()) > float(
+            luma(face).mean()
+        )
 
 
 class ByColour:
@@ -201,7 +207,9 @@ def test_every_preset_says_where(stack: Stack, prompt: str) -> None:
 
 
 @pytest.mark.models
-@pytest.mark.parametrize("prompt", ["a red bus", "merry christmas", "hello", "43", "my little cat", "see you tomorrow"])
+@pytest.mark.parametrize(
+    "prompt", ["a red bus", "merry christmas", "hello", "43", "my little cat", "see you tomorrow"]
+)
 def test_a_prompt_that_names_no_makeup_is_refused(stack: Stack, prompt: str) -> None:
     with pytest.raises(ConfigError, match="names no makeup"):
         spoken(stack, prompt)
@@ -217,7 +225,9 @@ def test_the_embedded_model_reads_colour_and_part(stack: Stack, drawn: Tensor) -
     lips = torch.from_numpy(masks(points))[REGIONS.index("lips")]
     red = torch.lerp(drawn, torch.tensor([0.75, 0.08, 0.14])[:, None, None].expand_as(drawn), 0.8 * lips)
     prompts = ["red lipstick", "blue lipstick", "red eyeshadow", "red blush", "no makeup"]
-    before, after = (model.images(view_of(image, model.side)) @ model.texts(prompts).T for image in (drawn, red))
+    before, after = (
+        model.images(view_of(image, model.side)) @ model.texts(prompts).T for image in (drawn, red)
+    )
     assert after.argmax() == 0
     assert float(after[0, 0]) > float(before[0, 0]) + 0.2
 
@@ -236,13 +246,21 @@ def test_masks_lie_where_the_parts_are(stack: Stack, drawn: Tensor) -> None:
 
     def centre(region: str) -> tuple[float, float]:
         mask = drawn_masks[region]
-        return float((mask.sum(axis=0) * axis).sum() / mask.sum()), float((mask.sum(axis=1) * axis).sum() / mask.sum())
+        return float((mask.sum(axis=0) * axis).sum() / mask.sum()), float(
+            (mask.sum(axis=1) * axis).sum() / mask.sum()
+        )
 
     heights = [centre(region)[1] for region in ("brows", "shadow", "blush", "lips")]
     assert heights == sorted(heights)
     assert all(abs(centre(region)[0] - 128) < 15 for region in REGIONS)  # both sides alike
     assert all(mask.min() >= 0 and 0.5 < mask.max() <= 1 for mask in drawn_masks.values())
-    for a, b in (("lips", "skin"), ("lips", "shadow"), ("lips", "blush"), ("shadow", "blush"), ("brows", "blush")):
+    for a, b in (
+        ("lips", "skin"),
+        ("lips", "shadow"),
+        ("lips", "blush"),
+        ("shadow", "blush"),
+        ("brows", "blush"),
+    ):
         # Edges are soft and may share pixels; no pixel belongs mostly to both.
         assert not ((drawn_masks[a] > 0.5) & (drawn_masks[b] > 0.5)).any(), (a, b)
 
@@ -318,4 +336,6 @@ def test_an_open_clip_model_of_another_size(monkeypatch: pytest.MonkeyPatch) -> 
 
     tokenizer = open_clip.get_tokenizer("RN50")
     model = OpenClip(open_clip.create_model("RN50").eval(), sentences)
-    assert model.images(torch.rand(1, 3, model.side, model.side)).shape == model.texts(["x"]).shape == (1, 1024)
+    assert (
+        model.images(torch.rand(1, 3, model.side, model.side)).shape == model.texts(["x"]).shape == (1, 1024)
+    )

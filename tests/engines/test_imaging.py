@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from engines import imaging
-from engines.encoding import MAX_GROWTH, encode
 from engines.errors import ImageError
-from engines.imaging import Photo, decode, load
+from engines.photo import decode as imaging
+from engines.photo.decode import MAX_SCANS, Photo, decode, load_photo
+from engines.photo.encode import MAX_GROWTH, encode
 from tests.pictures import (
     ALPHA,
     ASTRONAUT,
@@ -90,14 +90,7 @@ def test_jpeg_orientation_is_undone(orientation: int) -> None:
     assert np.abs(photo.pixels.astype(int) - FACE).mean() < 3
 
 
-@pytest.mark.parametrize(
-    "exif",
-    [
-        b"Exif\0\0",
-        b"Exif\0\0MM\0*\0\0\0\x08\xff\xff",
-        b"Exif\0\0" + b"A" * 99,
-    ],
-)
+@pytest.mark.parametrize("exif", [b"Exif\0\0", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", b"Exif\0\0" + b"A" * 99])
 def test_broken_exif_leaves_the_picture_as_stored(exif: bytes) -> None:
     plain = decode(saved(FACE, "JPEG")).pixels
     np.testing.assert_array_equal(decode(saved(FACE, "JPEG", exif=exif)).pixels, plain)
@@ -206,10 +199,7 @@ def test_palette_with_transparency() -> None:
 
 @pytest.mark.parametrize(
     ("pixels", "key", "sample"),
-    [
-        (FACE, (10, 20, 30), np.array([10, 20, 30], np.uint8)),
-        (FACE[..., 0], (77,), np.uint8(77)),
-    ],
+    [(FACE, (10, 20, 30), np.array([10, 20, 30], np.uint8)), (FACE[..., 0], (77,), np.uint8(77))],
 )
 def test_transparent_colour_becomes_alpha(pixels: Any, key: Any, sample: Any) -> None:
     pixels = pixels.copy()
@@ -320,9 +310,9 @@ def test_compressed_chunk_bomb_is_refused(tag: bytes) -> None:
 
 
 def test_a_jpeg_of_many_scans_is_refused_before_the_first() -> None:
-    assert decode(scan_bomb(imaging.MAX_SCANS, side=64)).pixels.shape == (64, 64, 3)
+    assert decode(scan_bomb(MAX_SCANS, side=64)).pixels.shape == (64, 64, 3)
     start = time.perf_counter()
-    for data in (scan_bomb(imaging.MAX_SCANS + 1), scan_bomb(100_000)):
+    for data in (scan_bomb(MAX_SCANS + 1), scan_bomb(100_000)):
         with pytest.raises(ImageError, match="scans"):
             decode(data)
     assert time.perf_counter() - start < 0.5
@@ -365,7 +355,7 @@ def test_what_is_no_photo_is_named_and_refused(tmp_path: Path, data: bytes, word
     path = tmp_path / "photo.jpg"
     path.write_bytes(data)
     with pytest.raises(ImageError, match=words) as caught:
-        load(path)
+        load_photo(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
 
@@ -379,14 +369,14 @@ def test_animation_is_refused(kind: str) -> None:
 def test_load_says_what_is_wrong_with_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("a.png").write_bytes(saved(FACE, "PNG"))
-    np.testing.assert_array_equal(load("a.png").pixels, FACE)
+    np.testing.assert_array_equal(load_photo("a.png").pixels, FACE)
     for path, words in {"no.png": "no such file", ".": "folder", "a\0b": "cannot be read"}.items():
         with pytest.raises(ImageError, match=words) as caught:
-            load(path)
+            load_photo(path)
         assert str(tmp_path) not in str(caught.value)
     monkeypatch.setattr(imaging, "MAX_BYTES", 1000)
     with pytest.raises(ImageError, match="larger"):
-        load("a.png")
+        load_photo("a.png")
 
 
 # --- what is written ----------------------------------------------------------------------------
@@ -401,7 +391,16 @@ def test_no_metadata_is_written(kind: str) -> None:
     assert CANARY not in result
     for word in (b"Exif", b"EXIF", b"ICC", b"xmp", b"XMP", b"Photoshop", b"CREATOR"):
         assert word not in result
-    allowed = {"jfif", "jfif_version", "jfif_unit", "jfif_density", "loop", "background", "timestamp", "duration"}
+    allowed = {
+        "jfif",
+        "jfif_version",
+        "jfif_unit",
+        "jfif_density",
+        "loop",
+        "background",
+        "timestamp",
+        "duration",
+    }
     assert set(reopened(result).info) <= allowed
     if kind == "PNG":
         assert set(parts(result)) == {b"IHDR", b"IDAT", b"IEND"}
@@ -532,8 +531,8 @@ def test_50_megapixels_in_bounded_memory(tmp_path: Path) -> None:
     path.write_bytes(saved(tile, "JPEG", quality=90))
     script = textwrap.dedent("""
         import resource, sys
-        from engines.encoding import encode
-        from engines.imaging import load
+        from engines.photo.encode import encode
+        from engines.photo.decode import load
         def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         start = peak()
         photo = load(sys.argv[1])
@@ -543,7 +542,12 @@ def test_50_megapixels_in_bounded_memory(tmp_path: Path) -> None:
         print(photo.pixels.nbytes, start, decoded, len(encode(photo, pixels)), peak())
     """)
     done = subprocess.run(
-        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, cwd=ROOT, timeout=60, check=True
+        [sys.executable, "-c", script, str(path)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=60,
+        check=True,
     )
     size, start, decoded, result, encoded = map(int, done.stdout.split())
     megabytes = size / 1024**2

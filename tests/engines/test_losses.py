@@ -16,13 +16,14 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor, nn
 from torch.autograd import gradcheck
 
-from engines import degrade, evaluate
-from engines.detect import Face
-from engines.losses.adversarial import Identity, adversarial, similarity
-from engines.losses.change import structural_dissimilarity, visibility, visible_change
-from engines.losses.reconstruction import reconstruction
+from engines.face.detect import Face
+from engines.face.recognise import Identity, Recogniser, compare_embeddings, mean_excess
+from engines.latent import degrade
+from engines.latent.adversarial import adversarial
+from engines.latent.change import structural_dissimilarity, visibility, visible_change
+from engines.latent.reconstruction import reconstruction
 from engines.models.registry import SPECS
-from engines.recognise import Recogniser
+from engines.photo.quality import MAX_PSNR, psnr, ssim
 
 RECOGNISERS = [name for name, spec in SPECS.items() if spec.role == "recogniser"]
 PSNR, SSIM = 32.0, 0.96
@@ -78,8 +79,8 @@ def test_a_match_is_on_the_right_side_of_the_threshold(name: str) -> None:
     assert not r.is_match(limit - nearer)
     assert not r.is_match(limit)
     assert r.is_match(SPECS[name].threshold.same)
-    assert evaluate.compare_embeddings(r, *pair(name, limit + nearer)).same
-    assert not evaluate.compare_embeddings(r, *pair(name, limit - nearer)).same
+    assert compare_embeddings(r, *pair(name, limit + nearer)).same
+    assert not compare_embeddings(r, *pair(name, limit - nearer)).same
 
 
 @pytest.mark.parametrize("name", RECOGNISERS)
@@ -144,14 +145,16 @@ def test_similarity_is_the_mean_excess_over_views_and_surrogates() -> None:
     embeddings = [random(4, 2, 6, seed=seed) - 0.5 for seed in range(3)]
     owners = identity(10, faces=2)
     expected = [
-        np.mean([
-            float(r.excess(e[v, face : face + 1], owners.embeddings[r.name][face : face + 1]))
-            for r, e in zip(SURROGATES, embeddings, strict=True)
-            for v in range(4)
-        ])
+        np.mean(
+            [
+                float(r.excess(e[v, face : face + 1], owners.embeddings[r.name][face : face + 1]))
+                for r, e in zip(SURROGATES, embeddings, strict=True)
+                for v in range(4)
+            ]
+        )
         for face in range(2)
-    ]  # fmt: skip
-    found = similarity(SURROGATES, seen_by(*embeddings), owners)
+    ]
+    found = mean_excess(SURROGATES, seen_by(*embeddings), owners)
     assert found.tolist() == pytest.approx(expected)
     assert expected[0] != pytest.approx(expected[1])
 
@@ -159,8 +162,10 @@ def test_similarity_is_the_mean_excess_over_views_and_surrogates() -> None:
 def test_one_person_may_be_compared_with_many_faces() -> None:
     embeddings = [random(4, 2, 6, seed=seed) - 0.5 for seed in range(3)]
     target = identity(10)
-    both = similarity(SURROGATES, seen_by(*embeddings), target)
-    alone = [similarity(SURROGATES, seen_by(*(e[:, i : i + 1] for e in embeddings)), target) for i in range(2)]
+    both = mean_excess(SURROGATES, seen_by(*embeddings), target)
+    alone = [
+        mean_excess(SURROGATES, seen_by(*(e[:, i : i + 1] for e in embeddings)), target) for i in range(2)
+    ]
     assert torch.allclose(both, torch.cat(alone))
 
 
@@ -168,8 +173,8 @@ def test_adversarial_leaves_the_owner_and_nears_the_target() -> None:
     seen = seen_by(*(random(2, 1, 6, seed=seed) - 0.5 for seed in range(3)))
     owner, target = identity(10), identity(20)
     dodge, both = adversarial(SURROGATES, seen, owner, None), adversarial(SURROGATES, seen, owner, target)
-    assert float(dodge) == float(similarity(SURROGATES, seen, owner))
-    assert float(both) == pytest.approx(float(dodge - similarity(SURROGATES, seen, target)))
+    assert float(dodge) == float(mean_excess(SURROGATES, seen, owner))
+    assert float(both) == pytest.approx(float(dodge - mean_excess(SURROGATES, seen, target)))
 
 
 @pytest.mark.parametrize("target", [None, identity(20)], ids=["dodge", "impersonate"])
@@ -211,9 +216,15 @@ def test_ssim_is_that_of_scikit_image() -> None:
     a = natural()
     b = (a + np.random.default_rng(0).normal(0, 12, a.shape)).clip(0, 255).astype(np.uint8)
     _, expected = structural_similarity(
-        a / 255, b / 255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
-        data_range=1.0, channel_axis=2, full=True,
-    )  # fmt: skip
+        a / 255,
+        b / 255,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        data_range=1.0,
+        channel_axis=2,
+        full=True,
+    )
     ours = 1 - structural_dissimilarity(as_tensor(a), as_tensor(b))[0].permute(1, 2, 0).numpy()
     assert 0.3 < expected.mean() < 0.95
     inner = (slice(5, -5), slice(5, -5))  # the two go on differently outside the picture
@@ -289,7 +300,9 @@ def test_a_patch_of_light_weighs_more_than_fine_lines_of_the_same_energy() -> No
     patch, lines = torch.zeros_like(before), torch.zeros_like(before)
     patch[:, :, 16:32, 16:32] = 0.04
     lines[:, :, 16:32, 16:32:2], lines[:, :, 16:32, 17:32:2] = 0.04, -0.04
-    of_patch, of_lines = (visible_change(before, before + c, area(4096), PSNR, SSIM)[0] for c in (patch, lines))
+    of_patch, of_lines = (
+        visible_change(before, before + c, area(4096), PSNR, SSIM)[0] for c in (patch, lines)
+    )
     assert of_patch[0].item() == pytest.approx(of_lines[0].item())
     assert of_patch[3].item() > 20 * of_lines[3].item()
 
@@ -313,7 +326,9 @@ def test_reconstruction_is_what_its_formula_says() -> None:
         value = float(reconstruction(photographed + error, photographed, weight))
         assert value == pytest.approx(2 * error**2 + abs(error) + 4 * error**2)
     checks = 0.25 * (-1) ** torch.arange(16)  # fine texture costs the coarse term nothing
-    assert float(reconstruction(photographed + checks, photographed, weight)) == pytest.approx(2 * 0.25**2 + 0.25)
+    assert float(reconstruction(photographed + checks, photographed, weight)) == pytest.approx(
+        2 * 0.25**2 + 0.25
+    )
 
 
 def test_reconstruction_minds_only_where_there_is_weight() -> None:
@@ -327,7 +342,9 @@ def test_reconstruction_minds_only_where_there_is_weight() -> None:
 
 def test_reconstruction_has_the_right_gradient() -> None:
     photographed, weight = random(1, 3, 12, 12, seed=1), random(1, 1, 12, 12, seed=2)
-    assert gradcheck(lambda x: reconstruction(x, photographed, weight), random(1, 3, 12, 12, seed=3).requires_grad_())
+    assert gradcheck(
+        lambda x: reconstruction(x, photographed, weight), random(1, 3, 12, 12, seed=3).requires_grad_()
+    )
 
 
 # --- what happens on the way to a recogniser ------------------------------------------------------------
@@ -348,7 +365,9 @@ def test_damage_has_the_right_gradient_and_keeps_flat_colour(damage: Callable[[T
 @pytest.mark.parametrize("sigma", [0.4, 0.8, 1.2])
 def test_blur_is_a_gaussian(sigma: float) -> None:
     x = random(1, 2, 30, 25)
-    expected = gaussian_filter(x[0].numpy(), (0, sigma, sigma), mode="nearest", radius=(0, *[math.ceil(3 * sigma)] * 2))
+    expected = gaussian_filter(
+        x[0].numpy(), (0, sigma, sigma), mode="nearest", radius=(0, *[math.ceil(3 * sigma)] * 2)
+    )
     assert np.abs(degrade.blur(x, sigma)[0].numpy() - expected).max() < 1e-12
 
 
@@ -391,7 +410,9 @@ def test_jpeg_is_pillows(quality: int, size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("quality", [30, 75, 95])
-def test_jpeg_with_plain_rounding_is_pillows_but_for_bytes(quality: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jpeg_with_plain_rounding_is_pillows_but_for_bytes(
+    quality: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(degrade, "_soft_round", torch.round)
     gray = np.repeat(natural()[:, :, 1:2], 3, axis=2)
     ours = degrade.jpeg(as_tensor(gray).float(), quality)[0].permute(1, 2, 0).numpy() * 255
@@ -428,24 +449,24 @@ def test_rounding_has_the_right_gradient() -> None:
 def test_measures_are_those_of_scikit_image() -> None:
     a = natural()
     b = (a + np.random.default_rng(0).normal(0, 12, a.shape)).clip(0, 255).astype(np.uint8)
-    assert evaluate.psnr(a, b) == pytest.approx(peak_signal_noise_ratio(a, b, data_range=255))
-    assert evaluate.ssim(a, b) == pytest.approx(structural_similarity(a, b, channel_axis=2, data_range=255))
-    assert evaluate.psnr(a, a) == evaluate.MAX_PSNR
-    assert evaluate.ssim(a, a) == pytest.approx(1)
-    assert evaluate.psnr(np.repeat(a, 12, axis=0), np.repeat(b, 12, axis=0)) == pytest.approx(evaluate.psnr(a, b))
+    assert psnr(a, b) == pytest.approx(peak_signal_noise_ratio(a, b, data_range=255))
+    assert ssim(a, b) == pytest.approx(structural_similarity(a, b, channel_axis=2, data_range=255))
+    assert psnr(a, a) == MAX_PSNR
+    assert ssim(a, a) == pytest.approx(1)
+    assert psnr(np.repeat(a, 12, axis=0), np.repeat(b, 12, axis=0)) == pytest.approx(psnr(a, b))
 
 
 def test_pictures_too_small_for_ssim() -> None:
     a = natural(5, 40)
-    assert evaluate.ssim(a, a) == 1
-    assert evaluate.ssim(a, 255 - a) == 0
+    assert ssim(a, a) == 1
+    assert ssim(a, 255 - a) == 0
 
 
 def test_the_box_is_cut_at_the_photos_border() -> None:
     pixels = natural(100, 90)
 
     def part(*box: float) -> np.ndarray:
-        return evaluate.box_of(pixels, Face(box, np.zeros((5, 2), np.float32), 1.0))
+        return Face(box, np.zeros((5, 2), np.float32), 1.0).part_of(pixels)
 
     assert np.array_equal(part(10.4, 20.6, 30.5, 39.6), pixels[21:40, 10:30])
     assert np.array_equal(part(-15, -5, 20, 30), pixels[:30, :20])

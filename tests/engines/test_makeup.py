@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engines.palette import PALETTE
-from engines.regions import REGIONS
+from engines.makeup.palette import PALETTE
+from engines.makeup.regions import REGIONS
 from engines.training import makeup_clip as recipe
 from engines.training.painter import paint
 from engines.training.vocabulary import LOOKS, Layer, Look, caption, phrase, small_talk
@@ -58,7 +58,9 @@ def test_a_phrase_names_its_colour() -> None:
 
 def test_small_talk_is_no_makeup() -> None:
     assert not any(
-        word in talk.split() for talk in small_talk() for word in ("lipstick", "lips", "blush", "makeup", "eyeshadow")
+        word in talk.split()
+        for talk in small_talk()
+        for word in ("lipstick", "lips", "blush", "makeup", "eyeshadow")
     )
 
 
@@ -101,9 +103,14 @@ def test_the_contrastive_loss_is_least_where_all_that_belongs_together_is_togeth
     apart = torch.eye(2)
     said = torch.tensor([[1.0, 0], [0, 1.0], [1.0, 0], [-1.0, 0]])
     scale = torch.tensor(10.0)
-    right, swapped = recipe.contrast(apart, said, same, scale), recipe.contrast(apart.flip(0), said, same, scale)
-    by_hand_image = (torch.tensor([10.0, 0, 10, -10]).log_softmax(0)[[0, 2]].mean()
-                     + torch.tensor([0.0, 10, 0, 0]).log_softmax(0)[1]) / 2  # fmt: skip
+    right, swapped = (
+        recipe.contrast(apart, said, same, scale),
+        recipe.contrast(apart.flip(0), said, same, scale),
+    )
+    by_hand_image = (
+        torch.tensor([10.0, 0, 10, -10]).log_softmax(0)[[0, 2]].mean()
+        + torch.tensor([0.0, 10, 0, 0]).log_softmax(0)[1]
+    ) / 2
     by_hand_text = torch.tensor([10.0, 0]).log_softmax(0)[0]
     assert float(right) == pytest.approx(float(-(by_hand_image + by_hand_text) / 2), rel=1e-5)
     assert float(right) < float(swapped)
@@ -150,7 +157,9 @@ def test_the_reader_of_regions_learns(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_sentence_encoder_is_the_published_one() -> None:
     """Sentences that mean the same lie together; punctuation and case are its own business."""
     model = recipe.fresh_model(torch.device("cpu"))
-    features = F.normalize(model.read(["crimson lips", "red lipstick", "a train to Paris", "RED LIPSTICK"]), dim=1)
+    features = F.normalize(
+        model.read(["crimson lips", "red lipstick", "a train to Paris", "RED LIPSTICK"]), dim=1
+    )
     near = features @ features[1]
     assert float(near[0]) > 0.5 > float(near[2])
     assert float(near[3]) == pytest.approx(1, abs=1e-5)

@@ -21,21 +21,26 @@ from skimage.data import astronaut
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
-from engines import align, evaluate, imaging, pipeline
-from engines import search as search_module
+from engines import pipeline
 from engines.config import Level, Render, Settings
-from engines.detect import Face, detect
 from engines.errors import ConfigError, NoFaceError
-from engines.face import MASK_WINDOW, AlignedFace, face_mask
-from engines.imaging import Photo
-from engines.invert import invert, tuned
+from engines.face import align
+from engines.face.crop import AlignedFace
+from engines.face.detect import Face, detect
+from engines.face.recognise import Recogniser, embed_face
+from engines.latent import search as search_module
+from engines.latent.invert import invert, tuned
+from engines.latent.scene import BUDGETS, Budget, LatentCode, Scene
+from engines.latent.search import final_rendering, search
+from engines.latent.target import generated_face
+from engines.makeup.regions import REGIONS, locate, masks
+from engines.networks.frame import MASK_WINDOW, face_mask
 from engines.networks.mobilestylegan import ACTING_ROWS, LAYOUT, W_ROWS, Generator
 from engines.networks.preview import Preview
-from engines.pipeline import Event, Protected, generated_face, protect
-from engines.recognise import Recogniser
-from engines.regions import REGIONS, locate, masks
-from engines.search import BUDGETS, Budget, LatentCode, Scene, final_rendering, search
+from engines.photo.decode import Photo, decode
+from engines.pipeline import Event, Protected, protect
 from engines.stack import Stack
+from engines.verify import compare
 
 pytestmark = pytest.mark.models
 
@@ -55,7 +60,7 @@ def png(pixels: np.ndarray, **options: Any) -> bytes:
 
 
 def photo_of(pixels: np.ndarray) -> Photo:
-    return imaging.decode(png(pixels))
+    return decode(png(pixels))
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +71,9 @@ def generator(stack: Stack) -> Generator:
 @pytest.fixture(scope="module")
 def portrait(stack: Stack) -> np.ndarray:
     """A photo (400, 400, 3) of nobody, whose face is turned by 8 degrees."""
-    turned = Image.fromarray(generated_face(stack, 1)).rotate(8, Image.Resampling.BICUBIC, fillcolor=(90, 90, 90))
+    turned = Image.fromarray(generated_face(stack.generator, 1)).rotate(
+        8, Image.Resampling.BICUBIC, fillcolor=(90, 90, 90)
+    )
     return picture(np.asarray(turned), 400)
 
 
@@ -141,7 +148,9 @@ def test_tuning_nears_the_crop_and_is_undone(
     published = [p.clone() for p in generator.synthesis.parameters()]
     with tuned(generator, pivot, aligned.crop, steps=6, on_step=lambda *step: told.append(step)):
         assert face_error(generator, pivot, aligned.crop) < 0.9 * before
-        assert not any(torch.equal(p, q) for p, q in zip(generator.synthesis.parameters(), published, strict=True))
+        assert not any(
+            torch.equal(p, q) for p, q in zip(generator.synthesis.parameters(), published, strict=True)
+        )
         assert not any(p.requires_grad for p in generator.parameters())
     assert face_error(generator, pivot, aligned.crop) == before
     assert told == [(i, 6) for i in range(1, 7)]
@@ -177,9 +186,12 @@ def scene(generator: Generator, aligned: AlignedFace, pivot: Tensor) -> Scene:
 
 
 def scene_of(
-    faces: list[AlignedFace], artist: Generator | Preview, pivot: LatentCode, kind: Render = "residual",
+    faces: list[AlignedFace],
+    artist: Generator | Preview,
+    pivot: LatentCode,
+    kind: Render = "residual",
     level: Level = "balanced",
-) -> Scene:  # fmt: skip
+) -> Scene:
     return Scene(faces, artist, pivot, kind=kind, gray=False, budget=BUDGETS[level])
 
 
@@ -231,9 +243,11 @@ def test_search_leaves_the_owner(
 ) -> None:
     told: list[tuple[int, int, float]] = []
     search(
-        scene_of([aligned], getattr(stack, artist), scene.pivot, kind, "strong"), stack.choose(SURROGATES),
-        steps=8, on_step=lambda *step: told.append(step),
-    )  # fmt: skip
+        scene_of([aligned], getattr(stack, artist), scene.pivot, kind, "strong"),
+        stack.choose(SURROGATES),
+        steps=8,
+        on_step=lambda *step: told.append(step),
+    )
     assert [step[:2] for step in told] == [(i, 8) for i in range(1, 9)]
     similarities = [step[2] for step in told]
     assert min(similarities[-2:]) < similarities[0] - 0.25
@@ -247,7 +261,9 @@ def test_the_pivots_own_residual_is_nothing(generator: Generator, scene: Scene) 
     assert not rendering.cover.any()
 
 
-def test_what_exceeds_the_budget_is_scaled_down_to_it(stack: Stack, scene: Scene, generator: Generator) -> None:
+def test_what_exceeds_the_budget_is_scaled_down_to_it(
+    stack: Stack, scene: Scene, generator: Generator
+) -> None:
     far = LatentCode(scene.pivot.w + 0.3 * (stack.generator.sample_w(9) - scene.pivot.w), scene.pivot.noise)
     with torch.no_grad():
         image = scene.draw(far)
@@ -261,7 +277,9 @@ def test_what_exceeds_the_budget_is_scaled_down_to_it(stack: Stack, scene: Scene
     assert float(light.abs().max()) < float(((image - scene.before) / 2).abs().max())
 
 
-def test_faces_side_by_side_become_what_each_becomes_alone(stack: Stack, portrait: np.ndarray, face: Face) -> None:
+def test_faces_side_by_side_become_what_each_becomes_alone(
+    stack: Stack, portrait: np.ndarray, face: Face
+) -> None:
     other = np.ascontiguousarray(portrait[:, ::-1])
     (its_face,) = detect(stack.detector, other)
     faces = [AlignedFace.cut(portrait, face, CPU), AlignedFace.cut(other, its_face, CPU)]
@@ -299,10 +317,13 @@ def test_gradient_of_the_whole_objective(
     seed = seed_without_jpeg()
     generator = copy.deepcopy(stack.generator).double()
     double_scene = Scene(
-        [replace(face, crop=face.crop.double()) for face in scene.faces], generator,
-        LatentCode.at(scene.pivot.w.double(), generator), kind=kind, gray=False,
+        [replace(face, crop=face.crop.double()) for face in scene.faces],
+        generator,
+        LatentCode.at(scene.pivot.w.double(), generator),
+        kind=kind,
+        gray=False,
         budget=Budget(psnr=8, ssim=-0.5),  # wide: past it, the gradient is that of the border
-    )  # fmt: skip
+    )
     recognisers = [doubled(r) for r in stack.choose((*SURROGATES, HELD_OUT))]
     draw = torch.Generator().manual_seed(3)
     seen: list[tuple[float, float]] = []
@@ -326,7 +347,9 @@ def test_gradient_of_the_whole_objective(
             seen.append((float(loss.detach()), slope))
 
     monkeypatch.setattr(search_module, "_Unknown", Probe)
-    size = 1e-8  # larger ones cross kinks of the activations: at 1e-5 the difference is 1 % off, at 1e-7 0.1 %
+    size = (
+        1e-8  # larger ones cross kinks of the activations: at 1e-5 the difference is 1 % off, at 1e-7 0.1 %
+    )
     for Probe.moved in (0.0, size, -size):
         search(double_scene, recognisers, steps=1, seed=seed)
     (_, slope), (above, _), (below, _) = seen
@@ -363,7 +386,7 @@ def astronaut_photo() -> Photo:
     text.add_text("Comment", "SECRET")
     exif = Image.Exif()
     exif[270] = "SECRET"
-    return imaging.decode(png(astronaut(), pnginfo=text, exif=exif))
+    return decode(png(astronaut(), pnginfo=text, exif=exif))
 
 
 @pytest.fixture(scope="module")
@@ -399,17 +422,19 @@ def test_a_recogniser_that_took_no_part_no_longer_matches(
         assert result["matched_before"], name
         assert not result["matched_after"], name
         # The report's numbers, found again from the bytes.
-        owner = evaluate.embed_face(recogniser, astronaut_photo.pixels, face, mirror=True)
-        seen = evaluate.embed_face(recogniser, imaging.decode(protected.data).pixels, after)
+        owner = embed_face(recogniser, astronaut_photo.pixels, face, mirror=True)
+        seen = embed_face(recogniser, decode(protected.data).pixels, after)
         value = float(recogniser.compare(seen, owner))
         assert value == pytest.approx(result["after"], abs=1e-4)
         assert not recogniser.is_match(value)
         # And not by the mirror's grace: the very same photo is not matched either.
-        plain = evaluate.embed_face(recogniser, astronaut_photo.pixels, face)
+        plain = embed_face(recogniser, astronaut_photo.pixels, face)
         assert not recogniser.is_match(float(recogniser.compare(seen, plain))), name
 
 
-def test_the_face_is_still_the_same_to_the_eye(stack: Stack, astronaut_photo: Photo, protected: Protected) -> None:
+def test_the_face_is_still_the_same_to_the_eye(
+    stack: Stack, astronaut_photo: Photo, protected: Protected
+) -> None:
     (face,) = detect(stack.detector, astronaut_photo.pixels)
     left, top, right, bottom = (round(v) for v in face.box)
     a, b = (pixels[top:bottom, left:right] for pixels in (astronaut_photo.pixels, protected.pixels))
@@ -423,7 +448,9 @@ def test_the_face_is_still_the_same_to_the_eye(stack: Stack, astronaut_photo: Ph
     assert reported["box"] == pytest.approx(face.box, abs=0.06)
 
 
-def test_the_rest_of_the_photo_is_the_same_pixels(stack: Stack, astronaut_photo: Photo, protected: Protected) -> None:
+def test_the_rest_of_the_photo_is_the_same_pixels(
+    stack: Stack, astronaut_photo: Photo, protected: Protected
+) -> None:
     (face,) = detect(stack.detector, astronaut_photo.pixels)
     changed = (protected.pixels != astronaut_photo.pixels).any(axis=2)
     window = window_of(face, changed.shape)
@@ -439,23 +466,47 @@ def test_the_report_says_all_that_was_done(protected: Protected) -> None:
     assert report["photo"]["psnr"] > 35
     assert report["photo"]["ssim"] > 0.99
     assert report["settings"] == {
-        "mode": "dodge", "level": "balanced", "faces": "all", "render": "residual",
-        "surrogates": list(SURROGATES), "target": None,
-        "steps": None, "tuning_steps": None, "seed": 0, "prompt": "natural", "source_text": "no makeup", "without": [],
-    }  # fmt: skip
+        "mode": "dodge",
+        "level": "balanced",
+        "faces": "all",
+        "render": "residual",
+        "surrogates": list(SURROGATES),
+        "target": None,
+        "steps": None,
+        "tuning_steps": None,
+        "seed": 0,
+        "prompt": "natural",
+        "source_text": "no makeup",
+        "without": [],
+    }
     assert report["stages"].keys() == {"detect", "invert", "tune", "search", "render", "encode", "score"}
     assert sum(report["stages"].values()) == pytest.approx(report["seconds"], rel=0.05)
     (face,) = report["faces"]
     assert face.keys() == {
-        "box", "psnr", "ssim", "steps", "seed", "prompt", "target", "seconds", "found_after", "recognisers",
-    }  # fmt: skip
+        "box",
+        "psnr",
+        "ssim",
+        "steps",
+        "seed",
+        "prompt",
+        "target",
+        "seconds",
+        "found_after",
+        "recognisers",
+    }
     assert (face["steps"], face["seed"]) == (search_module.STEPS, 0)
     assert (face["prompt"], face["target"]) == ("natural", None)
     assert face["seconds"].items() <= report["stages"].items()  # one face: its stages are the photo's
     for name, result in face["recognisers"].items():
         assert result.keys() == {
-            "surrogate", "metric", "threshold", "before", "after", "matched_before", "matched_after",
-        }, name  # fmt: skip
+            "surrogate",
+            "metric",
+            "threshold",
+            "before",
+            "after",
+            "matched_before",
+            "matched_after",
+        }, name
 
 
 def test_the_file_holds_pixels_and_nothing_else(protected: Protected) -> None:
@@ -526,7 +577,7 @@ def test_the_generator_is_restored_when_the_search_fails(
 
 def test_a_gray_photo_stays_gray(stack: Stack, portrait: np.ndarray, quick: None) -> None:
     gray = np.asarray(Image.fromarray(portrait).convert("L"))
-    result = protect(imaging.decode(png(gray)), stack, Settings(steps=1))
+    result = protect(decode(png(gray)), stack, Settings(steps=1))
     assert Image.open(BytesIO(result.data)).mode == "L"
     assert np.ptp(result.pixels, axis=2).max() == 0
     assert not np.array_equal(result.pixels[..., 0], gray)
@@ -536,8 +587,8 @@ def test_a_gray_photo_stays_gray(stack: Stack, portrait: np.ndarray, quick: None
 def two(stack: Stack) -> np.ndarray:
     """A photo with two faces of different size, far apart."""
     canvas = np.full((420, 700, 3), 120, np.uint8)
-    canvas[20:400, 10:390] = picture(generated_face(stack, 1), 380)
-    canvas[150:390, 440:680] = picture(generated_face(stack, 2), 240)
+    canvas[20:400, 10:390] = picture(generated_face(stack.generator, 1), 380)
+    canvas[150:390, 440:680] = picture(generated_face(stack.generator, 2), 240)
     return canvas
 
 
@@ -568,7 +619,9 @@ def test_the_target_may_be_a_photo(stack: Stack, portrait: np.ndarray, quick: No
     """Of the generated face itself: the same target as by its seed."""
     photo, seed = photo_of(portrait), 7
     by_seed = protect(photo, stack, Settings(mode="impersonate", target=seed, steps=1))
-    by_photo = protect(photo, stack, Settings(mode="impersonate", target=png(generated_face(stack, seed)), steps=1))
+    by_photo = protect(
+        photo, stack, Settings(mode="impersonate", target=png(generated_face(stack.generator, seed)), steps=1)
+    )
     assert by_photo.data == by_seed.data
     assert by_seed.report["settings"]["target"] == "synthetic:7"
     assert by_photo.report["settings"]["target"] == "photo"
@@ -585,7 +638,8 @@ def of_part(stack: Stack, where: np.ndarray, pixels: np.ndarray, region: str) ->
 
 def test_a_prompt_paints_what_it_says_where_it_says(stack: Stack, portrait: np.ndarray, quick: None) -> None:
     red, blue = (
-        protect(photo_of(portrait), stack, Settings(prompt=f"{colour} lipstick", steps=1)) for colour in ("red", "blue")
+        protect(photo_of(portrait), stack, Settings(prompt=f"{colour} lipstick", steps=1))
+        for colour in ("red", "blue")
     )
     assert red.report["faces"][0]["prompt"] == "red lipstick"
     lips, lids, cheeks = (
@@ -600,14 +654,16 @@ def test_a_prompt_paints_what_it_says_where_it_says(stack: Stack, portrait: np.n
 def test_generator_rendering_follows_a_prompt(stack: Stack, portrait: np.ndarray, quick: None) -> None:
     """Its one code has the text term: another prompt, another picture."""
     settings = {"render": "generator", "tuning_steps": 0, "steps": 2}
-    red, none = (protect(photo_of(portrait), stack, Settings(prompt=p, **settings)) for p in ("red lipstick", "none"))
+    red, none = (
+        protect(photo_of(portrait), stack, Settings(prompt=p, **settings)) for p in ("red lipstick", "none")
+    )
     assert red.data != none.data
 
 
 def test_prompt_and_target_are_chosen(
     stack: Stack, portrait: np.ndarray, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engines.auto.SHORT", 1)
+    monkeypatch.setattr("engines.latent.choose.SHORT", 1)
     monkeypatch.setattr(pipeline, "AUTO_TARGETS", 2)
     monkeypatch.setattr(pipeline, "CANDIDATES", ("red-lips", "tan"))
     settings = Settings(mode="impersonate", target="auto", prompt="auto", steps=1)
@@ -639,7 +695,9 @@ def test_a_photo_without_a_face_is_refused(stack: Stack, refused: None) -> None:
         protect(photo_of(FACELESS), stack, Settings())
 
 
-def test_an_unknown_surrogate_is_refused_with_the_known_ones(stack: Stack, portrait: np.ndarray, refused: None) -> None:
+def test_an_unknown_surrogate_is_refused_with_the_known_ones(
+    stack: Stack, portrait: np.ndarray, refused: None
+) -> None:
     with pytest.raises(ConfigError, match="'facenet'.*mobilefacenet-512, mobilefacenet-192, dlib-resnet29"):
         protect(photo_of(portrait), stack, Settings(surrogates=("mobilefacenet-512", "facenet")))
 
@@ -651,7 +709,7 @@ def test_a_target_without_a_face_is_refused(stack: Stack, portrait: np.ndarray, 
 
 def test_comparing_photos_says_which_one_has_no_face(stack: Stack, portrait: np.ndarray) -> None:
     with pytest.raises(NoFaceError, match="first"):
-        evaluate.compare(stack, photo_of(FACELESS), photo_of(portrait))
+        compare(stack, photo_of(FACELESS), photo_of(portrait))
     with pytest.raises(NoFaceError, match="second"):
-        evaluate.compare(stack, photo_of(portrait), photo_of(FACELESS))
-    assert all(c.same for c in evaluate.compare(stack, photo_of(portrait), photo_of(portrait)))
+        compare(stack, photo_of(portrait), photo_of(FACELESS))
+    assert all(c.same for c in compare(stack, photo_of(portrait), photo_of(portrait)))

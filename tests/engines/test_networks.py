@@ -21,14 +21,15 @@ from torch import Tensor, nn
 
 from engines import stack as stack_module
 from engines.errors import FormatError
+from engines.face.recognise import Recogniser
+from engines.load import load_network
 from engines.models import store
 from engines.models.convert import build, convert
 from engines.models.registry import SPECS
-from engines.networks.generator import IMAGE_SIZE, Window
+from engines.networks.frame import IMAGE_SIZE, Window
 from engines.networks.mobilestylegan import ACTING_ROWS, W_ROWS, Generator, inverse_haar
 from engines.networks.mtcnn import MTCNN
-from engines.recognise import Recogniser
-from engines.stack import Stack, load_network
+from engines.stack import Stack
 
 PARITY = dict(np.load(Path(__file__).parents[1] / "fixtures" / "parity.npz"))
 IMAGE_STRIDE = 13  # as in make_parity
@@ -118,8 +119,12 @@ def weights(name: str) -> Named:
     torch.manual_seed(0)
     state = build(name).state_dict()
     drawn = {key: 0.1 * torch.randn(tensor.shape) for key, tensor in state.items()}
-    return {key: (1000 * drawn[key]).to(tensor.dtype).numpy() if tensor.dtype == torch.uint8 else drawn[key].numpy()
-            for key, tensor in state.items()}  # fmt: skip
+    return {
+        key: (1000 * drawn[key]).to(tensor.dtype).numpy()
+        if tensor.dtype == torch.uint8
+        else drawn[key].numpy()
+        for key, tensor in state.items()
+    }
 
 
 def is_prelu(network: nn.Module, key: str) -> bool:
@@ -145,15 +150,21 @@ def onnx_file(network: nn.Module, named: Named, left_over: bool = False, *, norm
             outputs = len(arrays[0])
             of_norm = [np.ones(outputs), np.zeros(outputs), np.zeros(outputs), np.full(outputs, 1 - 1e-5)]
             nodes.append(helper.make_node("Gemm", ["x", *names], ["x"]))
-            nodes.append(helper.make_node("BatchNormalization", ["x", *(f"norm.{i}" for i in range(4))], ["x"]))
-            constants += [numpy_helper.from_array(a.astype(np.float32), f"norm.{i}") for i, a in enumerate(of_norm)]
+            nodes.append(
+                helper.make_node("BatchNormalization", ["x", *(f"norm.{i}" for i in range(4))], ["x"])
+            )
+            constants += [
+                numpy_helper.from_array(a.astype(np.float32), f"norm.{i}") for i, a in enumerate(of_norm)
+            ]
         elif arrays[0].ndim == 2:
             nodes.append(helper.make_node("MatMul", ["x", names[0]], [f"{module}.x"]))
             nodes.append(helper.make_node("Add", [f"{module}.x", *names[1:]], ["x"]))
             arrays = [arrays[0].T, *arrays[1:]]
         else:
             nodes.append(helper.make_node("Conv", ["x", *names], ["x"]))
-        constants += [numpy_helper.from_array(np.ascontiguousarray(a), n) for a, n in zip(arrays, names, strict=True)]
+        constants += [
+            numpy_helper.from_array(np.ascontiguousarray(a), n) for a, n in zip(arrays, names, strict=True)
+        ]
     if left_over:
         constants.append(numpy_helper.from_array(np.zeros(3, np.float32), "of nothing"))
     constants.append(numpy_helper.from_array(np.array([1, -1]), "a shape"))
@@ -164,7 +175,11 @@ def onnx_file(network: nn.Module, named: Named, left_over: bool = False, *, norm
 def tflite_file(network: nn.Module, named: Named, left_over: bool = False) -> bytes:
     """A flat buffer; PReLU slopes as products with half of them, linear layers as 1x1 convolutions."""
     builder = flatbuffers.Builder(1 << 23)
-    codes = [tflite.BuiltinOperator.CONV_2D, tflite.BuiltinOperator.DEPTHWISE_CONV_2D, tflite.BuiltinOperator.MUL]
+    codes = [
+        tflite.BuiltinOperator.CONV_2D,
+        tflite.BuiltinOperator.DEPTHWISE_CONV_2D,
+        tflite.BuiltinOperator.MUL,
+    ]
     codes.append(tflite.BuiltinOperator.SUB)
     buffers, tensors, operators = [], [], []
 
@@ -175,7 +190,9 @@ def tflite_file(network: nn.Module, named: Named, left_over: bool = False) -> by
         return builder.EndVector()
 
     def tensor(array: np.ndarray) -> int:
-        data = builder.CreateNumpyVector(np.frombuffer(np.ascontiguousarray(array, "<f4").tobytes(), np.uint8))
+        data = builder.CreateNumpyVector(
+            np.frombuffer(np.ascontiguousarray(array, "<f4").tobytes(), np.uint8)
+        )
         tflite.BufferStart(builder)
         tflite.BufferAddData(builder, data)
         buffers.append(tflite.BufferEnd(builder))
@@ -292,7 +309,9 @@ def mapping_ir(named: Named) -> IR:
     graph.constant(np.array(1e-8))
     for _, arrays in grouped({key: a for key, a in named.items() if key.startswith("mapping.")}):
         product = graph.add("MatMul", (x, graph.constant(arrays[0])))
-        bias = [graph.add("Reshape", (graph.constant(a),)) for a in arrays[1:]]  # none where the last is missing
+        bias = [
+            graph.add("Reshape", (graph.constant(a),)) for a in arrays[1:]
+        ]  # none where the last is missing
         x = graph.add("Add", (product, *bias))
     return graph
 
@@ -300,7 +319,9 @@ def mapping_ir(named: Named) -> IR:
 def synthesis_ir(named: Named) -> IR:
     graph = IR()
     part = {key.removeprefix("synthesis."): array for key, array in named.items()}
-    part.setdefault("conv1.noise", np.zeros((1, 1, 4, 4)))  # a missing one leaves a graph that is whole otherwise
+    part.setdefault(
+        "conv1.noise", np.zeros((1, 1, 4, 4))
+    )  # a missing one leaves a graph that is whole otherwise
 
     def constant(key: str, name: str, wrap: Callable[[np.ndarray], np.ndarray] = lambda a: a) -> None:
         if key in part:
@@ -560,7 +581,9 @@ def test_every_acting_row_acts(generator: Generator, w: Tensor, whole: Tensor, r
     ids=str,
 )
 @torch.no_grad()
-def test_a_window_is_a_part_of_the_image(generator: Generator, w: Tensor, whole: Tensor, window: Window) -> None:
+def test_a_window_is_a_part_of_the_image(
+    generator: Generator, w: Tensor, whole: Tensor, window: Window
+) -> None:
     rows, columns = window.pixels
     part = generator(w, window=window)
     assert off(part, whole[:, :, rows, columns]) < 1e-5

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engines import imaging
 from engines.config import Settings
-from engines.detect import detect
 from engines.errors import ConfigError, CrowdError, NoFaceError
-from engines.losses.adversarial import Identity
+from engines.face.detect import detect
+from engines.face.recognise import Identity
 from engines.owner import Owner, enrol, is_owner
+from engines.photo.decode import Photo, decode
 from engines.pipeline import protect
 from engines.stack import Stack
 
@@ -18,8 +18,10 @@ pytestmark = pytest.mark.models
 ONE_STEP = Settings(faces="mine", steps=1, prompt="none")
 
 
-def test_one_of_two_faces_is_the_owners_and_that_alone_changes(stack: Stack, two_faces: tuple[bytes, bytes]) -> None:
-    me, both = map(imaging.decode, two_faces)
+def test_one_of_two_faces_is_the_owners_and_that_alone_changes(
+    stack: Stack, two_faces: tuple[bytes, bytes]
+) -> None:
+    me, both = map(decode, two_faces)
     owner = Owner([enrol(stack, me)])
     found = detect(stack.detector, both.pixels)
     assert sorted(is_owner(stack, both.pixels, face, owner) for face in found) == [False, True]
@@ -31,9 +33,9 @@ def test_one_of_two_faces_is_the_owners_and_that_alone_changes(stack: Stack, two
 
 
 def test_several_photos_count_for_one(stack: Stack, two_faces: tuple[bytes, bytes]) -> None:
-    me, both = map(imaging.decode, two_faces)
+    me, both = map(decode, two_faces)
     half = both.pixels.shape[1] // 2
-    stranger = imaging.Photo(pixels=both.pixels[:, half:].copy(), format="PNG", source_bytes=1)
+    stranger = Photo(pixels=both.pixels[:, half:].copy(), format="PNG", source_bytes=1)
     face = detect(stack.detector, me.pixels)[0]
     assert not is_owner(stack, me.pixels, face, Owner([enrol(stack, stranger)]))
     assert is_owner(stack, me.pixels, face, Owner([enrol(stack, stranger), enrol(stack, me)]))
@@ -42,17 +44,19 @@ def test_several_photos_count_for_one(stack: Stack, two_faces: tuple[bytes, byte
 
 
 def test_what_is_missing_is_told(stack: Stack, two_faces: tuple[bytes, bytes]) -> None:
-    photo = imaging.decode(two_faces[0])
+    photo = decode(two_faces[0])
     with pytest.raises(ConfigError, match="owner add"):
         protect(photo, stack, ONE_STEP)
-    blank = imaging.Photo(pixels=np.full((64, 64, 3), 128, np.uint8), format="PNG", source_bytes=1)
+    blank = Photo(pixels=np.full((64, 64, 3), 128, np.uint8), format="PNG", source_bytes=1)
     with pytest.raises(NoFaceError, match="photo of yourself"):
         enrol(stack, blank)
 
 
-def test_a_photo_of_two_people_does_not_say_which_is_the_owner(stack: Stack, two_faces: tuple[bytes, bytes]) -> None:
-    me, both = map(imaging.decode, two_faces)
-    twice = imaging.Photo(pixels=np.concatenate([me.pixels, me.pixels], axis=1), format="PNG", source_bytes=1)
+def test_a_photo_of_two_people_does_not_say_which_is_the_owner(
+    stack: Stack, two_faces: tuple[bytes, bytes]
+) -> None:
+    me, both = map(decode, two_faces)
+    twice = Photo(pixels=np.concatenate([me.pixels, me.pixels], axis=1), format="PNG", source_bytes=1)
     with pytest.raises(CrowdError, match="by far the largest"):
         enrol(stack, twice)
     enrol(stack, both)  # of these one is three times as large
@@ -61,7 +65,7 @@ def test_a_photo_of_two_people_does_not_say_which_is_the_owner(stack: Stack, two
 def test_a_recogniser_that_came_later_does_not_keep_the_owner_from_being_known(
     stack: Stack, two_faces: tuple[bytes, bytes]
 ) -> None:
-    me = imaging.decode(two_faces[0])
+    me = decode(two_faces[0])
     known = enrol(stack, me)
     fewer = Identity(dict(list(known.embeddings.items())[:1]))
     [face] = detect(stack.detector, me.pixels)

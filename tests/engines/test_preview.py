@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engines.face import MASK_WINDOW
+from engines.networks.frame import MASK_WINDOW
 from engines.networks.mobilestylegan import LAYOUT, W_ROWS
 from engines.networks.preview import PreviewHead
 from engines.stack import Stack
@@ -49,7 +49,10 @@ def test_a_window_is_the_same_part_of_the_whole(stack: Stack) -> None:
 
 def test_gradients_reach_latent_and_noise(stack: Stack) -> None:
     w = stack.generator.sample_w(3).requires_grad_()
-    maps = [m.detach().clone().requires_grad_() for m in stack.generator.synthesis.noise_maps()[: LAYOUT.free_maps]]
+    maps = [
+        m.detach().clone().requires_grad_()
+        for m in stack.generator.synthesis.noise_maps()[: LAYOUT.free_maps]
+    ]
     stack.preview.small(
         w, [*maps, *stack.generator.synthesis.noise_maps()[LAYOUT.free_maps :]], MASK_WINDOW
     ).square().mean().backward()

@@ -21,18 +21,19 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from engines import imaging
 from engines.config import PROFILES, Settings
 from engines.errors import FormatError, IntegrityError, ModelError
+from engines.face.recognise import Recogniser
+from engines.load import reference_stack
+from engines.makeup.text_image import REFERENCE, OpenClip
 from engines.models import checkpoints, reference
 from engines.models.checkpoints import fill, load, read
 from engines.models.registry import SPECS
-from engines.networks.e4e import E4E
+from engines.networks.reference.e4e import E4E
+from engines.photo.decode import load_photo
 from engines.pipeline import protect
-from engines.recognise import Recogniser
 from engines.runtime import tune_allocator
 from engines.stack import Stack
-from engines.textimage import REFERENCE, OpenClip
 from tests import published
 from tests.published import LAYOUTS, Named, drawer, pooled
 
@@ -61,7 +62,9 @@ def test_arcface_computes_what_the_published_layout_does(name: str, depth: int) 
 @torch.no_grad()
 def test_mobileface_with_its_norms_folded_computes_the_same() -> None:
     named = LAYOUTS["mobileface"](drawer())
-    assert off(fill("mobileface", named).eval()(faces(112)), published.run_mobileface(named, faces(112))) < 1e-4
+    assert (
+        off(fill("mobileface", named).eval()(faces(112)), published.run_mobileface(named, faces(112))) < 1e-4
+    )
 
 
 @torch.no_grad()
@@ -189,7 +192,9 @@ def test_files_are_read_without_running_code(tmp_path: Path) -> None:
     written(tmp_path / "trap.pt", {"weight": torch.zeros(1), "more": Trap(ran)})
     written(tmp_path / "opts.pt", {"opts": argparse.Namespace(size=1024)})
     for name in ("ffhq.pkl", "trap.pt", "opts.pt"):
-        with pytest.raises(FormatError, match=rf"{name} is no file of tensors alone.*state_dict\(\)") as refusal:
+        with pytest.raises(
+            FormatError, match=rf"{name} is no file of tensors alone.*state_dict\(\)"
+        ) as refusal:
             read(tmp_path / name)
         assert "\n" not in str(refusal.value)
     assert not ran.exists()
@@ -275,7 +280,9 @@ def test_missing_files_are_found_out(tmp_path: Path) -> None:
     (tmp_path / "e4e_ffhq_encode.safetensors").touch()
     left = [spec.name for spec in reference.missing(tmp_path, text=False)]
     assert left == ["stylegan2", "irse50", "facenet", "mobileface"]
-    with pytest.raises(ModelError, match=r"lacks irse50\.pth: .*drive\.google\.com.*take irse50\.pth.*licence: MIT"):
+    with pytest.raises(
+        ModelError, match=r"lacks irse50\.pth: .*drive\.google\.com.*take irse50\.pth.*licence: MIT"
+    ):
         reference.locate("irse50", tmp_path)
     (tmp_path / "stylegan2-ffhq-config-f.pkl").touch()
     with pytest.raises(FormatError, match=r"config-f\.pkl is no file of tensors alone"):
@@ -312,7 +319,9 @@ def test_clip_comes_from_its_file_with_the_activation_it_was_trained_with(tmp_pa
     safetensors.torch.save_file({k: v.contiguous() for k, v in model.state_dict().items()}, file)
     read_back = OpenClip.load(REFERENCE, file, torch.device("cpu"))
     views = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
-    mean, deviation = (torch.tensor(x)[:, None, None] for x in (model.visual.image_mean, model.visual.image_std))
+    mean, deviation = (
+        torch.tensor(x)[:, None, None] for x in (model.visual.image_mean, model.visual.image_std)
+    )
     expected = F.normalize(model.encode_image((views - mean) / deviation))
     assert read_back.side == 224
     assert off(read_back.images(views), expected) < 1e-5
@@ -323,9 +332,9 @@ def test_clip_comes_from_its_file_with_the_activation_it_was_trained_with(tmp_pa
 
 def test_a_missing_file_is_named_before_anything_is_loaded(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"lacks open_clip_model\.safetensors"):
-        Stack.reference(tmp_path, "cpu")
+        reference_stack(tmp_path, "cpu")
     with pytest.raises(ModelError, match=r"lacks stylegan2-ffhq-config-f\.pt"):
-        Stack.reference(tmp_path, "cpu", text_model="embedded")
+        reference_stack(tmp_path, "cpu", text_model="embedded")
 
 
 @pytest.fixture(scope="module")
@@ -334,7 +343,7 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Stack:
     where = tmp_path_factory.mktemp("reference")
     for name, layout in LAYOUTS.items():
         written(where / reference.SPECS[name].file, layout(pooled))
-    found = Stack.reference(where, "cpu", text_model="embedded")
+    found = reference_stack(where, "cpu", text_model="embedded")
     assert list(found.recognisers) == list(reference.RECOGNISERS)
     assert not any(p.requires_grad for p in found.generator.parameters())
     return found
@@ -345,11 +354,14 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Stack:
 @pytest.mark.parametrize("render", ["generator", "residual"])
 def test_the_method_runs_on_the_papers_networks(paper: Stack, render: Any, tmp_path: Path) -> None:
     Image.fromarray(skimage.data.astronaut()).save(tmp_path / "photo.png")
-    photo = imaging.load(tmp_path / "photo.png")
+    photo = load_photo(tmp_path / "photo.png")
     settings = Settings(
-        render=render, surrogates=PROFILES["reference"].surrogates, prompt="none", steps=1,
+        render=render,
+        surrogates=PROFILES["reference"].surrogates,
+        prompt="none",
+        steps=1,
         tuning_steps=1 if render == "generator" else None,
-    )  # fmt: skip
+    )
     before = {name: tensor.clone() for name, tensor in paper.generator.synthesis.state_dict().items()}
     done = protect(photo, paper, settings)
     (face,) = done.report["faces"]

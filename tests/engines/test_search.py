@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from engines.search import _Descent, strength, wall
+from engines.latent.descent import Descent
+from engines.latent.scene import strength
+from engines.latent.search import wall
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -23,7 +25,7 @@ def rms(x: Tensor) -> Tensor:
 def test_the_first_step_is_along_the_gradient_at_the_rate() -> None:
     latent, noise = torch.zeros(2, 3, 8, dtype=torch.float64), torch.zeros(2, 1, 4, 4, dtype=torch.float64)
     gradients = [random(2, 3, 8, seed=1), 1e-4 * random(2, 1, 4, 4, seed=2)]
-    _Descent([(latent, 0.05, 2), (noise, 0.02, 1)]).step(gradients, 0.5)
+    Descent([(latent, 0.05, 2), (noise, 0.02, 1)]).step(gradients, 0.5)
     for moved, gradient, rate in ((latent, gradients[0], 0.05), (noise, gradients[1], 0.02)):
         assert torch.allclose(rms(moved), torch.full_like(rms(moved), 0.5 * rate))
         along = torch.cosine_similarity(moved.flatten(2), -gradient.flatten(2), dim=2)
@@ -34,7 +36,7 @@ def test_descent_reaches_the_bottom_whatever_the_scale() -> None:
     """Two rows of one unknown, whose slopes differ a million times."""
     goal, slopes = random(1, 2, 16), torch.tensor([1e-3, 1e3], dtype=torch.float64)[None, :, None]
     x = torch.zeros_like(goal)
-    descent = _Descent([(x, 0.1, 2)])
+    descent = Descent([(x, 0.1, 2)])
     for step in range(200):
         descent.step([slopes * (x - goal)], 1 - step / 200)
     assert float((x - goal).abs().max()) < 0.05
@@ -43,7 +45,7 @@ def test_descent_reaches_the_bottom_whatever_the_scale() -> None:
 def test_a_face_does_not_depend_on_its_neighbours() -> None:
     gradient = random(2, 3, 8)
     both, alone = torch.zeros(2, 3, 8, dtype=torch.float64), torch.zeros(1, 3, 8, dtype=torch.float64)
-    together, single = _Descent([(both, 0.05, 2)]), _Descent([(alone, 0.05, 2)])
+    together, single = Descent([(both, 0.05, 2)]), Descent([(alone, 0.05, 2)])
     for _ in range(3):
         together.step([gradient], 1)
         single.step([gradient[:1]], 1)

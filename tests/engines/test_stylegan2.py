@@ -9,9 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from engines.face import MASK_WINDOW
-from engines.networks.generator import IMAGE_SIZE, Window
-from engines.networks.stylegan2 import LAYOUT, EqualLinear, StyleGAN2, modulated_conv2d, upfirdn2d
+from engines.networks.frame import IMAGE_SIZE, MASK_WINDOW, Window
+from engines.networks.reference.stylegan2 import LAYOUT, EqualLinear, StyleGAN2, modulated_conv2d, upfirdn2d
 from engines.runtime import tune_allocator
 
 KERNEL = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64
@@ -161,7 +160,9 @@ def whole(generator: StyleGAN2, w: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def test_an_image_has_its_size_and_is_the_same_every_time(generator: StyleGAN2, w: Tensor, whole: Tensor) -> None:
+def test_an_image_has_its_size_and_is_the_same_every_time(
+    generator: StyleGAN2, w: Tensor, whole: Tensor
+) -> None:
     assert w.shape == (1, 18, 512)
     assert whole.shape == (1, 3, IMAGE_SIZE, IMAGE_SIZE)
     assert bool(whole.isfinite().all())
@@ -180,7 +181,9 @@ def test_images_of_a_batch_do_not_depend_on_each_other(generator: StyleGAN2, w: 
     "window", [MIDDLE, Window(0, 0, 1, 1), Window(63, 63, 64, 64), Window(0, 30, 9, 64), MASK_WINDOW], ids=str
 )
 @torch.no_grad()
-def test_a_window_is_a_part_of_the_image(generator: StyleGAN2, w: Tensor, whole: Tensor, window: Window) -> None:
+def test_a_window_is_a_part_of_the_image(
+    generator: StyleGAN2, w: Tensor, whole: Tensor, window: Window
+) -> None:
     rows, columns = window.pixels
     assert float((generator(w, window=window) - whole[:, :, rows, columns]).abs().max()) < 1e-4
 

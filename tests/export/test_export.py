@@ -31,9 +31,20 @@ from export.wrappers import GROUPS, Exportable, Input, exportables
 from server.cli.main import main
 
 NETWORKS = (
-    "mapping", "generator", "preview", "clip-image", "clip-text", "mobilefacenet-512", "mobilefacenet-192",
-    "dlib-resnet29", "encoder", "pnet", "rnet", "onet", "landmarks-68",
-)  # fmt: skip
+    "mapping",
+    "generator",
+    "preview",
+    "clip-image",
+    "clip-text",
+    "mobilefacenet-512",
+    "mobilefacenet-192",
+    "dlib-resnet29",
+    "encoder",
+    "pnet",
+    "rnet",
+    "onet",
+    "landmarks-68",
+)
 CPU = torch.device("cpu")
 
 
@@ -60,9 +71,14 @@ class Doubled(nn.Module):
 
 def tiny(name: str = "tiny", network: nn.Module | None = None) -> Exportable:
     return Exportable(
-        name, "encoder", network or Doubled(), (Input("values_in"),), ("values_out",),
-        random=lambda n, g: (torch.rand(n, 4, generator=g) + 1,), real=lambda: (torch.ones(1, 4),),
-    )  # fmt: skip
+        name,
+        "encoder",
+        network or Doubled(),
+        (Input("values_in"),),
+        ("values_out",),
+        random=lambda n, g: (torch.rand(n, 4, generator=g) + 1,),
+        real=lambda: (torch.ones(1, 4),),
+    )
 
 
 @pytest.fixture
@@ -118,7 +134,11 @@ def test_the_manifest_says_what_the_file_is(
     engine = engines[name]
     session = onnxruntime.InferenceSession(engine.checked(engines_folder), providers=["CPUExecutionProvider"])
     assert [v.name for v in engine.inputs] == [i.name for i in session.get_inputs()]
-    assert [v.name for v in engine.outputs] == [o.name for o in session.get_outputs()] == [*entries[name].outputs]
+    assert (
+        [v.name for v in engine.outputs]
+        == [o.name for o in session.get_outputs()]
+        == [*entries[name].outputs]
+    )
     assert all(isinstance(v.shape[0], str) for v in (*engine.inputs, *engine.outputs))
     assert engine.weights == entries[name].weights
     assert engine.bytes == (engines_folder / engine.file).stat().st_size
@@ -153,11 +173,15 @@ def test_the_generator_takes_w_plus_and_every_noise_map(
 # --- the comparison finds what is wrong -----------------------------------------------------------------
 
 
-def test_an_engine_that_is_off_does_not_pass(unloaded: Any, tmp_path: Path, two_tiny: list[Exportable]) -> None:
+def test_an_engine_that_is_off_does_not_pass(
+    unloaded: Any, tmp_path: Path, two_tiny: list[Exportable]
+) -> None:
     first, _ = exported(unloaded, tmp_path)
     model = onnx.load(tmp_path / first.file)
     weight = onnx.numpy_helper.to_array(model.graph.initializer[0])
-    model.graph.initializer[0].CopyFrom(onnx.numpy_helper.from_array(weight * 1.001, model.graph.initializer[0].name))
+    model.graph.initializer[0].CopyFrom(
+        onnx.numpy_helper.from_array(weight * 1.001, model.graph.initializer[0].name)
+    )
     data = model.SerializeToString()
     (tmp_path / first.file).write_bytes(data)
     manifest.record(tmp_path, dataclasses.replace(first, sha256=hashlib.sha256(data).hexdigest()))
@@ -248,12 +272,25 @@ def test_a_second_export_takes_the_place_of_the_first(
 
 @pytest.mark.models
 def test_ctrl_c_ends_the_command_with_nothing_half_written(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "server.cli", "export", "--models", "detector", "-o", str(tmp_path / "engines")]
+    command = [
+        sys.executable,
+        "-m",
+        "server.cli",
+        "export",
+        "--models",
+        "detector",
+        "-o",
+        str(tmp_path / "engines"),
+    ]
     process = subprocess.Popen(
-        command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        command,
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         # Shells have what they start in the background ignore Ctrl-C, and that is passed on.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )  # fmt: skip
+    )
     assert process.stdout is not None
     line = process.stdout.readline()
     process.send_signal(signal.SIGINT)
@@ -270,7 +307,9 @@ def test_ctrl_c_ends_the_command_with_nothing_half_written(tmp_path: Path) -> No
 # --- limits, refusals -----------------------------------------------------------------------------------
 
 
-def test_an_export_that_takes_too_long_is_ended(unloaded: Any, tmp_path: Path, two_tiny: list[Exportable]) -> None:
+def test_an_export_that_takes_too_long_is_ended(
+    unloaded: Any, tmp_path: Path, two_tiny: list[Exportable]
+) -> None:
     with pytest.raises(EngineError, match="first was not ready after 1e-09 s: raise --time-limit"):
         exported(unloaded, tmp_path, time_limit=1e-9)
     assert names(tmp_path) == set()
@@ -339,7 +378,9 @@ def test_unusable_batches(text: str) -> None:
         (["--time-limit", "0"], "--time-limit must be more than 0"),
     ],
 )
-def test_wrong_usage(arguments: list[str], complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage(
+    arguments: list[str], complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["export", "-o", str(tmp_path / "engines"), *arguments]) == 2
     assert complaint in capsys.readouterr().err
     assert not (tmp_path / "engines").exists()
@@ -354,7 +395,9 @@ def test_a_foreign_manifest_is_refused(content: str, tmp_path: Path) -> None:
         read(tmp_path)
 
 
-def test_an_entry_cannot_point_out_of_its_folder(unloaded: Any, tmp_path: Path, two_tiny: list[Exportable]) -> None:
+def test_an_entry_cannot_point_out_of_its_folder(
+    unloaded: Any, tmp_path: Path, two_tiny: list[Exportable]
+) -> None:
     exported(unloaded, tmp_path)
     content = json.loads((tmp_path / "manifest.json").read_text())
     content["engines"][0]["file"] = "../first.fp32.onnx"
@@ -368,7 +411,7 @@ def test_an_entry_cannot_point_out_of_its_folder(unloaded: Any, tmp_path: Path, 
 
 @pytest.fixture
 def session(two_tiny: list[Exportable], unloaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.cli.export._stack", lambda device: unloaded)
+    monkeypatch.setattr("server.cli.commands.export._stack", lambda device: unloaded)
 
 
 def test_export_then_verify(session: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -385,7 +428,9 @@ def test_export_then_verify(session: None, tmp_path: Path, capsys: pytest.Captur
     assert [e.batch for e in read(tmp_path)] == [(1, 2, 4)] * 2
 
 
-def test_verify_fails_where_one_does(session: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_verify_fails_where_one_does(
+    session: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["export", "-o", str(tmp_path)]) == 0
     (tmp_path / "first.fp32.onnx").unlink()
     assert main(["export", "verify", str(tmp_path)]) == 1

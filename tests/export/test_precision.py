@@ -38,9 +38,14 @@ class Exploding(nn.Module):
 def entry_of(network: nn.Module) -> Exportable:
     torch.manual_seed(0)
     return Exportable(
-        "exploding", "encoder", network.eval(), (Input("pixels_in"),), ("values_out",),
-        random=lambda n, g: (torch.rand(n, 3, 8, 8, generator=g),), real=lambda: (torch.ones(1, 3, 8, 8),),
-    )  # fmt: skip
+        "exploding",
+        "encoder",
+        network.eval(),
+        (Input("pixels_in"),),
+        ("values_out",),
+        random=lambda n, g: (torch.rand(n, 3, 8, 8, generator=g),),
+        real=lambda: (torch.ones(1, 3, 8, 8),),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +87,9 @@ def test_what_overflows_stays_and_the_rest_is_halved(exploding: tuple[Exportable
     assert weights == {TensorProto.FLOAT16}
 
 
-@pytest.mark.parametrize(("precision", "kind"), [("fp16", TensorProto.FLOAT16), ("bf16", TensorProto.BFLOAT16)])
+@pytest.mark.parametrize(
+    ("precision", "kind"), [("fp16", TensorProto.FLOAT16), ("bf16", TensorProto.BFLOAT16)]
+)
 def test_inputs_and_outputs_stay_as_they_were(precision: Any, kind: int) -> None:
     entry = entry_of(Exploding(2.0))
     model = exporter.to_onnx(entry, Deadline("mild"), exporter.OPSET[precision])
@@ -90,7 +97,9 @@ def test_inputs_and_outputs_stay_as_they_were(precision: Any, kind: int) -> None
     assert kept == ()
     assert exporter.values(made.graph.input) == exporter.values(model.graph.input)
     assert exporter.values(made.graph.output) == exporter.values(model.graph.output)
-    types = {v.name: v.type.tensor_type.elem_type for v in onnx.shape_inference.infer_shapes(made).graph.value_info}
+    types = {
+        v.name: v.type.tensor_type.elem_type for v in onnx.shape_inference.infer_shapes(made).graph.value_info
+    }
     (conv,) = [node for node in made.graph.node if node.op_type == "Conv"]
     assert types[conv.output[0]] == kind
 

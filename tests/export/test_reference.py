@@ -13,21 +13,31 @@ import torch
 from torch import nn
 
 from engines.backends.manifest import engines_dir
+from engines.face.recognise import Recogniser
+from engines.makeup.text_image import REFERENCE, OpenClip
 from engines.models import reference
 from engines.models.checkpoints import fill
-from engines.networks.e4e import E4E, E4ENetwork
-from engines.networks.stylegan2 import StyleGAN2
-from engines.recognise import Recogniser
+from engines.networks.reference.e4e import E4E, E4ENetwork
+from engines.networks.reference.stylegan2 import StyleGAN2
 from engines.runtime import tune_allocator
 from engines.stack import Stack
-from engines.textimage import REFERENCE, OpenClip
 from export.limits import Deadline
 from export.onnx import to_onnx
 from export.wrappers import Exportable, exportables
 from server.cli.main import main
 from tests.published import LAYOUTS, drawer
 
-NETWORKS = ("mapping", "generator", "clip-image", "clip-text", "ir152", "irse50", "facenet", "mobileface", "e4e")
+NETWORKS = (
+    "mapping",
+    "generator",
+    "clip-image",
+    "clip-text",
+    "ir152",
+    "irse50",
+    "facenet",
+    "mobileface",
+    "e4e",
+)
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +58,13 @@ def entries(stack: Stack) -> dict[str, Exportable]:
         for name in reference.RECOGNISERS
     }
     paper = Stack(
-        generator=generator, preview=generator, encoder=E4E(e4e, generator.mean_latent), detector=stack.detector,
-        recognisers=recognisers, device=torch.device("cpu"),
-    )  # fmt: skip
+        generator=generator,
+        preview=generator,
+        encoder=E4E(e4e, generator.mean_latent),
+        detector=stack.detector,
+        recognisers=recognisers,
+        device=torch.device("cpu"),
+    )
     clip = frozen(open_clip.create_model(REFERENCE))
     paper.__dict__["prompter"] = SimpleNamespace(model=OpenClip(clip, open_clip.get_tokenizer(REFERENCE)))
     groups = ("generator", "clip-image", "clip-text", "recognisers", "encoder")
@@ -65,7 +79,9 @@ def test_every_network_is_in_the_table(entries: dict[str, Exportable]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 @torch.no_grad()
-def test_onnx_runtime_gives_what_torch_gives(name: str, entries: dict[str, Exportable], tmp_path: Path) -> None:
+def test_onnx_runtime_gives_what_torch_gives(
+    name: str, entries: dict[str, Exportable], tmp_path: Path
+) -> None:
     entry = entries[name]
     model = tmp_path / "network.onnx"
     model.write_bytes(to_onnx(entry, Deadline(name)).SerializeToString())

@@ -28,9 +28,21 @@ GPU = "NVIDIA RTX A6000 sm86"
 def engine_for(version: str | None, gpu: str | None) -> Engine:
     value = Value("x", "float32", ("batch", 4))
     return Engine(
-        network="tiny", runtime="tensorrt", precision="fp16", file="tiny.engine", sha256="", bytes=0, weights="",
-        inputs=(value,), outputs=(value,), batch=(1, 4, 16), opset=20, made_with={}, version=version, gpu=gpu,
-    )  # fmt: skip
+        network="tiny",
+        runtime="tensorrt",
+        precision="fp16",
+        file="tiny.engine",
+        sha256="",
+        bytes=0,
+        weights="",
+        inputs=(value,),
+        outputs=(value,),
+        batch=(1, 4, 16),
+        opset=20,
+        made_with={},
+        version=version,
+        gpu=gpu,
+    )
 
 
 class Small(torch.nn.Module):
@@ -47,9 +59,14 @@ def entry() -> Exportable:
     torch.manual_seed(0)
     sides = ((2, Axis("rows", 8, 16, 32)), (3, Axis("columns", 8, 16, 32)))
     return Exportable(
-        "small", "encoder", Small().eval(), (Input("pixels_in", sides),), ("values_out",),
-        random=lambda n, g: (torch.rand(n, 3, 11, 9, generator=g),), real=lambda: (torch.ones(1, 3, 8, 8),),
-    )  # fmt: skip
+        "small",
+        "encoder",
+        Small().eval(),
+        (Input("pixels_in", sides),),
+        ("values_out",),
+        random=lambda n, g: (torch.rand(n, 3, 11, 9, generator=g),),
+        real=lambda: (torch.ones(1, 3, 8, 8),),
+    )
 
 
 @pytest.fixture
@@ -68,17 +85,32 @@ def test_no_two_targets_share_a_file() -> None:
         for version in ("10.13.0", "11.4.0")
         for gpu in (GPU, "NVIDIA RTX A6000 sm90", None)
     ]
-    names = [target.file_name(net, p) for target in targets for p in ("fp32", "fp16") for net in ("pnet", "rnet")]
+    names = [
+        target.file_name(net, p) for target in targets for p in ("fp32", "fp16") for net in ("pnet", "rnet")
+    ]
     names += [target.cache_name for target in targets]
     assert len(set(names)) == len(names)
-    assert all(set(name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") for name in names)
+    assert all(
+        set(name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+        for name in names
+    )
 
 
 @pytest.mark.parametrize(
     ("version", "gpu", "here", "complaint"),
     [
-        ("10.0", GPU, GPU, "built by tensorrt 10.0, here is 11.4: build it here by `clip2protect export --format tens"),
-        ("11.4", GPU, "NVIDIA H100 sm90", "built for NVIDIA RTX A6000 sm86, here is NVIDIA H100 sm90: build it here"),
+        (
+            "10.0",
+            GPU,
+            GPU,
+            "built by tensorrt 10.0, here is 11.4: build it here by `clip2protect export --format tens",
+        ),
+        (
+            "11.4",
+            GPU,
+            "NVIDIA H100 sm90",
+            "built for NVIDIA RTX A6000 sm86, here is NVIDIA H100 sm90: build it here",
+        ),
         ("11.4", GPU, None, "needs an NVIDIA GPU and torch sees none: use --format onnx"),
     ],
 )
@@ -116,7 +148,11 @@ def test_tensorrt_without_a_gpu_says_what_to_do(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_profiles_leave_open_what_may_vary(entry: Exportable) -> None:
-    assert profile_shapes(entry, 0, (-1, 3, -1, -1), (1, 4, 16)) == [(1, 3, 8, 8), (4, 3, 16, 16), (16, 3, 32, 32)]
+    assert profile_shapes(entry, 0, (-1, 3, -1, -1), (1, 4, 16)) == [
+        (1, 3, 8, 8),
+        (4, 3, 16, 16),
+        (16, 3, 32, 32),
+    ]
 
 
 @pytest.mark.parametrize(("count", "calls"), [(1, [1]), (4, [4]), (5, [4, 1]), (9, [4, 4, 1])])
@@ -143,9 +179,14 @@ def test_an_engine_is_built(rtx: Target, entry: Exportable, precision: Any, tmp_
         model, _ = lowered(model, entry, precision, Deadline("small"))
     told: list[str] = []
     plan = tensorrt.build(
-        model.SerializeToString(), entry, rtx, (1, 4, 16), tmp_path, Deadline("small"),
+        model.SerializeToString(),
+        entry,
+        rtx,
+        (1, 4, 16),
+        tmp_path,
+        Deadline("small"),
         lambda message, done, total: told.append(message),
-    )  # fmt: skip
+    )
     assert len(plan) > 1000
     assert told and all(message.startswith("small: ") for message in told)
 
@@ -161,7 +202,9 @@ def test_every_network_can_be_built(
         if precision == "fp16":
             model = lower(model, frozenset(), "fp16")
         data = model.SerializeToString()
-        plan = tensorrt.build(data, network, rtx, (1, 4, 16), tmp_path, Deadline(network.name), lambda *_: None)
+        plan = tensorrt.build(
+            data, network, rtx, (1, 4, 16), tmp_path, Deadline(network.name), lambda *_: None
+        )
         assert len(plan) > 1000
 
 

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import ConsoleMessage, Page, expect
 
 from engines import config
-from server.enrolled import MOST
+from server.common.enrolled import MOST
 from server.service.problems import CODES
 from tests.server.service.conftest import wait_for
 

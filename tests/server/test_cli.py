@@ -24,15 +24,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines import encoding, imaging
 from engines.errors import ConfigError, DownloadError, NoFaceError
+from engines.makeup.presets import PRESETS
 from engines.models import reference
 from engines.models.registry import SPECS
-from engines.prompts import PRESETS
-from server.cli import console, doctor, plan
-from server.cli.compare import AMPLIFY, MAX_WIDTH, comparison
+from engines.photo.decode import decode, load_photo
+from engines.photo.encode import encode
+from server.cli import console, plan
+from server.cli.commands import doctor
 from server.cli.main import build_parser, main
 from server.cli.plan import make_plan
+from server.common.compare import AMPLIFY, MAX_WIDTH, comparison
 
 ROOT = Path(__file__).parents[2]
 OUTSIDE = {name: value for name, value in os.environ.items() if name.startswith("CLIP2PROTECT_")}
@@ -48,9 +50,10 @@ def picture(kind: str = "JPEG", size: tuple[int, int] = (96, 64), seed: int = 0)
 
 
 class Loaded(str):
-    """Stands in for the networks; `notes` say of which engines there was a fallback."""
+    """Stands in for the networks; `failures` say which exported networks failed."""
 
-    notes: ClassVar[list[str]] = []
+    unused: ClassVar[list[str]] = []
+    failures: ClassVar[list[str]] = []
 
 
 class Method:
@@ -83,8 +86,10 @@ class Method:
         self.on_call(len(self.calls))
         pixels = photo.pixels.copy()
         pixels[10:50, 20:60] //= 2
-        data = encoding.encode(photo, pixels)
-        return SimpleNamespace(data=data, photo=photo, pixels=imaging.decode(data).pixels, report=self.report(settings))
+        data = encode(photo, pixels)
+        return SimpleNamespace(
+            data=data, photo=photo, pixels=decode(data).pixels, report=self.report(settings)
+        )
 
     def report(self, settings: Any) -> dict[str, Any]:
         recognisers = {
@@ -99,7 +104,14 @@ class Method:
             }
             for name in RECOGNISERS
         }
-        face = {"box": BOX, "psnr": 33.25, "ssim": 0.97, "steps": 1, "seconds": {}, "recognisers": recognisers}
+        face = {
+            "box": BOX,
+            "psnr": 33.25,
+            "ssim": 0.97,
+            "steps": 1,
+            "seconds": {},
+            "recognisers": recognisers,
+        }
         return {"faces": [face], "photo": {}, "settings": {"seed": settings.seed}, "seconds": 61.0}
 
     def compare(self, stack: str, a: Any, b: Any) -> list[Any]:
@@ -137,7 +149,9 @@ def place(*names: str) -> None:
     for seed, name in enumerate(names):
         path = Path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(picture({".png": "PNG", ".webp": "WEBP"}.get(path.suffix.lower(), "JPEG"), seed=seed))
+        path.write_bytes(
+            picture({".png": "PNG", ".webp": "WEBP"}.get(path.suffix.lower(), "JPEG"), seed=seed)
+        )
 
 
 def files() -> list[str]:
@@ -170,7 +184,9 @@ def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_help_waits_for_nothing_heavy() -> None:
     script = "import sys; from server.cli.main import build_parser; build_parser(); print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True
+    )
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert "engines" in loaded
     assert not loaded & {"torch", "numpy", "PIL", "onnx", "onnxruntime", "skimage", "safetensors", "tqdm"}
@@ -227,7 +243,10 @@ def test_wrong_usage_is_refused_by_the_parser(arguments: str, capsys: pytest.Cap
         ("protect a.jpg --prompt ?!", "has no words"),
         ("protect a.jpg --prompt red --source-text ?!", "has no words"),
         ("protect a.jpg --text-checkpoint c.pt", "needs --text-model"),
-        ("protect a.jpg --profile reference --text-model embedded --text-checkpoint c.pt", "needs --text-model"),
+        (
+            "protect a.jpg --profile reference --text-model embedded --text-checkpoint c.pt",
+            "needs --text-model",
+        ),
         ("protect a.jpg --profile reference --surrogates ir152,dlib-resnet29", "'dlib-resnet29'.*mobileface"),
         ("protect a.jpg --surrogates ir152", "'ir152'.*dlib-resnet29"),
         ("protect a.jpg --reference-models sub", "needs --profile reference"),
@@ -292,8 +311,15 @@ def test_prompts_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_options_become_settings(method: Method) -> None:
     place("a.jpg", "target.png")
-    options = "--mode impersonate --target target.png --level strong --faces largest --surrogates dlib-resnet29"
-    assert main(["protect", "a.jpg", *options.split(), *["--render", "generator", "--steps", "7", "--seed", "3"]]) == 0
+    options = (
+        "--mode impersonate --target target.png --level strong --faces largest --surrogates dlib-resnet29"
+    )
+    assert (
+        main(
+            ["protect", "a.jpg", *options.split(), *["--render", "generator", "--steps", "7", "--seed", "3"]]
+        )
+        == 0
+    )
     (settings,) = method.calls
     assert (settings.mode, settings.level, settings.faces) == ("impersonate", "strong", "largest")
     assert (settings.surrogates, settings.render) == (("dlib-resnet29",), "generator")
@@ -337,7 +363,16 @@ def test_missing_reference_networks_are_listed_before_any_work(
     assert method.devices == [] and not Path("a-protected.jpg").exists()
     assert (
         main(
-            ["protect", "a.jpg", "--profile", "reference", "--reference-models", "networks", "--text-model", "embedded"]
+            [
+                "protect",
+                "a.jpg",
+                "--profile",
+                "reference",
+                "--reference-models",
+                "networks",
+                "--text-model",
+                "embedded",
+            ]
         )
         == 1
     )
@@ -395,12 +430,20 @@ def test_a_synthetic_target_is_a_seed(text: str, seed: int, method: Method) -> N
         (["a.jpg", "b.webp"], "a.jpg b.webp", ["a-protected.jpg", "b-protected.webp"]),
         (["a.jpg", "a.png"], "a.jpg a.png -o o", ["o/a-protected.jpg", "o/a-protected.png"]),
         (["a.jpg"], "a.jpg ./a.jpg", ["a-protected.jpg"]),
-        (["in/a.jpg", "in/s/b.png"], "in", ["in-protected/a-protected.jpg", "in-protected/s/b-protected.png"]),
+        (
+            ["in/a.jpg", "in/s/b.png"],
+            "in",
+            ["in-protected/a-protected.jpg", "in-protected/s/b-protected.png"],
+        ),
         (["in/a.jpg"], "in/ -o out", ["out/a-protected.jpg"]),
         (["in/a.jpg"], "in -o in", ["in/a-protected.jpg"]),
         (["in/a.jpg", "in/out/old.jpg"], "in -o in/out", ["in/out/a-protected.jpg"]),
         (["x/in/a.jpg", "y/in2/a.jpg"], "x/in y/in2 -o o", ["o/in/a-protected.jpg", "o/in2/a-protected.jpg"]),
-        (["in/a.jpg", "in/a-protected.jpg", "in/.h.jpg", "in/.d/c.jpg"], "in", ["in-protected/a-protected.jpg"]),
+        (
+            ["in/a.jpg", "in/a-protected.jpg", "in/.h.jpg", "in/.d/c.jpg"],
+            "in",
+            ["in-protected/a-protected.jpg"],
+        ),
         (["a-protected.jpg"], "a-protected.jpg", ["a-protected-protected.jpg"]),
     ],
 )
@@ -430,7 +473,7 @@ def test_an_earlier_result_is_replaced(method: Method) -> None:
     place("a.jpg")
     Path("a-protected.jpg").write_bytes(b"old")
     assert main(["protect", "a.jpg"]) == 0
-    assert imaging.load("a-protected.jpg").pixels.shape == (64, 96, 3)
+    assert load_photo("a-protected.jpg").pixels.shape == (64, 96, 3)
 
 
 def test_a_folder_that_is_walked_twice_is_protected_once() -> None:
@@ -442,7 +485,9 @@ def test_a_folder_that_is_walked_twice_is_protected_once() -> None:
 # --- what is said and written ---------------------------------------------------------------------
 
 
-def test_one_photo_is_one_line_and_nothing_on_stderr(method: Method, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_photo_is_one_line_and_nothing_on_stderr(
+    method: Method, capsys: pytest.CaptureFixture[str]
+) -> None:
     place("a.jpg")
     assert main(["protect", "a.jpg"]) == 0
     line = "a.jpg -> a-protected.jpg: 1 face in 61 s, face PSNR 33.2 dB, matched by no recogniser here\n"
@@ -464,7 +509,8 @@ def test_skipped_files_are_counted(method: Method, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize(
-    ("out", "err", "shown"), [(True, True, True), (True, False, False), (False, True, False), (False, False, False)]
+    ("out", "err", "shown"),
+    [(True, True, True), (True, False, False), (False, True, False), (False, False, False)],
 )
 def test_a_bar_needs_somebody_who_watches(
     out: bool, err: bool, shown: bool, method: Method, monkeypatch: pytest.MonkeyPatch
@@ -516,7 +562,10 @@ def test_report_of_several_holds_the_failed_ones(method: Method) -> None:
 def test_comparisons_of_several_photos_go_to_a_folder(method: Method) -> None:
     place("in/a.jpg", "in/s/a.jpg")
     assert main(["protect", "in", "--compare", "seen"]) == 0
-    assert [name for name in files() if name.startswith("seen")] == ["seen/a-compared.png", "seen/s/a-compared.png"]
+    assert [name for name in files() if name.startswith("seen")] == [
+        "seen/a-compared.png",
+        "seen/s/a-compared.png",
+    ]
 
 
 @pytest.mark.parametrize("size", [(96, 64), (5000, 300), (300, 5000), (40, 40)])
@@ -526,7 +575,9 @@ def test_the_comparison_shows_before_after_and_change(size: tuple[int, int]) -> 
     face = {"box": (size[0] * 0.2, size[1] * 0.2, size[0] * 0.6, size[1] * 0.6)}
     unchanged = {"box": (-9.0, -9.0, size[0] * 0.1, size[1] * 0.1)}
     after[: size[1] // 5, : size[0] // 5] = 100
-    protected = SimpleNamespace(photo=SimpleNamespace(pixels=before), pixels=after, report={"faces": [face, unchanged]})
+    protected = SimpleNamespace(
+        photo=SimpleNamespace(pixels=before), pixels=after, report={"faces": [face, unchanged]}
+    )
     with Image.open(io.BytesIO(comparison(protected))) as image:
         assert image.format == "PNG"
         assert image.width <= MAX_WIDTH
@@ -565,7 +616,9 @@ def test_a_bad_file_is_one_line_and_the_others_are_done(
     assert files() == sorted([*given, "a-protected.jpg", "z-protected.jpg"])
 
 
-def test_nothing_is_loaded_for_files_that_are_all_bad(method: Method, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_loaded_for_files_that_are_all_bad(
+    method: Method, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["protect", "gone.jpg", "-o", "out/"]) == 1
     assert method.devices == []
     assert files() == []
@@ -674,7 +727,9 @@ def test_ctrl_c_in_the_search(method: Method, capsys: pytest.CaptureFixture[str]
 def test_ctrl_c_in_a_process_of_its_own() -> None:
     os.mkfifo("slow.jpg")
     # A shell's background job ignores Ctrl-C, and a child inherits that: the terminal's own is meant here.
-    process = in_a_process("protect", "slow.jpg", preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    process = in_a_process(
+        "protect", "slow.jpg", preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    )
     writer = os.open("slow.jpg", os.O_WRONLY)  # returns once the program waits for the photo
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
@@ -704,7 +759,9 @@ def test_a_reader_that_leaves_early() -> None:
 # --- the other commands ---------------------------------------------------------------------------
 
 
-def test_verify_says_on_which_side_of_the_threshold(method: Method, capsys: pytest.CaptureFixture[str]) -> None:
+def test_verify_says_on_which_side_of_the_threshold(
+    method: Method, capsys: pytest.CaptureFixture[str]
+) -> None:
     place("a.jpg", "b.jpg")
     method.comparisons = [
         SimpleNamespace(recogniser="one", metric="cosine", similarity=0.71, threshold=0.2, same=True),
@@ -743,7 +800,7 @@ def test_demo(fooled: bool, method: Method, capsys: pytest.CaptureFixture[str]) 
     names = ["astronaut-compared.png", "astronaut-protected.jpg", "astronaut-report.json", "astronaut.jpg"]
     assert files() == [f"out/{name}" for name in names]
     assert json.loads(Path("out/astronaut-report.json").read_text())["seconds"] == 61
-    assert imaging.load("out/astronaut.jpg").pixels.shape == (512, 512, 3)
+    assert load_photo("out/astronaut.jpg").pixels.shape == (512, 512, 3)
     out, err = capsys.readouterr()
     (row,) = [line for line in out.splitlines() if "dlib-resnet29" in line]
     for cell in ("held out", "distance 0.250", "distance 0.750", "below 0.500"):
@@ -759,9 +816,12 @@ def test_bench(method: Method, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench"]) == 0
     rows = [line.rsplit(maxsplit=1) for line in capsys.readouterr().out.splitlines()[2:]]
     assert rows == [
-        ["seconds inversion", "12.35"], ["seconds search", "30"], ["peak memory mb", "2000"],
-        ["runs", "3"], ["faces", "1"],
-    ]  # fmt: skip
+        ["seconds inversion", "12.35"],
+        ["seconds search", "30"],
+        ["peak memory mb", "2000"],
+        ["runs", "3"],
+        ["faces", "1"],
+    ]
 
 
 def test_models_list_and_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -804,7 +864,9 @@ def test_doctor_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert report["cache"]["folder"] == str(tmp_path / "home")
     assert report["cache"]["writable"]
     assert report["cache"]["free_mb"] == pytest.approx(shutil.disk_usage(tmp_path).free / 1e6, rel=0.1)
-    assert [(model["name"], model["cached"]) for model in report["models"]] == [(name, False) for name in SPECS]
+    assert [(model["name"], model["cached"]) for model in report["models"]] == [
+        (name, False) for name in SPECS
+    ]
     assert any("clip2protect models pull" in entry["remedy"] for entry in report["missing"])
     assert not (tmp_path / "home").exists()  # it looks and touches nothing
 
@@ -817,7 +879,9 @@ def test_doctor_without_npm(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     assert lines[-1] == "Photos cannot be protected without what is marked with !."
 
 
-def test_doctor_without_a_package(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_doctor_without_a_package(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     version = doctor._version
     monkeypatch.setattr(doctor, "_version", lambda name: None if name == "tflite" else version(name))
     assert main(["doctor"]) == 1

@@ -25,9 +25,21 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.models, pytest.mark.slow]
 METHODS, JUDGES = "clean,grey,blur,pgd", ("mobilefacenet-512", "dlib-resnet29")
 OPTIONS = [
-    "--methods", METHODS, "--mode", "dodge,impersonate", "--impersonating", "pgd", "--closely", "pgd",
-    "--held-out", ",".join(JUDGES), "--transforms", "jpeg-50,second-detector", "--distractors", "20",
-]  # fmt: skip
+    "--methods",
+    METHODS,
+    "--mode",
+    "dodge,impersonate",
+    "--impersonating",
+    "pgd",
+    "--closely",
+    "pgd",
+    "--held-out",
+    ",".join(JUDGES),
+    "--transforms",
+    "jpeg-50,second-detector",
+    "--distractors",
+    "20",
+]
 PEOPLE = 4
 
 
@@ -52,14 +64,27 @@ def people(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(people: Path, report: Path, *options: str) -> list[str]:
-    return [sys.executable, "-m", "server.cli", "evaluate", str(people), "-o", str(report), *OPTIONS, *options]
+    return [
+        sys.executable,
+        "-m",
+        "server.cli",
+        "evaluate",
+        str(people),
+        "-o",
+        str(report),
+        *OPTIONS,
+        *options,
+    ]
 
 
 def started(people: Path, report: Path, *options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        command(people, report, *options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        command(people, report, *options),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         start_new_session=True,
-    )  # fmt: skip
+    )
 
 
 def finished(people: Path, report: Path, *options: str) -> dict[str, Any]:
@@ -112,7 +137,9 @@ def test_a_grey_face_is_matched_by_nothing_and_is_no_protection(row: Callable[..
     assert grey["identification"]["clean"]["rank5"]["value"] == 0
 
 
-def test_blur_is_not_natural_and_a_detector_of_protected_photos_sees_it(row: Callable[..., dict[str, Any]]) -> None:
+def test_blur_is_not_natural_and_a_detector_of_protected_photos_sees_it(
+    row: Callable[..., dict[str, Any]],
+) -> None:
     blur, clean = row("blur"), row("clean")
     assert blur["verification"]["own"]["value"] < clean["verification"]["own"]["value"]
     assert blur["naturalness"]["usable"] == blur["protected"]["own"]["value"] == 0
@@ -122,7 +149,11 @@ def test_blur_is_not_natural_and_a_detector_of_protected_photos_sees_it(row: Cal
 
 def test_every_figure_counts_the_trials_that_there_are(row: Callable[..., dict[str, Any]]) -> None:
     both, one = row("pgd"), row("pgd", "dlib-resnet29")
-    assert (both["photos"], both["pairs"], both["verification"]["own"]["people"]) == (2 * PEOPLE, 2 * PEOPLE, PEOPLE)
+    assert (both["photos"], both["pairs"], both["verification"]["own"]["people"]) == (
+        2 * PEOPLE,
+        2 * PEOPLE,
+        PEOPLE,
+    )
     assert (one["photos"], one["pairs"]) == (PEOPLE, PEOPLE)
     assert set(one["verification"]) == {"own", "0.1", "0.01", "0.001"}
     assert set(one["identification"]) == {"clean", "mixed", "protected", "protected, probe clean"}
@@ -156,7 +187,9 @@ def test_what_was_left_out_is_said(report: Path, people: Path) -> None:
     said = figures(report)
     assert said["dataset"]["left_out"] == [{"photo": "p0/wall.png", "why": "no face was found"}]
     assert (said["dataset"]["people"], said["dataset"]["compared"]) == (PEOPLE + 1, PEOPLE)
-    assert said["thresholds"]["dlib-resnet29"]["far"]["0.001"]["source"].startswith("180 pairs of a real photo and")
+    assert said["thresholds"]["dlib-resnet29"]["far"]["0.001"]["source"].startswith(
+        "180 pairs of a real photo and"
+    )
     assert "too few" in said["thresholds"]["dlib-resnet29"]["far"]["0.001"]["source"]
     assert any("LPIPS" in note for note in said["notes"]) == (said["rows"][0]["naturalness"]["lpips"] is None)
 
@@ -223,7 +256,9 @@ def test_wrong_usage_is_refused_before_any_work(
     assert not list(tmp_path.rglob("*.npz"))
 
 
-def test_a_report_is_never_written_over(people: Path, report: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_report_is_never_written_over(
+    people: Path, report: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = (report / "report.json").read_bytes()
     assert main(["evaluate", str(people), "-o", str(report)]) == 2
     assert "--resume" in capsys.readouterr().err

@@ -47,18 +47,24 @@ class Process:
     def __init__(self, *arguments: str) -> None:
         command = [sys.executable, "-m", "server.cli", "serve", "--port", "0", *arguments]
         pipe = subprocess.PIPE
-        self.process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=Path(__file__).parents[2])
+        self.process = subprocess.Popen(
+            command, stdout=pipe, stderr=pipe, text=True, cwd=Path(__file__).parents[2]
+        )
         self.port = int(re.search(r":(\d+)$", self.process.stdout.readline())[1])
         self.code = re.search(r"pairing code: (\w+)", self.process.stdout.readline())[1]
 
     def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, Any]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        connection.request(
+            method, path, body, {name.replace("_", "-"): value for name, value in headers.items()}
+        )
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
 
     def children(self) -> list[int]:
-        listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, text=True)
+        listed = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, text=True
+        )
         return [int(pid) for pid in listed.stdout.split()]
 
     def end(self, number: signal.Signals) -> tuple[int, str, str]:
@@ -78,13 +84,19 @@ def process(home: Path) -> Iterator[Process]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_stops_cleanly_and_reports_what_it_ended(process: Process, number: signal.Signals) -> None:
     kind = "application/json"
-    status, paired = process.ask("POST", "/v1/pair", json.dumps({"code": process.code}).encode(), Content_Type=kind)
+    status, paired = process.ask(
+        "POST", "/v1/pair", json.dumps({"code": process.code}).encode(), Content_Type=kind
+    )
     assert status == 201
     owner = {"Authorization": f"Bearer {paired['token']}", "Content_Type": "image/jpeg"}
-    status, job = process.ask("POST", "/v1/jobs", b"a photo that waits until the networks are loaded", **owner)
+    status, job = process.ask(
+        "POST", "/v1/jobs", b"a photo that waits until the networks are loaded", **owner
+    )
     assert status == 202
     answers: list[tuple[int, Any]] = []
-    waiter = threading.Thread(target=lambda: answers.append(process.ask("POST", "/v1/protect", b"2", **owner)))
+    waiter = threading.Thread(
+        target=lambda: answers.append(process.ask("POST", "/v1/protect", b"2", **owner))
+    )
     waiter.start()
     while process.ask("GET", "/v1/status", **owner)[1]["waiting"] < 2:
         pass
@@ -96,8 +108,10 @@ def test_it_stops_cleanly_and_reports_what_it_ended(process: Process, number: si
     assert children and not any(os.path.exists(f"/proc/{pid}") for pid in children)
     lines = [json.loads(line) for line in err.splitlines()]
     assert [line["event"] for line in lines if line["event"] in ("started", "paired", "stopped")] == [
-        "started", "paired", "stopped"
-    ]  # fmt: skip
+        "started",
+        "paired",
+        "stopped",
+    ]
     assert {"time", "level", "event"} <= set.intersection(*(set(line) for line in lines))
     assert "/v1/jobs" in {line.get("route") for line in lines}
     for secret in (paired["token"], job["id"], process.code):
@@ -126,13 +140,15 @@ def test_a_port_that_is_taken_is_told_in_one_line(home: Path, capsys: pytest.Cap
 def test_flags_come_before_the_environment_and_that_before_the_file(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = write_options('port = 1\nworkers = 2\nupload_mb = 3\nnames = ["box"]\njob_seconds = 5\ncache = false\n')
+    path = write_options(
+        'port = 1\nworkers = 2\nupload_mb = 3\nnames = ["box"]\njob_seconds = 5\ncache = false\n'
+    )
     monkeypatch.setenv("CLIP2PROTECT_SERVER_PORT", "4")
     monkeypatch.setenv("CLIP2PROTECT_SERVER_WORKERS", "5")
     chosen = resolve_options({"port": 6, "workers": None})
-    assert {name: chosen[name].value for name in ("port", "workers", "upload_mb", "names", "job_seconds", "cache")} == {
-        "port": 6, "workers": 5, "upload_mb": 3, "names": ("box",), "job_seconds": 5.0, "cache": False
-    }  # fmt: skip
+    assert {
+        name: chosen[name].value for name in ("port", "workers", "upload_mb", "names", "job_seconds", "cache")
+    } == {"port": 6, "workers": 5, "upload_mb": 3, "names": ("box",), "job_seconds": 5.0, "cache": False}
     sources = [chosen[name].source for name in ("port", "workers", "upload_mb", "host")]
     assert sources == ["flag", "CLIP2PROTECT_SERVER_WORKERS", str(path), "default"]
     assert options_of(chosen).folder.is_relative_to(home / "XDG_DATA_HOME")
@@ -147,9 +163,21 @@ def test_without_any_the_built_in_ones_hold(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["port = 70000", "port = -1", "port = true", 'workers = "two"', "workers = 0", "unheard = 1", "port =",
-             'device = "tpu"', "names = [1]", "job_seconds = nan", "job_seconds = inf"],
-)  # fmt: skip
+    "text",
+    [
+        "port = 70000",
+        "port = -1",
+        "port = true",
+        'workers = "two"',
+        "workers = 0",
+        "unheard = 1",
+        "port =",
+        'device = "tpu"',
+        "names = [1]",
+        "job_seconds = nan",
+        "job_seconds = inf",
+    ],
+)
 def test_a_bad_file_is_told_in_one_line(home: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
     write_options(text)
     assert main(["config", "show"]) == 2
@@ -158,7 +186,9 @@ def test_a_bad_file_is_told_in_one_line(home: Path, text: str, capsys: pytest.Ca
     assert text.split(" ")[0] in error or "server.toml" in error
 
 
-@pytest.mark.parametrize(("name", "value"), [("PORT", "x"), ("CACHE", "maybe"), ("WORKERS", "0"), ("QUEUE_MB", "-1")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("PORT", "x"), ("CACHE", "maybe"), ("WORKERS", "0"), ("QUEUE_MB", "-1")]
+)
 def test_a_bad_variable_is_told(
     home: Path, name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

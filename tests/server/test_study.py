@@ -18,9 +18,9 @@ import pytest
 from PIL import Image
 
 from engines.errors import ConfigError
-from engines.evaluation.study import Choice, picture, read_trials, score
+from engines.evaluation.study.answers import Choice, picture, read_trials, score
 from server.cli.main import main
-from server.private import write_private
+from server.common.private import write_private
 from server.study.session import Session
 
 ROOT = Path(__file__).parents[2]
@@ -31,14 +31,21 @@ def trial(number: int, kind: str, method: str = "balanced") -> dict[str, Any]:
     options = [f"pictures/{number}-a.png", f"pictures/{number}-b.png"]
     answer = number % 2
     return {
-        "id": f"secret-{number}", "kind": kind, "method": method, "person": f"p{number:02}", "shown": shown,
-        "options": options, "answer": answer,
-    }  # fmt: skip
+        "id": f"secret-{number}",
+        "kind": kind,
+        "method": method,
+        "person": f"p{number:02}",
+        "shown": shown,
+        "options": options,
+        "answer": answer,
+    }
 
 
 def make_report(folder: Path, count: int = 4) -> Path:
     """A report whose pictures differ: the right option is green, the wrong one red."""
-    trials = [trial(i, ("identity", "retouched")[i // 2 % 2], ("balanced", "strong")[i % 2]) for i in range(count)]
+    trials = [
+        trial(i, ("identity", "retouched")[i // 2 % 2], ("balanced", "strong")[i % 2]) for i in range(count)
+    ]
     (folder / "pictures").mkdir(parents=True)
     for one in trials:
         colors = ["green", "red"] if one["answer"] == 0 else ["red", "green"]
@@ -115,7 +122,9 @@ def test_choices_are_kept_at_once_and_rightly(process: Process, report: Path, tm
         assert state == {"number": number, "total": 4, "kind": state["kind"]}
         status, headers, left = process.ask("GET", f"{who}/pictures/{number}/left")
         assert (status, headers["Content-Type"]) == (200, "image/png")
-        assert process.ask("GET", f"{who}/pictures/{number}/shown")[0] == (200 if state["kind"] == "identity" else 404)
+        assert process.ask("GET", f"{who}/pictures/{number}/shown")[0] == (
+            200 if state["kind"] == "identity" else 404
+        )
         side = number % 2
         expected.append(green(left, tmp_path) == (side == 0))
         assert process.choose(who, number, side, familiar=number == 1) == 204
@@ -137,11 +146,15 @@ def test_the_page_learns_nothing_that_tells_the_answer(process: Process) -> None
     told = b"".join(
         bytes(headers) + body
         for _, headers, body in (
-            process.ask("GET", who), process.ask("GET", f"{who}/pictures/0/left"),
-            process.ask("POST", f"{who}/choices", {"number": 0, "side": 1, "milliseconds": 1, "familiar": False}),
-            process.ask("GET", who), *(process.ask("GET", path) for path in ("/", "/page.js", "/page.css")),
+            process.ask("GET", who),
+            process.ask("GET", f"{who}/pictures/0/left"),
+            process.ask(
+                "POST", f"{who}/choices", {"number": 0, "side": 1, "milliseconds": 1, "familiar": False}
+            ),
+            process.ask("GET", who),
+            *(process.ask("GET", path) for path in ("/", "/page.js", "/page.css")),
         )
-    )  # fmt: skip
+    )
     for secret in (b"secret-", b"balanced", b"p00", b"pictures/0-", b"-a.png", b'"answer"', b'"correct"'):
         assert secret not in told
 
@@ -157,7 +170,15 @@ def test_only_the_next_trial_can_be_answered_and_seen(process: Process, report: 
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"side": 2}, {"side": None}, {"number": "0"}, {"milliseconds": 1e400}, {"familiar": 1}, {"number": True}]
+    "wrong",
+    [
+        {"side": 2},
+        {"side": None},
+        {"number": "0"},
+        {"milliseconds": 1e400},
+        {"familiar": 1},
+        {"number": True},
+    ],
 )
 def test_a_choice_that_is_none_is_refused(wrong: Any, process: Process, report: Path) -> None:
     body = {"number": 0, "side": 0, "milliseconds": 1, "familiar": False} | wrong
@@ -167,7 +188,12 @@ def test_a_choice_that_is_none_is_refused(wrong: Any, process: Process, report: 
 
 def test_nobody_gets_in_without_the_link(process: Process) -> None:
     who = process.join()
-    paths = [("POST", "/v1/participants"), ("GET", who), ("GET", f"{who}/pictures/0/left"), ("POST", f"{who}/choices")]
+    paths = [
+        ("POST", "/v1/participants"),
+        ("GET", who),
+        ("GET", f"{who}/pictures/0/left"),
+        ("POST", f"{who}/choices"),
+    ]
     for token in (None, "wrong", process.token[:-1], "ü"):
         sent = None if token is None else token.encode().decode("latin-1")
         assert [process.ask(method, path, token=sent)[0] for method, path in paths] == [401] * 4
@@ -182,10 +208,19 @@ def test_nobody_gets_in_without_the_link(process: Process) -> None:
 def test_nothing_else_is_served(process: Process) -> None:
     who = process.join()
     for path in (
-        "/study-trials.json", "/pictures/0-a.png", "/../study-trials.json", f"{who}/pictures/0/..%2f..%2fstudy.json",
-        f"{who}/pictures/0/answer", f"{who}/pictures/99/left", "/v1/participants/nobody", "/v1/participants/../..",
-        f"{who}/pictures/-1/left", "/study.json", "/app.py", "/page/app.py",
-    ):  # fmt: skip
+        "/study-trials.json",
+        "/pictures/0-a.png",
+        "/../study-trials.json",
+        f"{who}/pictures/0/..%2f..%2fstudy.json",
+        f"{who}/pictures/0/answer",
+        f"{who}/pictures/99/left",
+        "/v1/participants/nobody",
+        "/v1/participants/../..",
+        f"{who}/pictures/-1/left",
+        "/study.json",
+        "/app.py",
+        "/page/app.py",
+    ):
         assert process.ask("GET", path)[0] == 404, path
 
 
@@ -200,7 +235,9 @@ def test_every_answer_has_its_headers(process: Process) -> None:
     assert "<script src" in process.ask("GET", "/")[2].decode()
 
 
-def test_a_picture_that_becomes_a_link_elsewhere_is_not_served(process: Process, report: Path, tmp_path: Path) -> None:
+def test_a_picture_that_becomes_a_link_elsewhere_is_not_served(
+    process: Process, report: Path, tmp_path: Path
+) -> None:
     who = process.join()
     Image.new("RGB", (8, 8)).save(tmp_path / "private.png")
     for name in (report / "pictures").iterdir():
@@ -225,7 +262,9 @@ def test_it_listens_to_this_machine_alone(process: Process) -> None:
     assert f":{process.port:04X} " not in tcp6.upper()
 
 
-def test_there_is_one_study_a_folder(process: Process, report: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_there_is_one_study_a_folder(
+    process: Process, report: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["study", str(report)]) == 2
     assert "another study runs in" in capsys.readouterr().err
 
@@ -252,7 +291,9 @@ def test_fewer_trials(report: Path) -> None:
     assert len(session.turns(session.join())) == 2
 
 
-def test_a_choice_that_cannot_be_written_does_not_count(report: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_choice_that_cannot_be_written_does_not_count(
+    report: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session = Session(report)
     who = session.join()
     (report / "study.json").mkdir()
@@ -264,7 +305,9 @@ def test_a_choice_that_cannot_be_written_does_not_count(report: Path, monkeypatc
 # --- files that cannot be used -------------------------------------------------------------------------------
 
 
-def test_what_is_wrong_with_the_trials_is_told_in_one_line(report: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_wrong_with_the_trials_is_told_in_one_line(
+    report: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = report / "study-trials.json"
     good = json.loads(path.read_text())["trials"]
 
@@ -276,7 +319,14 @@ def test_what_is_wrong_with_the_trials_is_told_in_one_line(report: Path, capsys:
         return error
 
     assert "is damaged" in told("{") and "is damaged" in told("[]") and "has no trials" in told([])
-    for change in ({"answer": 2}, {"answer": True}, {"kind": "other"}, {"options": ["a"]}, {"shown": None}, {"id": 1}):
+    for change in (
+        {"answer": 2},
+        {"answer": True},
+        {"kind": "other"},
+        {"options": ["a"]},
+        {"shown": None},
+        {"id": 1},
+    ):
         assert "is damaged" in told([good[0] | change])
     assert "two of one name" in told([good[0], good[0]])
     for name in ("../outside.png", "pictures/none.png", "/etc/hostname", "study-trials.json", "pictures"):
@@ -330,15 +380,21 @@ def answer(report: Path, rights: dict[str, list[bool]], familiar: frozenset[str]
 
 def test_the_score_has_exact_intervals(tmp_path: Path) -> None:
     report = make_report(tmp_path / "report", 4)  # two of each kind, one of each method
-    answer(report, {"a": [True, True, True, False], "b": [True, False, False, False]}, familiar=frozenset({"b"}))
+    answer(
+        report, {"a": [True, True, True, False], "b": [True, False, False, False]}, familiar=frozenset({"b"})
+    )
     found = score(report)
     identity = found["identity"]
     assert (identity["value"], identity["n"], identity["people"]) == (0.75, 4, 2)
     # Clopper and Pearson for 3 of 4, and for 2 of 2: 0.025 ** (1 / 2).
     assert (round(identity["low"], 4), round(identity["high"], 4)) == (0.1941, 0.9937)
     assert found["strangers"]["identity"] | {"low": round(found["strangers"]["identity"]["low"], 4)} == {
-        "value": 1.0, "low": 0.1581, "high": 1.0, "n": 2, "people": 1
-    }  # fmt: skip
+        "value": 1.0,
+        "low": 0.1581,
+        "high": 1.0,
+        "n": 2,
+        "people": 1,
+    }
     assert found["retouched"]["value"] == 0.25
     assert found["methods"]["balanced"]["identity"]["value"] == 1.0
     assert found["methods"]["strong"]["identity"]["value"] == 0.5

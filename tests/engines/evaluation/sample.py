@@ -29,7 +29,13 @@ def rate(value: float | None, n: int = 33, people: int = 7) -> dict[str, Any]:
     if value is None:
         return {"value": None, "low": None, "high": None, "n": 0, "people": 0}
     spread = 1.2 * (value * (1 - value) / people) ** 0.5 + (0.2 if value in (0, 1) else 0)
-    return {"value": value, "low": max(0.0, value - spread), "high": min(1.0, value + spread), "n": n, "people": people}
+    return {
+        "value": value,
+        "low": max(0.0, value - spread),
+        "high": min(1.0, value + spread),
+        "n": n,
+        "people": people,
+    }
 
 
 def sample_report() -> dict[str, Any]:
@@ -62,12 +68,18 @@ def sample_report() -> dict[str, Any]:
             "mobilefacenet-512": _thresholds("cosine", 0.21),
         },
         "rows": rows,
-        "notes": ["FID: Inception features of 21 faces against the untouched ones.", "LPIPS not measured: no network."],
+        "notes": [
+            "FID: Inception features of 21 faces against the untouched ones.",
+            "LPIPS not measured: no network.",
+        ],
         "study": {"identity": rate(0.93, 120, 8), "retouched": rate(0.61, 120, 8)},
         "timing": {
             "hardware": {"cpu": "a processor", "cores": 2, "device": "cpu"},
             "seconds": {
-                "balanced": {"dodge": {"median": 11.8, "photos": 21}, "impersonate": {"median": 12.1, "photos": 21}},
+                "balanced": {
+                    "dodge": {"median": 11.8, "photos": 21},
+                    "impersonate": {"median": 12.1, "photos": 21},
+                },
                 "paper": {"dodge": {"median": 103.0, "photos": 21}},
             },
         },
@@ -78,9 +90,16 @@ def _row(method: tuple[str, str, str, float, float], mode: str, judge: str) -> d
     name, title, kind, share, psnr = method
     pooled, n = judge == "all", 33 if judge == "all" else 11
     share = min(1.0, share * {"dlib-resnet29": 0.7, "mobilefacenet-512": 1.3}.get(judge, 1.0))
-    by_far = {"own": share, "0.1": min(1.0, share * 1.3), "0.01": share, "0.001": share / 2 if pooled else None}
+    by_far = {
+        "own": share,
+        "0.1": min(1.0, share * 1.3),
+        "0.01": share,
+        "0.001": share / 2 if pooled else None,
+    }
     found = 0.86 if name == "pixelate" else 1.0
-    after = {t: {"matched": rate(min(1.0, share + 0.02 * k), n), "found": found} for k, t in enumerate(TRANSFORMS)}
+    after = {
+        t: {"matched": rate(min(1.0, share + 0.02 * k), n), "found": found} for k, t in enumerate(TRANSFORMS)
+    }
     target = {key: rate(None if v is None else (1 - v) * 0.4, n) for key, v in by_far.items()}
     return {
         "method": name, "title": title, "kind": kind, "mode": mode, "held_out": judge, "photos": 21 if pooled else 7,
@@ -120,9 +139,11 @@ def _identification(share: float, mode: str) -> dict[str, Any]:
     def gallery(rank1: float) -> dict[str, Any]:
         aimed = mode == "impersonate"
         return {
-            "rank1": rate(rank1, 21), "rank5": rate(min(1.0, rank1 + 0.1), 21),
-            "target_rank1": rate(0.3, 21) if aimed else None, "target_rank5": rate(0.5, 21) if aimed else None,
-        }  # fmt: skip
+            "rank1": rate(rank1, 21),
+            "rank5": rate(min(1.0, rank1 + 0.1), 21),
+            "target_rank1": rate(0.3, 21) if aimed else None,
+            "target_rank5": rate(0.5, 21) if aimed else None,
+        }
 
     return {"clean": gallery(share), "mixed": gallery(min(1.0, share + 0.2))}
 
@@ -130,7 +151,11 @@ def _identification(share: float, mode: str) -> dict[str, Any]:
 def _thresholds(metric: str, own: float) -> dict[str, Any]:
     far = {
         "0.1": {"value": own - 0.11, "source": "258 pairs of real photos", "achieved": 0.1},
-        "0.01": {"value": own, "source": "13000 pairs of a real photo and a generated face", "achieved": 0.0098},
+        "0.01": {
+            "value": own,
+            "source": "13000 pairs of a real photo and a generated face",
+            "achieved": 0.0098,
+        },
         "0.001": {
             "value": own + 0.05,
             "source": "13000 pairs of a real photo and a generated face",

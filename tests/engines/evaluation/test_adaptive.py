@@ -13,15 +13,15 @@ from skimage.color import rgb2ycbcr
 from skimage.data import astronaut
 
 from engines.errors import ConfigError
-from engines.evaluation.adaptive import (
+from engines.evaluation.score.adaptive import (
     adapted_head,
     adapted_hits,
     detector_auc,
     forensic_features,
     train_head,
 )
-from engines.evaluation.protocols import Faces, Probe, pairs, strangers
-from engines.evaluation.statistics import auc, rate, threshold_at
+from engines.evaluation.score.protocols import Faces, Probe, pairs, strangers
+from engines.evaluation.score.statistics import auc, rate, threshold_at
 
 DIMENSIONS = 64
 FAR = 0.01
@@ -34,7 +34,8 @@ def normal(*shape: int, seed: int = 0) -> np.ndarray:
 def people(count: int, photos: int = 3) -> Faces:
     centres, noise = normal(count, DIMENSIONS, seed=1), normal(count, photos, DIMENSIONS, seed=2)
     return {
-        f"p{i}": {f"p{i}/{k}": centre + 0.4 * noise[i, k] for k in range(photos)} for i, centre in enumerate(centres)
+        f"p{i}": {f"p{i}/{k}": centre + 0.4 * noise[i, k] for k in range(photos)}
+        for i, centre in enumerate(centres)
     }
 
 

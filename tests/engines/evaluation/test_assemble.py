@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import recall_score
 
-from engines.evaluation.assemble import assemble, judges_of
-from engines.evaluation.dataset import Dataset, Shot
-from engines.evaluation.run import Evidence, Plan, Row, recognisers
-from engines.evaluation.worker import Networks, Result
+from engines.evaluation.experiment.dataset import Dataset, Shot
+from engines.evaluation.experiment.plan import Evidence, Plan, Row, recognisers
+from engines.evaluation.experiment.tasks import Networks, Result
+from engines.evaluation.report.assemble import assemble, judges_of
 
 COSINE, EUCLIDEAN = "mobilefacenet-512", "dlib-resnet29"
 NAMES = ["a/1", "a/2", "a/3", "b/1", "b/2", "c/1", "c/2", "d/1"]
@@ -27,7 +27,9 @@ def towards(person: int, other: int, angle: float) -> np.ndarray:
     return turned
 
 
-def look(embedding: np.ndarray | None, *, ssim: float = 0.95, psnr: float = 33.0, size: float = 150.0) -> Result:
+def look(
+    embedding: np.ndarray | None, *, ssim: float = 0.95, psnr: float = 33.0, size: float = 150.0
+) -> Result:
     """A look by which both recognisers see the same, as it is and after a JPEG that turns nothing."""
     arrays = {"features": np.random.default_rng(int(1e6 * psnr)).normal(size=4), "forensic": np.ones(3)}
     if embedding is not None:
@@ -48,17 +50,25 @@ def evidence(*, modes: Any = ("dodge",)) -> Evidence:
     made = Result({"seconds": 2.0}, {"photo": np.zeros(1, np.uint8)})
     a = look(towards(0, 12, 85))
     a.arrays.update({f"jpeg-50/{r}": towards(0, 12, 20) for r in (COSINE, EUCLIDEAN)})
-    balanced = {"a/1": (made, a), "b/1": (made, look(towards(1, 13, 35), ssim=0.7)), "c/1": (made, look(None))}
+    balanced = {
+        "a/1": (made, a),
+        "b/1": (made, look(towards(1, 13, 35), ssim=0.7)),
+        "c/1": (made, look(None)),
+    }
     lost = (made, look(towards(14, 15, 5)))
     failed = Result(failed="no face was found")
     strong = {"a/1": lost, "b/1": lost, "c/1": (failed, failed)}
-    protected = {Row(method, "dodge", r): looks for method, looks in (("balanced", balanced), ("strong", strong))
-                 for r in (COSINE, EUCLIDEAN)}  # fmt: skip
+    protected = {
+        Row(method, "dodge", r): looks
+        for method, looks in (("balanced", balanced), ("strong", strong))
+        for r in (COSINE, EUCLIDEAN)
+    }
     targets = {}
     if "impersonate" in modes:
         targets = {
             p: Result(
-                {"alike": {COSINE: True, EUCLIDEAN: True}}, dict.fromkeys((COSINE, EUCLIDEAN), towards(16 + i, 0, 0))
+                {"alike": {COSINE: True, EUCLIDEAN: True}},
+                dict.fromkeys((COSINE, EUCLIDEAN), towards(16 + i, 0, 0)),
             )
             for i, p in enumerate("abc")
         }
@@ -69,9 +79,13 @@ def evidence(*, modes: Any = ("dodge",)) -> Evidence:
         }
         protected |= {Row("pgd", "impersonate", r): near for r in (COSINE, EUCLIDEAN)}
     plan = Plan(
-        methods=("balanced", "strong", *(("pgd",) if targets else ())), modes=modes, transforms=("jpeg-50",),
-        closely=(), held_out=(COSINE, EUCLIDEAN), distractors=2,
-    )  # fmt: skip
+        methods=("balanced", "strong", *(("pgd",) if targets else ())),
+        modes=modes,
+        transforms=("jpeg-50",),
+        closely=(),
+        held_out=(COSINE, EUCLIDEAN),
+        distractors=2,
+    )
     strangers = {r: np.stack([towards(10, 11, 0), towards(11, 10, 0)]) for r in (COSINE, EUCLIDEAN)}
     groups = {"hair": {"a": "red", "b": "black", "c": "black"}}
     return Evidence(
@@ -104,14 +118,20 @@ def test_verification_counts_pairs_with_other_photos(report: dict[str, Any]) -> 
     assert one["verification"]["own"]["value"] == 0.25
     assert one["verification"]["own"]["value"] == recall_score([1] * 4, [0, 0, 1, 0])
     assert row(report, "balanced")["verification"]["own"] | {"low": 0, "high": 0} == {
-        "value": 0.25, "low": 0, "high": 0, "n": 8, "people": 3,
-    }  # fmt: skip
+        "value": 0.25,
+        "low": 0,
+        "high": 0,
+        "n": 8,
+        "people": 3,
+    }
     assert one["people"] == {"a": 0, "b": 1, "c": 0}
 
 
 def test_a_margin_is_in_units_of_a_typical_pair(report: dict[str, Any]) -> None:
     """Cosine: .21 is the threshold, .73 a typical pair.  c's face is gone and has none."""
-    alike = [np.cos(np.radians(85)) * np.cos(np.radians(10))] * 2 + [np.cos(np.radians(35)) * np.cos(np.radians(10))]
+    alike = [np.cos(np.radians(85)) * np.cos(np.radians(10))] * 2 + [
+        np.cos(np.radians(35)) * np.cos(np.radians(10))
+    ]
     margin = row(report, "balanced", COSINE)["margin"]
     assert margin["mean"] == pytest.approx(np.mean([(0.21 - a) / (0.73 - 0.21) for a in alike]), abs=1e-5)
     assert margin["least"] == pytest.approx((0.21 - alike[2]) / 0.52, abs=1e-5)
@@ -156,7 +176,10 @@ def test_failures_are_counted_apart(report: dict[str, Any]) -> None:
 
 def test_groups_split_the_pairs(report: dict[str, Any]) -> None:
     hair = row(report, "balanced", COSINE)["groups"]["hair"]
-    assert {label: (rate["value"], rate["n"]) for label, rate in hair.items()} == {"red": (0, 2), "black": (0.5, 2)}
+    assert {label: (rate["value"], rate["n"]) for label, rate in hair.items()} == {
+        "red": (0, 2),
+        "black": (0.5, 2),
+    }
     assert set(row(report, "balanced")["groups"]) == {"hair", "face size", "pose"}
     assert set(row(report, "balanced")["groups"]["face size"]) == {"100 to 200 px"}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engines.errors import ConfigError
-from engines.evaluation.dataset import Dataset, Shot, read_dataset
+from engines.evaluation.experiment.dataset import Dataset, Shot, read_dataset
 
 
 def make(root: Path, *names: str) -> Path:
@@ -28,7 +28,15 @@ LFW = ("Ann_B/Ann_B_0001.jpg", "Ann_B/Ann_B_0002.jpg", "Carl/Carl_0001.jpg")
 
 
 def test_one_folder_a_person(tmp_path: Path) -> None:
-    make(tmp_path, *reversed(LFW), "Ann_B/notes.txt", "Empty/readme.md", ".hidden/x.jpg", "Carl/.x.jpg", "loose.jpg")
+    make(
+        tmp_path,
+        *reversed(LFW),
+        "Ann_B/notes.txt",
+        "Empty/readme.md",
+        ".hidden/x.jpg",
+        "Carl/.x.jpg",
+        "loose.jpg",
+    )
     dataset = read_dataset(tmp_path)
     assert dataset.layout == "folders"
     assert [shot.name for shot in dataset.shots] == list(LFW)
@@ -78,7 +86,9 @@ def test_a_dataset_may_itself_be_a_link(tmp_path: Path) -> None:
 CELEBA = "000001.jpg 2880\n000002.jpg 2937\n\n000003.jpg 2880\n000009.jpg 7\n"
 
 
-@pytest.mark.parametrize("place", ["img_align_celeba/identity_CelebA.txt", "identity_CelebA.txt", "given.txt"])
+@pytest.mark.parametrize(
+    "place", ["img_align_celeba/identity_CelebA.txt", "identity_CelebA.txt", "given.txt"]
+)
 @pytest.mark.parametrize("from_above", [False, True])
 def test_celeba(tmp_path: Path, place: str, from_above: bool) -> None:
     photos = make(tmp_path / "img_align_celeba", "000001.jpg", "000002.jpg", "000003.jpg", "000004.jpg")
@@ -101,7 +111,9 @@ def test_celeba_hq_goes_by_its_mapping(tmp_path: Path) -> None:
     photos = make(tmp_path / "CelebA-HQ-img", "0.jpg", "1.jpg", "5.jpg")
     make(tmp_path / "img_align_celeba", "000001.jpg")
     (tmp_path / "identity_CelebA.txt").write_text(CELEBA)
-    mapping = "        idx    orig_idx    orig_file\n0   2   000003.jpg\n1  1   000002.jpg\n5  77  000078.jpg\n"
+    mapping = (
+        "        idx    orig_idx    orig_file\n0   2   000003.jpg\n1  1   000002.jpg\n5  77  000078.jpg\n"
+    )
     (tmp_path / "CelebA-HQ-to-CelebA-mapping.txt").write_text(mapping)
     assert owners(read_dataset(photos)) == {"0.jpg": "2880", "1.jpg": "2937"}
     assert owners(read_dataset(tmp_path / "img_align_celeba")) == {"000001.jpg": "2880"}
@@ -173,7 +185,9 @@ def test_ladn(tmp_path: Path, inside: str) -> None:
 # --- nothing to go by ---------------------------------------------------------------------------------
 def test_loose_photos_are_not_guessed(tmp_path: Path) -> None:
     make(tmp_path, "1.jpg", "2.jpg")
-    with pytest.raises(ConfigError, match="does not say whose its photos are: give a folder that holds one folder a"):
+    with pytest.raises(
+        ConfigError, match="does not say whose its photos are: give a folder that holds one folder a"
+    ):
         read_dataset(tmp_path)
 
 

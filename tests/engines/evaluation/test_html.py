@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from engines.evaluation import html, plots, sheets
-from engines.evaluation.cells import Table, to_html
+from engines.evaluation.report import html, plots, sheets
+from engines.evaluation.report.cells import Table, to_html
 from tests.browser.conftest import find_chromium
 from tests.engines.evaluation.sample import HOSTILE, sample_report
 

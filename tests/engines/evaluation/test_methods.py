@@ -12,10 +12,11 @@ from skimage.metrics import structural_similarity
 
 from engines.config import Settings
 from engines.errors import ConfigError, NoFaceError
+from engines.photo.decode import decode
 from tests.pictures import saved
 
 if TYPE_CHECKING:
-    from engines.face import AlignedFace
+    from engines.face.crop import AlignedFace
     from engines.stack import Stack
 
 pytestmark = pytest.mark.models
@@ -24,8 +25,8 @@ SURROGATES = ("mobilefacenet-512", "mobilefacenet-192")
 
 @pytest.fixture(scope="module")
 def face(stack: Stack) -> AlignedFace:
-    from engines.detect import detect
-    from engines.face import AlignedFace
+    from engines.face.crop import AlignedFace
+    from engines.face.detect import detect
 
     return AlignedFace.cut(data.astronaut(), detect(stack.detector, data.astronaut())[0], stack.device)
 
@@ -34,7 +35,7 @@ def shown(face: AlignedFace, rendering: object) -> torch.Tensor:
     """A rendering over the face's crop, at 256 px."""
     from torch.nn.functional import avg_pool2d
 
-    from engines.composite import lay_over
+    from engines.latent.render import lay_over
 
     return avg_pool2d(lay_over(face.crop / 2 + 0.5, rendering), 4)  # type: ignore[arg-type]
 
@@ -43,7 +44,7 @@ def matches(stack: Stack, face: AlignedFace, image: torch.Tensor) -> dict[str, f
     """Excess over the thresholds, beside the clean face."""
     from torch.nn.functional import avg_pool2d
 
-    from engines.search import View, embeddings
+    from engines.latent.views import View, embeddings
 
     crop, views, every = avg_pool2d(face.crop, 4) / 2 + 0.5, [View.plain()], list(stack.recognisers.values())
     with torch.no_grad():
@@ -55,8 +56,8 @@ def matches(stack: Stack, face: AlignedFace, image: torch.Tensor) -> dict[str, f
 def test_attacks_dodge_their_surrogates_within_the_psnr_of_the_budget(
     stack: Stack, face: AlignedFace, name: str
 ) -> None:
-    from engines.evaluation import baselines
-    from engines.search import BUDGETS
+    from engines.evaluation.experiment import baselines
+    from engines.latent.scene import BUDGETS
 
     budget = BUDGETS["balanced"]
     rendering = getattr(baselines, name)(face, stack.choose(SURROGATES), budget, None)
@@ -68,28 +69,31 @@ def test_attacks_dodge_their_surrogates_within_the_psnr_of_the_budget(
 
 
 def test_a_pgd_that_is_held_to_ssim_too_changes_less(stack: Stack, face: AlignedFace) -> None:
-    from engines.evaluation import baselines
-    from engines.losses.change import visible_change
-    from engines.search import BUDGETS
+    from engines.evaluation.experiment import baselines
+    from engines.latent.change import visible_change
+    from engines.latent.scene import BUDGETS
 
     budget, plain = BUDGETS["balanced"], torch.nn.functional.avg_pool2d(face.crop, 4) / 2 + 0.5
     used = []
     for whole in (False, True):
         rendering = baselines.pgd(face, stack.choose(SURROGATES), budget, None, whole=whole)
         area = torch.tensor([face.area / 16])
-        used.append(float(visible_change(plain, shown(face, rendering), area, budget.psnr, budget.ssim).max()))
+        used.append(
+            float(visible_change(plain, shown(face, rendering), area, budget.psnr, budget.ssim).max())
+        )
     assert used[1] <= 1.05 < 1.5 < used[0]
 
 
 def test_an_attack_with_a_target_comes_nearer_to_it(stack: Stack, face: AlignedFace) -> None:
-    from engines import evaluate
-    from engines.detect import detect
-    from engines.evaluation import baselines
-    from engines.pipeline import generated_face
-    from engines.search import BUDGETS, View, embeddings
+    from engines.evaluation.experiment import baselines
+    from engines.face.detect import detect
+    from engines.face.recognise import identity_of_face
+    from engines.latent.scene import BUDGETS
+    from engines.latent.target import generated_face
+    from engines.latent.views import View, embeddings
 
-    other = generated_face(stack, 5)
-    target = evaluate.identity(stack, other, detect(stack.detector, other)[0])
+    other = generated_face(stack.generator, 5)
+    target = identity_of_face(stack.recognisers.values(), other, detect(stack.detector, other)[0])
     surrogates = stack.choose(SURROGATES)
     near = []
     for wanted in (None, target):
@@ -101,8 +105,8 @@ def test_an_attack_with_a_target_comes_nearer_to_it(stack: Stack, face: AlignedF
 
 
 def test_a_gray_photo_stays_gray(stack: Stack, face: AlignedFace) -> None:
-    from engines.evaluation import baselines
-    from engines.search import BUDGETS
+    from engines.evaluation.experiment import baselines
+    from engines.latent.scene import BUDGETS
 
     light = baselines.pgd(face, stack.choose(SURROGATES[:1]), BUDGETS["balanced"], None, gray=True).light
     assert float(light.abs().max()) > 0.01
@@ -111,7 +115,7 @@ def test_a_gray_photo_stays_gray(stack: Stack, face: AlignedFace) -> None:
 
 @pytest.mark.parametrize(("name", "ssim"), [("greyed", 0.5), ("blurred", 0.8), ("pixelated", 0.8)])
 def test_covers_leave_no_features(stack: Stack, face: AlignedFace, name: str, ssim: float) -> None:
-    from engines.evaluation import baselines
+    from engines.evaluation.experiment import baselines
 
     image = shown(face, getattr(baselines, name)(face))
     assert max(matches(stack, face, image).values()) < 1  # less alike than another photo of hers
@@ -125,19 +129,17 @@ def shown_plain(face: AlignedFace) -> torch.Tensor:
 
 
 def test_the_clean_row_changes_nothing_but_the_file(stack: Stack) -> None:
-    from engines import imaging
-    from engines.evaluation.methods import METHODS, apply
+    from engines.evaluation.experiment.methods import METHODS, apply
 
-    photo = imaging.decode(saved(data.astronaut(), "PNG"))
+    photo = decode(saved(data.astronaut(), "PNG"))
     made = apply(METHODS["clean"], stack, photo, mode="dodge", held_out="", target=None, seed=0)
-    assert (imaging.decode(made).pixels == photo.pixels).all()
+    assert (decode(made).pixels == photo.pixels).all()
 
 
 def test_whoever_is_held_out_takes_no_part_and_one_surrogate_is_one(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from engines import imaging
-    from engines.evaluation import methods
+    from engines.evaluation.experiment import methods
 
     asked: list[Settings] = []
 
@@ -146,11 +148,17 @@ def test_whoever_is_held_out_takes_no_part_and_one_surrogate_is_one(
         raise NoFaceError("seen enough")
 
     monkeypatch.setattr(methods, "protect", protect)
-    photo = imaging.decode(saved(data.astronaut(), "PNG"))
+    photo = decode(saved(data.astronaut(), "PNG"))
     for name in ("strong", "no-ensemble", "no-freezing", "paper"):
         with pytest.raises(NoFaceError):
             methods.apply(
-                methods.METHODS[name], stack, photo, mode="dodge", held_out="mobilefacenet-512", target=None, seed=7
+                methods.METHODS[name],
+                stack,
+                photo,
+                mode="dodge",
+                held_out="mobilefacenet-512",
+                target=None,
+                seed=7,
             )
     strong, single, unfrozen, paper = asked
     assert strong.surrogates == ("mobilefacenet-192", "dlib-resnet29")
@@ -161,10 +169,10 @@ def test_whoever_is_held_out_takes_no_part_and_one_surrogate_is_one(
 
 
 def test_a_photo_without_a_face_is_refused(stack: Stack) -> None:
-    from engines import imaging
-    from engines.evaluation.methods import METHODS, apply
+    from engines.evaluation.experiment.methods import METHODS, apply
+    from engines.photo.decode import decode
 
-    photo = imaging.decode(saved(data.rocket(), "PNG"))
+    photo = decode(saved(data.rocket(), "PNG"))
     with pytest.raises(NoFaceError):
         apply(METHODS["blur"], stack, photo, mode="dodge", held_out="", target=None, seed=0)
 
@@ -178,15 +186,19 @@ def test_leaving_parts_out_leaves_them_out(stack: Stack, face: AlignedFace) -> N
     """Without freezing rows move that otherwise never do; without robust views no chance is left in what is seen."""
     import random
 
-    from engines.invert import invert
-    from engines.search import BUDGETS, LatentCode, Scene, View, search
+    from engines.latent.invert import invert
+    from engines.latent.scene import BUDGETS, LatentCode, Scene
+    from engines.latent.search import search
+    from engines.latent.views import View
 
     pivot = LatentCode.at(invert(stack.preview, face.crop, encoder=stack.encoder, steps=1), stack.generator)
     scene = Scene([face], stack.preview, pivot, kind="residual", gray=False, budget=BUDGETS["balanced"])
     moved = {}
     for without in ((), ("freezing",)):
         code = search(scene, stack.choose(SURROGATES[:1]), steps=1, without=without)
-        moved[without] = {row for row in range(code.w.shape[1]) if not torch.equal(code.w[0, row], pivot.w[0, row])}
+        moved[without] = {
+            row for row in range(code.w.shape[1]) if not torch.equal(code.w[0, row], pivot.w[0, row])
+        }
     layout = stack.preview.layout
     assert moved[()] == set(layout.free)
     assert moved["freezing",] == set(layout.acting) > set(layout.free)

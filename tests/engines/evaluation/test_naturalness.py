@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from skimage import data
 
-from engines.evaluation import naturalness
+from engines.evaluation.experiment import lpips
 
-lpips = pytest.importorskip("lpips")
+published = pytest.importorskip("lpips")
 A, B = data.astronaut()[:200, 100:300], data.astronaut()[20:220, 110:310]
 
 
@@ -24,26 +24,26 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, torch.
     torch.manual_seed(0)
     made = alexnet().state_dict()
     (tmp_path / "checkpoints").mkdir()
-    torch.save(made, tmp_path / "checkpoints" / naturalness.ALEXNET)
+    torch.save(made, tmp_path / "checkpoints" / lpips.ALEXNET)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    naturalness._network.cache_clear()
+    lpips._network.cache_clear()
     yield made
-    naturalness._network.cache_clear()
+    lpips._network.cache_clear()
 
 
 def test_without_weights_nothing_is_measured_nothing_is_fetched_and_the_reason_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    assert naturalness.lpips(A, B) is None
-    assert naturalness.ALEXNET in (naturalness.why_no_lpips() or "")
+    assert lpips.lpips(A, B) is None
+    assert lpips.ALEXNET in (lpips.why_no_lpips() or "")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_lpips_is_its_definition(weights: dict[str, torch.Tensor]) -> None:
     """Zhang et al. 2018, equation 1: weighted squared differences of unit features, averaged over places, summed."""
     shift, scale = torch.tensor([-0.030, -0.088, -0.188]), torch.tensor([0.458, 0.448, 0.450])
-    package = Path(lpips.__file__).parent / "weights/v0.1/alex.pth"
+    package = Path(published.__file__).parent / "weights/v0.1/alex.pth"
     linear = torch.load(package, weights_only=True, map_location="cpu")
 
     def features(pixels: np.ndarray) -> list[torch.Tensor]:
@@ -62,12 +62,12 @@ def test_lpips_is_its_definition(weights: dict[str, torch.Tensor]) -> None:
     expected = 0.0
     for i, (a, b) in enumerate(zip(features(A), features(B), strict=True)):
         expected += float(((a - b).square() * linear[f"lin{i}.model.1.weight"]).sum(dim=1).mean())
-    assert naturalness.why_no_lpips() is None
-    assert naturalness.lpips(A, B) == pytest.approx(expected, rel=1e-4)
-    assert naturalness.lpips(A, A) == 0
+    assert lpips.why_no_lpips() is None
+    assert lpips.lpips(A, B) == pytest.approx(expected, rel=1e-4)
+    assert lpips.lpips(A, A) == 0
 
 
 def test_large_faces_are_looked_at_small(weights: dict[str, torch.Tensor]) -> None:
     large = np.asarray(data.astronaut())
-    assert naturalness._prepared(large).shape == (1, 3, 256, 256)
-    assert naturalness._prepared(A[:50, :80]).shape == (1, 3, 50, 80)
+    assert lpips._prepared(large).shape == (1, 3, 256, 256)
+    assert lpips._prepared(A[:50, :80]).shape == (1, 3, 50, 80)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engines.errors import ConfigError
-from engines.evaluation import plots
+from engines.evaluation.report import plots
 from tests.engines.evaluation.sample import METHODS, sample_report
 
 
@@ -34,8 +34,12 @@ def test_bars_and_markers_reach_where_the_report_says(monkeypatch: pytest.Monkey
     moved = [row for row in report["rows"] if row["method"] != "clean"]
     assert spans(change, axis=1) == wanted([row["verification"]["own"] for row in moved])
     found = [row["identification"] for row in report["rows"] if row["identification"]]
-    assert spans(ranks, axis=0) == wanted([of[gallery]["rank1"] for of in found for gallery in ("clean", "mixed")])
-    assert {text.get_text() for text in change.texts} >= {method[1] for method in METHODS if method[0] != "clean"}
+    assert spans(ranks, axis=0) == wanted(
+        [of[gallery]["rank1"] for of in found for gallery in ("clean", "mixed")]
+    )
+    assert {text.get_text() for text in change.texts} >= {
+        method[1] for method in METHODS if method[0] != "clean"
+    }
 
 
 def spans(axes: Any, *, axis: int) -> list[tuple[float, float]]:

@@ -19,12 +19,14 @@ import pytest
 import torch
 
 from engines.errors import Clip2ProtectError, ConfigError, NoFaceError
-from engines.evaluation.pools import run
+from engines.evaluation.experiment.pools import run
 
 ROOT = Path(__file__).parents[3]
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
 PROCESSES, RAY = {"processes": 2}, {"ray": "local", "processes": 2}
-ELSEWHERE = pytest.mark.parametrize("where", [PROCESSES, pytest.param(RAY, marks=needs_ray)], ids=["processes", "ray"])
+ELSEWHERE = pytest.mark.parametrize(
+    "where", [PROCESSES, pytest.param(RAY, marks=needs_ray)], ids=["processes", "ray"]
+)
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,11 @@ def add(task: Sum) -> dict[str, Any]:
     numbers = torch.randn(task.size, generator=torch.Generator().manual_seed(task.seed))
     norm = torch.nn.functional.normalize(numbers.view(100, -1)) @ numbers.view(-1, 100)
     return {
-        "sum": numbers.sum().item(), "product": norm.sum(dim=0).numpy(), "threads": torch.get_num_threads(),
+        "sum": numbers.sum().item(),
+        "product": norm.sum(dim=0).numpy(),
+        "threads": torch.get_num_threads(),
         "setting": os.environ.get("CLIP2PROTECT_HOME"),
-    }  # fmt: skip
+    }
 
 
 def process_of(task: float) -> int:
@@ -70,7 +74,9 @@ def children() -> set[str]:
     for _ in rows:
         family |= {pid for pid, parent, *_ in rows if parent in family}
     marks = ("spawn_main", "program.py", "ray::", "raylet", "gcs_server")
-    return {f"{row[0]} {row[2]}" for row in rows if row[0] in family and any(mark in row[-1] for mark in marks)}
+    return {
+        f"{row[0]} {row[2]}" for row in rows if row[0] in family and any(mark in row[-1] for mark in marks)
+    }
 
 
 @pytest.fixture(autouse=True)
@@ -117,7 +123,9 @@ def test_one_process_is_this_one_and_does_nothing_ahead() -> None:
     assert next(results) == (0.0, os.getpid())
 
 
-@pytest.mark.parametrize("where", [{}, PROCESSES, pytest.param(RAY, marks=needs_ray)], ids=["here", "processes", "ray"])
+@pytest.mark.parametrize(
+    "where", [{}, PROCESSES, pytest.param(RAY, marks=needs_ray)], ids=["here", "processes", "ray"]
+)
 def test_what_nobody_foresaw_ends_the_run(where: Any) -> None:
     done = []
 
@@ -163,7 +171,7 @@ def test_no_tasks_no_results() -> None:
 
 PROGRAM = """
     import os, sys, time
-    from engines.evaluation.pools import run
+    from engines.evaluation.experiment.pools import run
 
     def work(task):
         print("at work", os.getpid(), flush=True)
@@ -186,7 +194,13 @@ def started(tmp_path: Path, where: Any) -> subprocess.Popen[str]:
     pipe, here = subprocess.PIPE, {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(program), repr(where)]
     return subprocess.Popen(
-        command, stdout=pipe, stderr=pipe, text=True, start_new_session=True, env=here, preexec_fn=_hears_ctrl_c
+        command,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        start_new_session=True,
+        env=here,
+        preexec_fn=_hears_ctrl_c,
     )
 
 
@@ -229,7 +243,11 @@ def test_workers_do_not_outlive_who_started_them(tmp_path: Path) -> None:
 
 def listening() -> set[str]:
     """Addresses that anything on this machine listens on, as in /proc/net/tcp: hexadecimal."""
-    rows = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
+    rows = [
+        line.split()
+        for name in ("tcp", "tcp6")
+        for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
+    ]
     return {row[1] for row in rows if row[3] == "0A"}
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engines.errors import ConfigError
-from engines.evaluation.protocols import (
+from engines.evaluation.score.protocols import (
     Gallery,
     Pair,
     Probe,
@@ -21,7 +21,7 @@ from engines.evaluation.protocols import (
     strangers,
     strongest,
 )
-from engines.evaluation.statistics import rate
+from engines.evaluation.score.statistics import rate
 
 
 def at(x: float, y: float = 0.0) -> np.ndarray:
@@ -50,7 +50,11 @@ def test_a_face_that_is_not_found_matches_nobody() -> None:
 
 
 def test_the_target_is_another_person_and_the_hit_is_the_owners() -> None:
-    probes = [Probe("ann", "ann/1", at(11), target="bea"), Probe("ann", "ann/2", at(1)), Probe("cyd", "cyd/1", at(0))]
+    probes = [
+        Probe("ann", "ann/1", at(11), target="bea"),
+        Probe("ann", "ann/2", at(1)),
+        Probe("cyd", "cyd/1", at(0)),
+    ]
     found = pairs(probes, FACES, "euclidean", of="target")
     assert found == [Pair("ann", "ann/1", "bea/1", -1), Pair("ann", "ann/1", "bea/2", -1)]
 
@@ -67,7 +71,11 @@ def test_a_tracker_that_tries_many_has_the_best_of_each_pair() -> None:
         [Pair("ann", "a", "x", 0.7), Pair("ann", "a", "y", 0.2)],
         [Pair("bea", "b", "x", -np.inf)],
     ]
-    assert strongest(runs) == [Pair("ann", "a", "x", 0.7), Pair("ann", "a", "y", 0.9), Pair("bea", "b", "x", -np.inf)]
+    assert strongest(runs) == [
+        Pair("ann", "a", "x", 0.7),
+        Pair("ann", "a", "y", 0.9),
+        Pair("bea", "b", "x", -np.inf),
+    ]
 
 
 # --- impostors ----------------------------------------------------------------------------------------
@@ -86,7 +94,11 @@ def test_strangers_are_compared_with_everybody() -> None:
     found = strangers(FACES, np.array([at(0), at(0, 5)]), "euclidean")
     expected = [-np.hypot(f[0], y) for faces in FACES.values() for f in faces.values() for y in (0, 5)]
     assert found == pytest.approx(expected)
-    assert len(strangers(FACES, np.empty((0, 2)), "euclidean")) == len(strangers({}, np.ones((1, 2)), "euclidean")) == 0
+    assert (
+        len(strangers(FACES, np.empty((0, 2)), "euclidean"))
+        == len(strangers({}, np.ones((1, 2)), "euclidean"))
+        == 0
+    )
 
 
 def test_of_too_many_photos_some_are_drawn() -> None:
@@ -105,11 +117,16 @@ FOUR, NAMES = np.array([at(0), at(4), at(6), at(9)]), ["ann", "bea", "ann", "cyd
 @pytest.mark.parametrize(
     ("x", "wanted", "place", "last"),
     [
-        (1.0, "ann", 1, 1), (1.0, "bea", 2, 2), (1.0, "cyd", 3, 3),
-        (5.5, "ann", 1, 1), (4.5, "ann", 2, 2), (8.0, "cyd", 1, 1),
-        (5.0, "ann", 1, 2), (5.0, "bea", 1, 2),  # ann by her second photo as near as bea
+        (1.0, "ann", 1, 1),
+        (1.0, "bea", 2, 2),
+        (1.0, "cyd", 3, 3),
+        (5.5, "ann", 1, 1),
+        (4.5, "ann", 2, 2),
+        (8.0, "cyd", 1, 1),
+        (5.0, "ann", 1, 2),
+        (5.0, "bea", 1, 2),  # ann by her second photo as near as bea
     ],
-)  # fmt: skip
+)
 def test_rank_by_hand(x: float, wanted: str, place: int, last: int) -> None:
     assert rank(at(x), FOUR, NAMES, "euclidean", wanted) == place
     assert rank(at(x), FOUR, NAMES, "euclidean", wanted, first_among_equals=False) == last
@@ -142,9 +159,13 @@ def test_identification_passes_over_every_entry_of_the_same_photo() -> None:
     """The gallery has the protected ann/1 as well, and the probe is that very picture."""
     guarded = {"ann": {"ann/1": at(50)}}
     probe = Probe("ann", "ann/1", at(50))
-    assert identification([probe], Gallery.of(FACES, guarded), "euclidean", ranks=(1,)) == {1: {"ann": [False]}}
+    assert identification([probe], Gallery.of(FACES, guarded), "euclidean", ranks=(1,)) == {
+        1: {"ann": [False]}
+    }
     other = Probe("ann", "ann/2", at(50))
-    assert identification([other], Gallery.of(FACES, guarded), "euclidean", ranks=(1,)) == {1: {"ann": [True]}}
+    assert identification([other], Gallery.of(FACES, guarded), "euclidean", ranks=(1,)) == {
+        1: {"ann": [True]}
+    }
 
 
 def test_identification_of_the_target_has_equals_before_it() -> None:

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines.evaluation import html, plots, sheets
-from engines.evaluation.cells import Table, to_html, to_markdown
-from engines.evaluation.tables import interval, percent, tables
-from engines.evaluation.words import headline, limits
+from engines.evaluation.report import html, plots, sheets
+from engines.evaluation.report.cells import Table, to_html, to_markdown
+from engines.evaluation.report.summary import headline, limits
+from engines.evaluation.report.tables import interval, percent, tables
 from tests.engines.evaluation.sample import HOSTILE, METHODS, TRANSFORMS, rate, sample_report
 
 VOID = {"meta", "img", "link", "br", "hr", "input"}
@@ -38,9 +38,17 @@ def cell(of: Table, method: str, column: str) -> str:
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(None, "–"), (0.0, "0 %"), (0.004, "0.4 %"), (0.0001, "<0.1 %"), (0.124, "12 %"), (0.996, "99.6 %"),
-     (0.99999, ">99.9 %"), (1.0, "100 %")],
-)  # fmt: skip
+    [
+        (None, "–"),
+        (0.0, "0 %"),
+        (0.004, "0.4 %"),
+        (0.0001, "<0.1 %"),
+        (0.124, "12 %"),
+        (0.996, "99.6 %"),
+        (0.99999, ">99.9 %"),
+        (1.0, "100 %"),
+    ],
+)
 def test_what_is_not_quite_none_or_all_never_reads_so(value: float | None, shown: str) -> None:
     assert percent(value) == shown
 
@@ -73,7 +81,14 @@ def test_tables_without_anything_to_say_are_left_out(report: dict[str, Any]) -> 
     bare["study"] = None
     bare["rows"] = [r for r in bare["rows"] if r["mode"] == "dodge" and r["held_out"] == "all"]
     for row in bare["rows"]:
-        row |= {"identification": None, "transforms": {}, "mean": None, "worst": None, "any": None, "groups": {}}
+        row |= {
+            "identification": None,
+            "transforms": {},
+            "mean": None,
+            "worst": None,
+            "any": None,
+            "groups": {},
+        }
         row["adaptive"] = {"head": None, "detector_auc": None}
         row["failures"] = []
     titles = [t.title for t in tables(bare)]
@@ -113,7 +128,14 @@ def test_the_sentences_come_from_the_figures(report: dict[str, Any]) -> None:
 
 def test_what_it_does_not_show_is_said(report: dict[str, Any]) -> None:
     said = " ".join(limits(report))
-    for part in ("13 people", "3 recognisers", "1 photo was left out", "1 result failed", "1000 faces", "generated"):
+    for part in (
+        "13 people",
+        "3 recognisers",
+        "1 photo was left out",
+        "1 result failed",
+        "1000 faces",
+        "generated",
+    ):
         assert part in said, part
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from engines.errors import ConfigError
-from engines.evaluation.dataset import Dataset, Shot
-from engines.evaluation.run import Plan, Row, _cases, about, check, recognisers
-from engines.evaluation.worker import Networks, Result
+from engines.evaluation.experiment.dataset import Dataset, Shot
+from engines.evaluation.experiment.plan import Plan, Row, _cases, about, check, recognisers
+from engines.evaluation.experiment.tasks import Networks, Result
 
 JUDGES = ("x", "y")
 EVERYONE = {p: [Shot(p, f"{p}/{n}", Path(p)) for n in range(count)] for p, count in (("a", 3), ("b", 2))}
@@ -38,8 +38,12 @@ def test_what_works_against_nobody_is_done_once() -> None:
 def test_what_is_looked_at_closely_is_done_for_all_photos_and_compares_no_more_of_them() -> None:
     found = cases(methods=("pgd@x", "strong@x"), closely=("pgd",))
     assert [case[3:] for case in found if case[0] == "pgd"] == [
-        ("a/0", None, True), ("a/1", None, False), ("a/2", None, False), ("b/0", None, True), ("b/1", None, False),
-    ]  # fmt: skip
+        ("a/0", None, True),
+        ("a/1", None, False),
+        ("a/2", None, False),
+        ("b/0", None, True),
+        ("b/1", None, False),
+    ]
     assert [case[3] for case in found if case[0] == "strong"] == ["a/0", "b/0"]
 
 
@@ -83,7 +87,9 @@ def test_a_plan_that_cannot_be_is_refused(options: dict[str, Any], said: str) ->
 def test_another_photo_or_another_owner_makes_another_evaluation(tmp_path: Path) -> None:
     def of(data: bytes, person: str) -> str:
         (tmp_path / "1.jpg").write_bytes(data)
-        return about(Dataset((Shot(person, "1.jpg", tmp_path / "1.jpg"),), "folders", {}), Networks())["photos"]
+        return about(Dataset((Shot(person, "1.jpg", tmp_path / "1.jpg"),), "folders", {}), Networks())[
+            "photos"
+        ]
 
     assert len({of(b"1", "a"), of(b"2", "a"), of(b"1", "b")}) == 3
     assert of(b"1", "a") == of(b"1", "a")

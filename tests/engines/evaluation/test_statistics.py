@@ -12,7 +12,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import binomtest
 
 from engines.errors import ConfigError
-from engines.evaluation.statistics import (
+from engines.evaluation.score.statistics import (
     Rate,
     auc,
     calibrate,
@@ -38,7 +38,8 @@ def test_similarities_are_those_of_scipy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("far", "value"), [(0, 0.9), (0.05, 0.9), (0.1, 0.8), (0.29, 0.5), (0.3, 0.5), (0.5, 0.4), (0.9, 0.0), (0.999, 0.0)]
+    ("far", "value"),
+    [(0, 0.9), (0.05, 0.9), (0.1, 0.8), (0.29, 0.5), (0.3, 0.5), (0.5, 0.4), (0.9, 0.0), (0.999, 0.0)],
 )
 def test_threshold_by_hand(far: float, value: float) -> None:
     """Ten impostors, three of them equal: at 0.3 only two can be above, since the third has equals."""
@@ -98,7 +99,9 @@ def test_a_rate_is_the_share_of_all_trials() -> None:
 def test_two_people_as_all_their_draws_have_it() -> None:
     """aa, ab, ba and bb are equally likely: the 2.5th and 97.5th percentile are the extremes."""
     hits = {"a": [True, False, True, True], "b": [False, False]}
-    shares = sorted(np.mean([*hits[first], *hits[second]]) for first, second in itertools.product("ab", repeat=2))
+    shares = sorted(
+        np.mean([*hits[first], *hits[second]]) for first, second in itertools.product("ab", repeat=2)
+    )
     found = rate(hits)
     assert (found.low, found.high) == (shares[0], shares[-1]) == (0, 0.75)
 
@@ -199,9 +202,13 @@ def test_kernel_distance_is_the_sum_over_pairs() -> None:
 
 
 @pytest.mark.parametrize(("moved", "low", "high"), [(0.0, 1.0, 2.2), (1.0, 0.8, 1.2)])
-def test_kernel_distance_has_no_bias_and_its_deviation_is_not_too_small(moved: float, low: float, high: float) -> None:
+def test_kernel_distance_has_no_bias_and_its_deviation_is_not_too_small(
+    moved: float, low: float, high: float
+) -> None:
     """Over 60 pairs of sets of 40; what a move of 1 amounts to is the mean over far larger sets."""
-    measured = [kernel_distance(normal(40, 6, seed=2 * i), moved + normal(40, 6, seed=2 * i + 1)) for i in range(60)]
+    measured = [
+        kernel_distance(normal(40, 6, seed=2 * i), moved + normal(40, 6, seed=2 * i + 1)) for i in range(60)
+    ]
     values, deviations = np.array(measured).T
     expected = kernel_distance(normal(1200, 6, seed=200), moved + normal(1200, 6, seed=201))[0]
     assert abs(values.mean() - expected) < 3 * values.std() / math.sqrt(60)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from engines.errors import ConfigError
-from engines.evaluation.store import WORK, Store, claim
-from engines.evaluation.worker import Look, Networks, Protect, Result, Strangers, Target, key
+from engines.evaluation.experiment.results import WORK, Store, claim
+from engines.evaluation.experiment.tasks import Look, Networks, Protect, Result, Strangers, Target, key
 
 NETWORKS = Networks("cpu")
 TASK = Protect(NETWORKS, b"photo", "pgd", "dodge", "dlib-resnet29", None, 0)
@@ -26,12 +26,18 @@ def answers(tasks: Sequence[Any]) -> Iterator[tuple[Any, Result]]:
 
 
 def test_a_result_comes_back_as_it_was(tmp_path: Path) -> None:
-    store, result = Store(tmp_path), Result({"psnr": 31.5, "why": None}, {"a/b": np.eye(2), "empty": np.empty(0)})
+    store, result = (
+        Store(tmp_path),
+        Result({"psnr": 31.5, "why": None}, {"a/b": np.eye(2), "empty": np.empty(0)}),
+    )
     assert store.get(TASK) is None
     store.put(TASK, result)
     found = Store(tmp_path).get(TASK)
     assert found is not None and found.values == result.values and found.failed is None
-    assert {name: array.tolist() for name, array in found.arrays.items()} == {"a/b": [[1, 0], [0, 1]], "empty": []}
+    assert {name: array.tolist() for name, array in found.arrays.items()} == {
+        "a/b": [[1, 0], [0, 1]],
+        "empty": [],
+    }
 
 
 def test_a_failure_is_a_result(tmp_path: Path) -> None:
@@ -41,9 +47,18 @@ def test_a_failure_is_a_result(tmp_path: Path) -> None:
 
 def test_every_field_of_a_task_is_part_of_its_name() -> None:
     others: dict[str, Any] = {
-        "networks": Networks("cuda"), "photo": b"other", "method": "clean", "mode": "impersonate", "held_out": "",
-        "target": b"face", "seed": 7, "clean": b"other", "transforms": ("none",), "prompt": "red lipstick", "count": 9,
-    }  # fmt: skip
+        "networks": Networks("cuda"),
+        "photo": b"other",
+        "method": "clean",
+        "mode": "impersonate",
+        "held_out": "",
+        "target": b"face",
+        "seed": 7,
+        "clean": b"other",
+        "transforms": ("none",),
+        "prompt": "red lipstick",
+        "count": 9,
+    }
     names = [key(task) for task in TASKS]
     for task in TASKS:
         names += [key(replace(task, **{item.name: others[item.name]})) for item in fields(task)]

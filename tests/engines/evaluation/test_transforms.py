@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from skimage import data
 from skimage.metrics import peak_signal_noise_ratio
 
-from engines.detect import Face
+from engines.face.detect import Face
 
 if TYPE_CHECKING:
     from engines.stack import Stack
@@ -25,13 +25,13 @@ SIZE = 110.0
 
 @pytest.fixture(scope="module")
 def face(stack: Stack) -> Face:
-    from engines.detect import detect
+    from engines.face.detect import detect
 
     return detect(stack.detector, np.ascontiguousarray(ASTRONAUT[AROUND]))[0]
 
 
 def changed(stack: Stack, name: str, pixels: np.ndarray = ASTRONAUT[AROUND]) -> np.ndarray:
-    from engines.evaluation.transforms import TRANSFORMS
+    from engines.evaluation.experiment.transforms import TRANSFORMS
 
     points = np.array([(120, 90), (160, 90), (140, 115), (125, 135), (155, 135)], np.float32)
     around = Face((85, 45, 85 + 0.8 * SIZE, 45 + SIZE), points, 1.0)
@@ -39,7 +39,7 @@ def changed(stack: Stack, name: str, pixels: np.ndarray = ASTRONAUT[AROUND]) -> 
 
 
 def test_every_transform_gives_a_picture_and_leaves_its_input_alone(stack: Stack, face: Face) -> None:
-    from engines.evaluation.transforms import TRANSFORMS
+    from engines.evaluation.experiment.transforms import TRANSFORMS
 
     before = np.ascontiguousarray(ASTRONAUT[AROUND])
     for name, transform in TRANSFORMS.items():
@@ -52,7 +52,7 @@ def test_every_transform_gives_a_picture_and_leaves_its_input_alone(stack: Stack
 
 
 def test_the_same_photo_is_changed_in_the_same_way_every_time(stack: Stack) -> None:
-    from engines.evaluation.transforms import TRANSFORMS
+    from engines.evaluation.experiment.transforms import TRANSFORMS
 
     for name in TRANSFORMS:
         assert (changed(stack, name) == changed(stack, name)).all(), name
@@ -82,7 +82,9 @@ def test_noise_has_its_deviation(stack: Stack) -> None:
 
 def test_a_crop_leaves_a_quarter_of_the_faces_size_around_it(stack: Stack) -> None:
     room = 0.25 * SIZE
-    rows, columns = (slice(round(a - room), round(b + room)) for a, b in ((45, 45 + SIZE), (85, 85 + 0.8 * SIZE)))
+    rows, columns = (
+        slice(round(a - room), round(b + room)) for a, b in ((45, 45 + SIZE), (85, 85 + 0.8 * SIZE))
+    )
     assert (changed(stack, "crop") == ASTRONAUT[AROUND][rows, columns]).all()
 
 
@@ -99,7 +101,7 @@ def test_sharpening_steepens_edges(stack: Stack) -> None:
 
 
 def test_purification_draws_the_face_anew_and_nothing_else(stack: Stack, face: Face) -> None:
-    from engines.evaluation.transforms import TRANSFORMS
+    from engines.evaluation.experiment.transforms import TRANSFORMS
 
     before = np.ascontiguousarray(ASTRONAUT[AROUND])
     difference = np.abs(TRANSFORMS["purify"](stack, before, face).astype(int) - before).max(axis=2)
@@ -109,7 +111,7 @@ def test_purification_draws_the_face_anew_and_nothing_else(stack: Stack, face: F
 
 
 def test_the_region_holds_the_face_with_as_much_around_it_and_begins_at_a_block() -> None:
-    from engines.evaluation.transforms import region
+    from engines.evaluation.experiment.transforms import region
 
     face = Face((200.0, 300.0, 300.0, 420.0), np.zeros((5, 2), np.float32), 1.0)
     assert region((1000, 1000, 3), face) == (slice(176, 540), slice(80, 420))
@@ -117,8 +119,8 @@ def test_the_region_holds_the_face_with_as_much_around_it_and_begins_at_a_block(
 
 
 def test_the_second_detector_finds_the_face_and_its_points_by_itself(stack: Stack) -> None:
-    from engines.detect import detect
-    from engines.evaluation.transforms import second_look
+    from engines.evaluation.experiment.transforms import second_look
+    from engines.face.detect import detect
 
     pixels = np.ascontiguousarray(ASTRONAUT[AROUND])
     mine, theirs = detect(stack.detector, pixels)[0], second_look(stack, pixels)
@@ -127,8 +129,10 @@ def test_the_second_detector_finds_the_face_and_its_points_by_itself(stack: Stac
 
 
 @pytest.mark.parametrize("name", ["none", "resize-50", "crop", "second-detector"])
-def test_the_face_is_found_after_a_transform_wherever_that_put_it(stack: Stack, face: Face, name: str) -> None:
-    from engines.evaluation.transforms import found_after
+def test_the_face_is_found_after_a_transform_wherever_that_put_it(
+    stack: Stack, face: Face, name: str
+) -> None:
+    from engines.evaluation.experiment.transforms import found_after
 
     pixels = np.ascontiguousarray(ASTRONAUT[AROUND])
     found = found_after(stack, name, pixels, face)
@@ -139,8 +143,10 @@ def test_the_face_is_found_after_a_transform_wherever_that_put_it(stack: Stack, 
     assert found[1].size == pytest.approx(width * face.size, rel=0.25)
 
 
-def test_a_face_that_is_gone_is_not_found_and_another_one_is_not_taken_for_it(stack: Stack, face: Face) -> None:
-    from engines.evaluation.transforms import found_after
+def test_a_face_that_is_gone_is_not_found_and_another_one_is_not_taken_for_it(
+    stack: Stack, face: Face
+) -> None:
+    from engines.evaluation.experiment.transforms import found_after
 
     pixels = ASTRONAUT[AROUND].copy()
     elsewhere = Face((5, 180, 90, 290), face.points + np.float32((-110, 130)), 1.0)
@@ -150,7 +156,7 @@ def test_a_face_that_is_gone_is_not_found_and_another_one_is_not_taken_for_it(st
 
 
 def test_the_second_detector_works_at_another_size_and_finds_nothing_in_a_landscape(stack: Stack) -> None:
-    from engines.evaluation.transforms import second_look
+    from engines.evaluation.experiment.transforms import second_look
 
     large = np.asarray(Image.fromarray(ASTRONAUT[AROUND]).resize((900, 900)))
     assert len(second_look(stack, large)) == 1

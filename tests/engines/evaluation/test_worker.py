@@ -12,8 +12,19 @@ from PIL import Image
 from skimage import data
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from engines.detect import Face
-from engines.evaluation.worker import Look, Networks, Protect, Strangers, Target, _square, _turn, work
+from engines.evaluation.experiment.tasks import (
+    Look,
+    Networks,
+    Protect,
+    Strangers,
+    Target,
+    _square,
+    _turn,
+    work,
+)
+from engines.face.detect import Face
+from engines.photo.decode import decode
+from engines.verify import compare
 from tests.pictures import saved
 
 if TYPE_CHECKING:
@@ -29,13 +40,12 @@ def jpeg(quality: int) -> bytes:
 
 
 def test_a_look_sees_what_verify_sees_and_measures_what_others_measure(stack: Stack) -> None:
-    from engines import evaluate, imaging
-    from engines.detect import detect
+    from engines.face.detect import detect
 
     after = jpeg(30)
     look = Look(NETWORKS, CLEAN, after, ("none", "resize-50")).do(stack)
-    a, b = imaging.decode(CLEAN), imaging.decode(after)
-    for one in evaluate.compare(stack, b, a):
+    a, b = decode(CLEAN), decode(after)
+    for one in compare(stack, b, a):
         r = stack.recognisers[one.recogniser]
         plain = Look(NETWORKS, CLEAN, CLEAN, ("none",)).do(stack)
         seen = [torch.from_numpy(x.arrays[f"none/{one.recogniser}"])[None] for x in (look, plain)]
@@ -59,11 +69,10 @@ def test_a_look_at_a_face_that_is_gone_has_no_embedding(stack: Stack) -> None:
 
 
 def test_agreement_is_with_what_the_prompt_asks_for(stack: Stack) -> None:
-    from engines import imaging
     from engines.config import Settings
     from engines.pipeline import protect
 
-    painted = protect(imaging.decode(CLEAN), stack, Settings(prompt="red lipstick", steps=1)).data
+    painted = protect(decode(CLEAN), stack, Settings(prompt="red lipstick", steps=1)).data
     agreements = [
         Look(NETWORKS, CLEAN, painted, ("none",), prompt).do(stack).values["agreement"]
         for prompt in ("red lipstick", "blue eyeshadow")
@@ -73,7 +82,10 @@ def test_agreement_is_with_what_the_prompt_asks_for(stack: Stack) -> None:
 
 def test_a_photo_without_a_face_is_a_failure_in_words() -> None:
     nobody = saved(np.full((90, 90, 3), 200, np.uint8), "PNG")
-    for task in (Look(NETWORKS, nobody, nobody, ("none",)), Protect(NETWORKS, nobody, "blur", "dodge", "", None, 0)):
+    for task in (
+        Look(NETWORKS, nobody, nobody, ("none",)),
+        Protect(NETWORKS, nobody, "blur", "dodge", "", None, 0),
+    ):
         result = work(task)
         assert (result.failed, result.arrays) == ("no face was found", {})
     broken = work(Look(NETWORKS, b"not a photo", CLEAN, ("none",)))
@@ -81,10 +93,9 @@ def test_a_photo_without_a_face_is_a_failure_in_words() -> None:
 
 
 def test_a_protected_photo_is_whole(stack: Stack) -> None:
-    from engines import imaging
 
     result = Protect(NETWORKS, jpeg(90), "pixelate", "dodge", "", None, 0).do(stack)
-    photo = imaging.decode(result.arrays["photo"].tobytes())
+    photo = decode(result.arrays["photo"].tobytes())
     assert (photo.format, photo.pixels.shape) == ("JPEG", (512, 512, 3))
     assert result.values["seconds"] > 0
 
@@ -99,13 +110,16 @@ def test_strangers_are_different_people_and_the_same_every_time(stack: Stack) ->
 
 
 def test_a_target_is_one_person_on_two_pictures(stack: Stack) -> None:
-    from engines import evaluate, imaging
-    from engines.detect import detect
+    from engines.face.detect import detect
+    from engines.face.recognise import identity_of_face
+    from engines.photo.decode import decode
 
     for seed in (1, 2):
         target = Target(NETWORKS, seed).do(stack)
-        first = imaging.decode(target.arrays["photo"].tobytes()).pixels
-        seen = evaluate.identity(stack, first, detect(stack.detector, first)[0]).embeddings
+        first = decode(target.arrays["photo"].tobytes()).pixels
+        seen = identity_of_face(
+            stack.recognisers.values(), first, detect(stack.detector, first)[0]
+        ).embeddings
         for name, recogniser in stack.recognisers.items():
             other = torch.from_numpy(target.arrays[name])[None]
             assert 0 < float(recogniser.excess(seen[name], other)) < 2
@@ -121,7 +135,9 @@ def test_the_face_is_shown_with_a_fifth_more_on_every_side() -> None:
     assert shown[:18].max() == shown[:, :28].max() == shown[122:].max() == 0
 
 
-@pytest.mark.parametrize(("nose", "turn"), [((50, 60), 0.0), ((60, 60), 0.25), ((40, 75), 0.25), ((70, 40), 0.5)])
+@pytest.mark.parametrize(
+    ("nose", "turn"), [((50, 60), 0.0), ((60, 60), 0.25), ((40, 75), 0.25), ((70, 40), 0.5)]
+)
 def test_a_turned_face_has_its_nose_off_the_middle(nose: tuple[int, int], turn: float) -> None:
     points = np.array([(30, 40), (70, 40), nose, (35, 80), (65, 80)], np.float32)
     assert _turn(Face((0, 0, 100, 100), points, 1.0)) == pytest.approx(turn)

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from server.service.crew import Worker
 from server.service.options import Options
 from server.service.run import Server
+from server.service.work.crew import Worker
 
 SCRIPTED = (sys.executable, str(Path(__file__).with_name("scripted.py")))
 
@@ -102,7 +102,9 @@ def wait_for(what: Callable[[], Any], seconds: float = 30) -> Any:
 
 
 @contextmanager
-def running(folder: Path, *arguments: str, workers: int = 1, real: bool = False, **options: Any) -> Iterator[Live]:
+def running(
+    folder: Path, *arguments: str, workers: int = 1, real: bool = False, **options: Any
+) -> Iterator[Live]:
     """A server with scripted workers, or the real one."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)

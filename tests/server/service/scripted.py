@@ -22,13 +22,22 @@ from server.service import wire
 DO, MARK = b"#do:", b"#protected"
 MARKED = "--marked" in sys.argv
 FACE = {
-    "box": [60, 30, 160, 130], "psnr": 33.0, "found_after": True,
+    "box": [60, 30, 160, 130],
+    "psnr": 33.0,
+    "found_after": True,
     "recognisers": {
-        name: {"metric": "cosine", "threshold": 0.4, "surrogate": True, "before": 0.9, "after": after,
-               "matched_before": True, "matched_after": after > 0.4}
+        name: {
+            "metric": "cosine",
+            "threshold": 0.4,
+            "surrogate": True,
+            "before": 0.9,
+            "after": after,
+            "matched_before": True,
+            "matched_after": after > 0.4,
+        }
         for name, after in (("one", 0.1), ("two", 0.2), ("three", 0.5))
     },
-}  # fmt: skip
+}
 
 
 def main() -> None:
@@ -63,11 +72,24 @@ def main() -> None:
             header, photo = jobs.pop(0)
         tell({"event": "begun", "job": header["job"]})
         if header["do"] == "enrol" and words_of(photo)[:1] != [b"no"]:
-            tell({"event": "done", "job": header["job"], "report": {"embeddings": {"scripted": [len(photo)]}}})
+            tell(
+                {"event": "done", "job": header["job"], "report": {"embeddings": {"scripted": [len(photo)]}}}
+            )
         elif header["do"] == "look" and words_of(photo) != [b"no"]:
-            tell({"event": "done", "job": header["job"], "report": {"faces": faces_of(photo, bool(header["owner"]))}})
+            tell(
+                {
+                    "event": "done",
+                    "job": header["job"],
+                    "report": {"faces": faces_of(photo, bool(header["owner"]))},
+                }
+            )
         else:
-            work(header["job"], json.dumps(header["owner"]).encode() if photo == b"owner" else photo, unwanted, tell)
+            work(
+                header["job"],
+                json.dumps(header["owner"]).encode() if photo == b"owner" else photo,
+                unwanted,
+                tell,
+            )
 
 
 def words_of(photo: bytes) -> list[bytes]:
@@ -77,7 +99,9 @@ def words_of(photo: bytes) -> list[bytes]:
 def faces_of(photo: bytes, known: bool) -> list[dict]:
     words = words_of(photo)
     count = int(words[1]) if words[:1] == [b"faces"] else 1
-    return [{"box": [10.0 * i, 0.0, 10.0 * i + 8, 8.0], "mine": i == 0 if known else None} for i in range(count)]
+    return [
+        {"box": [10.0 * i, 0.0, 10.0 * i + 8, 8.0], "mine": i == 0 if known else None} for i in range(count)
+    ]
 
 
 def work(job: str, photo: bytes, unwanted: set[str], tell) -> None:  # noqa: ANN001
@@ -93,8 +117,18 @@ def work(job: str, photo: bytes, unwanted: set[str], tell) -> None:  # noqa: ANN
         time.sleep(3600)
     if what in ("stage", "overflow"):
         stage, done = ("unheard of", 1) if what == "stage" else ("search", 10**400)
-        tell({"event": "progress", "job": job, "stage": stage, "face": 1, "faces": 1, "done": done, "total": 2,
-              "similarity": None})  # fmt: skip
+        tell(
+            {
+                "event": "progress",
+                "job": job,
+                "stage": stage,
+                "face": 1,
+                "faces": 1,
+                "done": done,
+                "total": 2,
+                "similarity": None,
+            }
+        )
         time.sleep(3600)
     if what == "hang":
         time.sleep(3600)
@@ -109,8 +143,18 @@ def work(job: str, photo: bytes, unwanted: set[str], tell) -> None:  # noqa: ANN
             tell({"event": "cancelled", "job": job})
             return
         step = min(step + 1, steps)
-        tell({"event": "progress", "job": job, "stage": "search", "face": 1, "faces": 1, "done": step, "total": steps,
-              "similarity": 0.5})  # fmt: skip
+        tell(
+            {
+                "event": "progress",
+                "job": job,
+                "stage": "search",
+                "face": 1,
+                "faces": 1,
+                "done": step,
+                "total": steps,
+                "similarity": 0.5,
+            }
+        )
         time.sleep(0.02)
     report = {"photo": {"format": format_of(photo)}, "faces": [FACE] if MARKED else []}
     tell({"event": "preview", "job": job}, b"preview")

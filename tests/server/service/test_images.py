@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engines.encoding import encode
-from engines.evaluate import psnr
-from engines.imaging import MAX_PIXELS, decode
+from engines.photo.decode import MAX_PIXELS, decode
+from engines.photo.encode import encode
+from engines.photo.quality import psnr
 from server.service.problems import CODES
 from tests.pictures import (
     ASTRONAUT,
@@ -143,7 +143,11 @@ def bad_images() -> dict[str, tuple[bytes, str]]:
         "HEIC": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(999), JPEG),
         "AVIF": (b"\0\0\0\x1cftypavif\0\0\0\0avifmif1" + bytes(999), WEBP),
     }
-    for kind, data in {"JPEG": saved(FACE, "JPEG"), "PNG": saved(FACE, "PNG"), "WEBP": saved(FACE, "WEBP")}.items():
+    for kind, data in {
+        "JPEG": saved(FACE, "JPEG"),
+        "PNG": saved(FACE, "PNG"),
+        "WEBP": saved(FACE, "WEBP"),
+    }.items():
         lengths = {*range(1, len(data), len(data) // 22), 4, 8, 12, len(data) - 1}
         bad |= {f"{kind} cut at {length}": (data[:length], MIME[kind]) for length in lengths}
     return bad
@@ -214,7 +218,9 @@ def closeness(a: np.ndarray, b: np.ndarray, box: list[float]) -> float:
     left, top, right, bottom = box
     wide, high = right - left, bottom - top
     outside = np.ones(a.shape[:2], bool)
-    outside[max(0, int(top - high)) : int(bottom + high), max(0, int(left - wide)) : int(right + wide)] = False
+    outside[max(0, int(top - high)) : int(bottom + high), max(0, int(left - wide)) : int(right + wide)] = (
+        False
+    )
     assert outside.mean() > 0.2
     return np.inf if (a[outside] == b[outside]).all() else psnr(a[outside], b[outside])
 
@@ -308,14 +314,20 @@ def test_bits(live: Live) -> None:
 def test_other_jpegs(live: Live, kind: str) -> None:
     other: dict[str, Any] = {"save_all": True, "append_images": [Image.fromarray(255 - ASTRONAUT)]}
     options = other if kind == "MPO" else {"progressive": True}
-    result = check(live, saved(ASTRONAUT, "MPO" if kind == "MPO" else "JPEG", quality=95, **options), ASTRONAUT, 33)
+    result = check(
+        live, saved(ASTRONAUT, "MPO" if kind == "MPO" else "JPEG", quality=95, **options), ASTRONAUT, 33
+    )
     assert result.count(b"\xff\xd8\xff") == 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_but_pixels_comes_back(live: Live, kind: str) -> None:
     """Words in every place for words, and a ZIP, a web page, a script behind; under another format's name."""
-    tail = {"JPEG": archive(), "PNG": b"<html>" + CANARY + b"<script>alert(1)</script>", "WEBP": b"/*" + CANARY}[kind]
+    tail = {
+        "JPEG": archive(),
+        "PNG": b"<html>" + CANARY + b"<script>alert(1)</script>",
+        "WEBP": b"/*" + CANARY,
+    }[kind]
     data = tagged(kind, ASTRONAUT) + tail
     truth = decode(saved(ASTRONAUT, kind, icc_profile=matrix_profile(P3)))  # colours have a test of their own
     result = check(live, data, truth.pixels, EXACT, {"JPEG": PNG, "PNG": WEBP, "WEBP": JPEG}[kind])

@@ -62,11 +62,17 @@ def test_parts_and_body_mean_the_same(live: Live) -> None:
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ("?level=loud", "subtle, balanced, strong"), ("?seed=x", "whole numbers"), ("?seed=1" + 60 * "0", "63 bits"),
-        ("?target=3", "mode=impersonate"), ("?prompt=%F0%9F%92%84", "no words"), ("?steps=0", "1 or more"),
-        ("?steps=100000", "at most"), ("?what=ever", "mode, level"), ("?prompt=" + 400 * "a", "fewer"),
+        ("?level=loud", "subtle, balanced, strong"),
+        ("?seed=x", "whole numbers"),
+        ("?seed=1" + 60 * "0", "63 bits"),
+        ("?target=3", "mode=impersonate"),
+        ("?prompt=%F0%9F%92%84", "no words"),
+        ("?steps=0", "1 or more"),
+        ("?steps=100000", "at most"),
+        ("?what=ever", "mode, level"),
+        ("?prompt=" + 400 * "a", "fewer"),
     ],
-)  # fmt: skip
+)
 def test_an_option_that_cannot_be_used_is_named(live: Live, query: str, words: str) -> None:
     answer = live.ask("POST", f"/v1/jobs{query}", b"echo", **PNG)
     assert (answer.status, answer.code) == (400, "bad_option")
@@ -98,7 +104,9 @@ def test_a_hundred_jobs_of_ten_clients(tmp_path: Path) -> None:
         sent: dict[str, list[str]] = {}
 
         def work(token: str) -> None:
-            sent[token] = [live.send(b"echo %d " % n + token.encode() + bytes(200_000), token=token) for n in range(10)]
+            sent[token] = [
+                live.send(b"echo %d " % n + token.encode() + bytes(200_000), token=token) for n in range(10)
+            ]
 
         threads = [threading.Thread(target=work, args=(token,)) for token in tokens]
         for thread in threads:
@@ -144,7 +152,13 @@ def test_results_expire(tmp_path: Path) -> None:
 def test_a_job_belongs_to_its_client(live: Live) -> None:
     job, other = live.send(b"echo"), live.pair()
     live.until(job, "done")
-    for method, path in (("GET", ""), ("GET", "/events"), ("GET", "/result"), ("GET", "/preview"), ("DELETE", "")):
+    for method, path in (
+        ("GET", ""),
+        ("GET", "/events"),
+        ("GET", "/result"),
+        ("GET", "/preview"),
+        ("DELETE", ""),
+    ):
         assert live.ask(method, f"/v1/jobs/{job}{path}", token=other, **OWN).code == "not_found"
 
 
@@ -182,7 +196,9 @@ def test_progress_grows_and_ends_at_one(live: Live) -> None:
     assert seen[0]["state"] in ("queued", "running") and seen[-1]["state"] == seen[-1]["event"] == "done"
     parts = [event["progress"] for event in seen]
     assert parts == sorted(parts) and parts[-1] == 1.0 and len(set(parts)) > 5
-    assert seen[-2]["faces"] == [{"state": "working", "stage": "search", "progress": parts[-2], "similarity": 0.5}]
+    assert seen[-2]["faces"] == [
+        {"state": "working", "stage": "search", "progress": parts[-2], "similarity": 0.5}
+    ]
     assert seen[-1]["faces"][0]["state"] == "done"
 
 
@@ -208,7 +224,9 @@ def test_the_figures_count_what_was_done(live: Live) -> None:
         'clip2protect_jobs_total{code="",state="done"} 1.0',
         'clip2protect_jobs_total{code="no_face",state="failed"} 1.0',
         'clip2protect_requests_total{route="/v1/jobs/{id}",status="404"} 1.0',
-        "clip2protect_waiting_jobs 0.0", "clip2protect_clients 1.0", "clip2protect_worker_restarts 0.0",
-    ):  # fmt: skip
+        "clip2protect_waiting_jobs 0.0",
+        "clip2protect_clients 1.0",
+        "clip2protect_worker_restarts 0.0",
+    ):
         assert line in text.splitlines()
     assert "unknown" not in text

@@ -28,7 +28,9 @@ def document(live: Live) -> dict[str, Any]:
 
 def test_it_describes_every_route_and_no_other(live: Live, document: dict[str, Any]) -> None:
     described = {(m.upper(), path) for path, item in document["paths"].items() for m in item if m in METHODS}
-    routes = {(r.method, r.resource.canonical) for r in make_app(live.server.service).router.routes() if r.resource}
+    routes = {
+        (r.method, r.resource.canonical) for r in make_app(live.server.service).router.routes() if r.resource
+    }
     assert {route for route in routes if route[1].startswith("/v1/")} == described
 
 
@@ -39,11 +41,16 @@ def test_it_says_what_needs_a_token(document: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("path", ["/v1/jobs", "/v1/protect"])
 def test_its_options_are_the_engines_own(document: dict[str, Any], path: str) -> None:
-    options = {p["name"]: p["schema"] for p in document["paths"][path]["post"]["parameters"] if p["in"] == "query"}
+    options = {
+        p["name"]: p["schema"] for p in document["paths"][path]["post"]["parameters"] if p["in"] == "query"
+    }
     assert set(options) == set(OPTIONS)
     for name, kind in (
-        ("mode", config.Mode), ("level", config.Level), ("faces", config.Faces), ("render", config.Render)
-    ):  # fmt: skip
+        ("mode", config.Mode),
+        ("level", config.Level),
+        ("faces", config.Faces),
+        ("render", config.Render),
+    ):
         assert options[name]["enum"] == list(get_args(kind))
 
 
@@ -53,12 +60,24 @@ def test_its_codes_are_all_there_are(document: dict[str, Any]) -> None:
 
 def test_schemathesis_finds_nothing(live: Live, tmp_path: Path) -> None:
     command = [
-        str(Path(sys.executable).with_name("schemathesis")), "run", f"http://127.0.0.1:{live.port}/v1/openapi.json",
-        "-H", f"Authorization: Bearer {live.token}", "--checks", "all",
+        str(Path(sys.executable).with_name("schemathesis")),
+        "run",
+        f"http://127.0.0.1:{live.port}/v1/openapi.json",
+        "-H",
+        f"Authorization: Bearer {live.token}",
+        "--checks",
+        "all",
         # What a schema allows may still be refused: a prompt without words, a target without its mode, a full queue.
-        "--exclude-checks", "positive_data_acceptance",
-        "--max-examples", "15", "--seed", "1", "--generation-database", "none", "--no-color",
-    ]  # fmt: skip
+        "--exclude-checks",
+        "positive_data_acceptance",
+        "--max-examples",
+        "15",
+        "--seed",
+        "1",
+        "--generation-database",
+        "none",
+        "--no-color",
+    ]
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=500)
     assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-2000:]
     assert int(re.search(r"(\d+) generated", ran.stdout)[1]) > 100, ran.stdout[-2000:]

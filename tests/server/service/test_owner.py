@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from server.enrolled import MOST
+from server.common.enrolled import MOST
 
 from .conftest import Live, running
 
@@ -23,7 +23,10 @@ def test_the_owner_is_enrolled_listed_and_forgotten(live: Live) -> None:
     assert first.status == 201
     listed = [photo["id"] for photo in live.ask("GET", "/v1/owner").json["photos"]]
     assert listed == [first.json["id"], second.json["id"]]
-    assert live.ask("POST", "/v1/protect?faces=mine", b"owner", **PNG).body == b'[{"scripted": [1]}, {"scripted": [2]}]'
+    assert (
+        live.ask("POST", "/v1/protect?faces=mine", b"owner", **PNG).body
+        == b'[{"scripted": [1]}, {"scripted": [2]}]'
+    )
     assert live.ask("DELETE", f"/v1/owner/{first.json['id']}", **OWN).status == 204
     assert live.ask("DELETE", f"/v1/owner/{first.json['id']}", **OWN).code == "not_found"
     # Not from memory: it is another owner now.

@@ -50,14 +50,24 @@ def test_it_listens_on_the_loopback_and_elsewhere_only_when_told(
 @pytest.mark.parametrize(
     "hosts",
     [
-        [], ["127.0.0.1"], ["127.0.0.1:{port}", "127.0.0.1:{port}"], ["127.0.0.1:1"], ["127.0.0.1.evil.com:{port}"],
-        ["localhost.:{port}"], ["evil.com:{port}"], ["evil.com"], [""], ["127.0.0.1:{port}@evil.com"],
+        [],
+        ["127.0.0.1"],
+        ["127.0.0.1:{port}", "127.0.0.1:{port}"],
+        ["127.0.0.1:1"],
+        ["127.0.0.1.evil.com:{port}"],
+        ["localhost.:{port}"],
+        ["evil.com:{port}"],
+        ["evil.com"],
+        [""],
+        ["127.0.0.1:{port}@evil.com"],
     ],
-)  # fmt: skip
+)
 def test_other_hosts_are_refused_before_the_body(live: Live, hosts: list[str]) -> None:
     lines = "".join(f"Host: {host.format(port=live.port)}\r\n" for host in hosts)
     # The body never comes: who waits for it waits in vain.
-    answer = raw(live, f"POST /v1/jobs HTTP/1.1\r\n{lines}Content-Length: 1000000\r\n\r\n".encode(), ends=False)
+    answer = raw(
+        live, f"POST /v1/jobs HTTP/1.1\r\n{lines}Content-Length: 1000000\r\n\r\n".encode(), ends=False
+    )
     if len(hosts) == 1:
         assert b" 403 " in answer.split(b"\r\n")[0]
     else:  # HTTP itself forbids that, and aiohttp says so before anybody else is asked
@@ -77,12 +87,16 @@ def test_a_configured_name_is_taken(tmp_path: Path) -> None:
 
 # 3
 @pytest.mark.parametrize(
-    "origin", ["null", "https://evil.com", "http://127.0.0.1", "http://localhost:1", EXTENSION, "file://", "x"]
+    "origin",
+    ["null", "https://evil.com", "http://127.0.0.1", "http://localhost:1", EXTENSION, "file://", "x"],
 )
-@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/prompts"), ("POST", "/v1/jobs"), ("GET", "/v1/health")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/v1/prompts"), ("POST", "/v1/jobs"), ("GET", "/v1/health")]
+)
 def test_other_origins_are_refused(live: Live, origin: str, method: str, path: str) -> None:
     assert (
-        live.ask(method, path, b"echo" if method == "POST" else None, Origin=origin, **PNG).code == "forbidden_origin"
+        live.ask(method, path, b"echo" if method == "POST" else None, Origin=origin, **PNG).code
+        == "forbidden_origin"
     )
 
 
@@ -91,7 +105,9 @@ def test_its_own_page_and_paired_extensions_are_taken(live: Live) -> None:
     page, extension = live.pair(Origin=own), live.pair(Origin=EXTENSION)
     assert live.ask("POST", "/v1/jobs", b"echo", token=page, Origin=own, **PNG).status == 202
     assert live.ask("POST", "/v1/jobs", b"echo", token=extension, Origin=EXTENSION, **PNG).status == 202
-    assert live.ask("GET", "/v1/prompts", token=extension).status == 200  # an extension's GET carries no origin
+    assert (
+        live.ask("GET", "/v1/prompts", token=extension).status == 200
+    )  # an extension's GET carries no origin
     assert live.ask("GET", "/v1/prompts", token=page, Origin=EXTENSION).code == "wrong_origin"
     assert live.ask("GET", "/v1/prompts", token=extension, Origin=own).code == "wrong_origin"
 
@@ -176,9 +192,13 @@ def test_cors_headers_name_paired_origins_only(live: Live) -> None:
     assert "Origin" in answer.headers["Vary"]
     stranger = live.ask("GET", "/v1/prompts", Origin="https://evil.com")
     preflight = live.ask(
-        "OPTIONS", "/v1/jobs", token=None, Origin="https://evil.com", Access_Control_Request_Method="POST",
+        "OPTIONS",
+        "/v1/jobs",
+        token=None,
+        Origin="https://evil.com",
+        Access_Control_Request_Method="POST",
         Access_Control_Request_Private_Network="true",
-    )  # fmt: skip
+    )
     for refused in (stranger, preflight):
         assert refused.status == 403
         assert not [name for name in refused.headers if name.lower().startswith("access-control")]
@@ -237,7 +257,8 @@ def test_what_a_packed_body_unpacks_to_is_counted(tmp_path: Path) -> None:
         answer = live.ask("POST", "/v1/jobs", packed, Content_Encoding="gzip", **PNG)
         assert answer.status in (400, 413) and not list(live.server.service.jobs)
         parts = b"".join(
-            b'--b\r\nContent-Disposition: form-data; name="photo"\r\n\r\n%s\r\n' % bytes(600_000) for _ in range(4)
+            b'--b\r\nContent-Disposition: form-data; name="photo"\r\n\r\n%s\r\n' % bytes(600_000)
+            for _ in range(4)
         )
         kind = "multipart/form-data; boundary=b"
         answer = live.ask("POST", "/v1/jobs", parts + b"--b--\r\n", Content_Type=kind, X_Clip2Protect="1")
@@ -297,7 +318,9 @@ def test_nothing_is_written_and_nothing_is_told(
             b'--b\r\nContent-Disposition: form-data; name="photo"; filename="secret-name.png"\r\n'
             b"Content-Type: image/png\r\n\r\necho secret-pixels\r\n--b--\r\n"
         )
-        answer = live.ask("POST", "/v1/jobs", body, Content_Type="multipart/form-data; boundary=b", X_Clip2Protect="1")
+        answer = live.ask(
+            "POST", "/v1/jobs", body, Content_Type="multipart/form-data; boundary=b", X_Clip2Protect="1"
+        )
         live.until(answer.json["id"], "done")
         live.ask("GET", f"/v1/jobs/{answer.json['id']}/result")
         live.ask("POST", "/v1/jobs?level=secret-level", b"echo", **PNG)

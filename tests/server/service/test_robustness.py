@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from engines.errors import ConfigError
-from server.service import app, crew, intake, run
+from server.service import app, intake, run
+from server.service.work import crew
 
 from .conftest import Live, running, wait_for
 
@@ -57,7 +58,9 @@ def test_a_head_that_never_ends_is_not_waited_for(tmp_path: Path, monkeypatch: p
 def test_a_body_that_never_ends_is_not_waited_for(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake, "UPLOAD_SECONDS", 0.5)
     with connect(live) as connection:
-        connection.sendall(head(live, "POST", "/v1/jobs", "Content-Length: 1000", "Connection: close") + b"echo")
+        connection.sendall(
+            head(live, "POST", "/v1/jobs", "Content-Length: 1000", "Connection: close") + b"echo"
+        )
         answer = connection.recv(65536)
     assert b" 408 " in answer.split(b"\r\n")[0] and b"upload_too_slow" in answer
     wait_for(lambda: held(live) == 0)
@@ -70,7 +73,9 @@ def test_two_hundred_connections_at_once(live: Live) -> None:
         connection.sendall(head(live, "GET", "/v1/status"))
     assert all(connection.recv(4096).startswith(b"HTTP/1.1 200 ") for connection in connections)
     with ThreadPoolExecutor(50) as pool:  # and these stay open
-        statuses = list(pool.map(lambda n: live.ask("POST", "/v1/protect", b"echo %d" % n, **PNG).status, range(100)))
+        statuses = list(
+            pool.map(lambda n: live.ask("POST", "/v1/protect", b"echo %d" % n, **PNG).status, range(100))
+        )
     assert set(statuses) == {200}
     for connection in connections:
         connection.close()
@@ -132,7 +137,9 @@ def test_the_body_is_asked_for_after_the_guard(live: Live) -> None:
         connection.sendall(b"echo")
         assert b" 200 OK" in connection.recv(4096)
     with connect(live) as connection:
-        refused = head(live, "POST", "/v1/protect", "Content-Length: 4", "Expect: 100-continue", "Origin: null")
+        refused = head(
+            live, "POST", "/v1/protect", "Content-Length: 4", "Expect: 100-continue", "Origin: null"
+        )
         connection.sendall(refused)
         assert connection.recv(4096).startswith(b"HTTP/1.1 403 ")
 
@@ -294,7 +301,9 @@ def test_stopping_amid_a_cancelling_ends(tmp_path: Path) -> None:
             time.sleep(number / 5000)
 
 
-@pytest.mark.parametrize(("argument", "words"), [("--unusable", "no networks"), ("--stillborn", "dies at its start")])
+@pytest.mark.parametrize(
+    ("argument", "words"), [("--unusable", "no networks"), ("--stillborn", "dies at its start")]
+)
 def test_photos_do_not_wait_for_a_worker_that_never_comes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argument: str, words: str
 ) -> None:

@@ -1,0 +1,128 @@
+"""Which backend runs each forward-only job of a stack: the fastest exported network that passed its comparison,
+else torch.
+
+Jobs that need gradients (inversion's refinement, tuning, search) always run in torch.  `Stack.unused` says why an
+exported network of the folder is not used; the command line prints it and the report holds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from engines.backends import Backend
+from engines.backends.loading import load, require_verified
+from engines.backends.manifest import Engine, fingerprint, read
+from engines.backends.served import Served
+from engines.errors import EngineError
+from engines.networks.encoder import Encoder
+from engines.networks.mobilestylegan import Generator
+from engines.networks.mtcnn import MTCNN
+from engines.networks.preview import Preview
+
+if TYPE_CHECKING:
+    from engines.stack import Stack
+
+#: The forward-only jobs.
+JOBS = ("detection", "encoding", "embedding", "render", "target")
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """A place for an exported network: its job and network, the torch modules behind it, and how it is put there."""
+
+    job: str
+    network: str
+    modules: tuple[nn.Module, ...]
+    module: Callable[..., Tensor | tuple[Tensor, ...]]
+    put: Callable[[Served], None]
+
+
+def attach(stack: Stack, folder: Path | None) -> None:
+    """Puts the exported networks of a folder into the stack; without a folder everything runs in torch."""
+    try:
+        engines = read(folder) if folder is not None else []
+    except EngineError as error:
+        stack.unused.append(f"all networks run in torch: {error}")
+        return
+    for slot in _slots(stack):
+        candidates = [engine for engine in engines if engine.network == slot.network]
+        if folder is not None and candidates:
+            backend = _fastest(folder, candidates, slot, stack.device, stack.unused)
+            if backend is not None:
+                stack.served[slot.network] = served = Served(
+                    slot.network, slot.module, backend, stack.failures
+                )
+                slot.put(served)
+
+
+def backends(stack: Stack) -> dict[str, str]:
+    """Forward-only job -> name of the runtime, for the report."""
+    jobs: dict[str, dict[str, list[str]]] = {job: {} for job in JOBS}
+    for slot in _slots(stack):
+        served = stack.served.get(slot.network)
+        jobs[slot.job].setdefault("torch" if served is None else served.backend, []).append(slot.network)
+    return {job: _joined(by) if by else "torch" for job, by in jobs.items()}
+
+
+def _joined(by: dict[str, list[str]]) -> str:
+    """One backend by its name, several with the networks that each of them runs."""
+    if len(by) == 1:
+        return next(iter(by))
+    return ", ".join(f"{backend} ({', '.join(networks)})" for backend, networks in by.items())
+
+
+def _fastest(
+    folder: Path, candidates: Sequence[Engine], slot: _Slot, device: torch.device, unused: list[str]
+) -> Backend | None:
+    """The fastest exported network that can be used and beats torch."""
+    weights, usable = fingerprint(*slot.modules), []
+    for engine in candidates:
+        try:
+            require_verified(engine, weights)
+        except EngineError as error:
+            unused.append(f"{slot.network} does not use an engine: {error}")
+            continue
+        verdict = engine.verified
+        if verdict is None or (verdict.provider != "cpu" and device.type == "cpu"):
+            continue
+        if verdict.seconds < verdict.torch_seconds:
+            usable.append((verdict.seconds, engine, verdict.provider))
+    for _, engine, provider in sorted(usable, key=lambda item: item[0]):
+        try:
+            return load(folder, engine, device, provider)
+        except EngineError as error:
+            unused.append(f"{slot.network} does not use an engine: {error}")
+    return None
+
+
+def _slots(stack: Stack) -> list[_Slot]:
+    """The places of this stack.  A network of another class runs in torch until it gets a place here."""
+    detector, encoder, preview, generator = stack.detector, stack.encoder, stack.preview, stack.generator
+    slots = []
+    for name in ("pnet", "rnet", "onet") if isinstance(detector, MTCNN) else ():
+        network: nn.Module = getattr(detector, name)
+        slots.append(_Slot("detection", name, (network,), network, partial(setattr, detector, name)))
+    if isinstance(encoder, Encoder):
+        parts: tuple[nn.Module, ...] = (encoder.trunk, encoder.head)
+        slots.append(
+            _Slot("encoding", "encoder", parts, encoder.in_torch, partial(setattr, encoder, "engine"))
+        )
+    for name, recogniser in stack.recognisers.items():
+        network = recogniser.network
+        slots.append(_Slot("embedding", name, (network,), network, partial(setattr, recogniser, "engine")))
+    if isinstance(preview, Preview):
+        parts = (preview.generator.synthesis, preview.head)
+        slots.append(_Slot("render", "preview", parts, preview.in_torch, partial(setattr, preview, "engine")))
+    if isinstance(generator, Generator):
+        parts = (generator.synthesis,)
+        slots.append(
+            _Slot("target", "generator", parts, generator.in_torch, partial(setattr, generator, "engine"))
+        )
+    return slots

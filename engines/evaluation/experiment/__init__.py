@@ -1,0 +1,1 @@
+"""What is run: datasets, methods, baselines, transforms, and the tasks that workers carry out."""

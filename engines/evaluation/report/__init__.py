@@ -1,0 +1,1 @@
+"""The report: figures, tables, sentences, plots, contact sheets, the HTML page."""

@@ -1,0 +1,1 @@
+"""What the results say: trials, protocols, statistics, trackers that learn."""

@@ -1,0 +1,239 @@
+"""Verification and identification, as trackers do them, on embeddings of one recogniser.
+
+A trial without an outcome counts where it is due: a photo in which no face is found any more matches nobody.
+Hits are keyed by the owner of the photo, whoever was looked for: people are what intervals are drawn over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from engines.errors import ConfigError
+from engines.evaluation.score.statistics import similarities
+from engines.models.registry import Metric
+
+#: Person -> name of a photo -> embedding (D,).
+Faces = Mapping[str, Mapping[str, np.ndarray]]
+#: Person -> the outcome of each trial: what `statistics.rate` takes.
+Hits = dict[str, list[bool]]
+#: Whom a probe is compared with: the owner of the photo, or the one it was made to look like.
+Wanted = Literal["owner", "target"]
+_LIMIT = 2_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """A photo that is looked for: its owner, its name, its embedding (D,) or None where no face was found.
+
+    `target` is the person that it was made to look like, if any.
+    """
+
+    person: str
+    photo: str
+    embedding: np.ndarray | None
+    target: str | None = None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A probe, by owner and photo, beside another photo; -inf is the similarity of a face not found."""
+
+    person: str
+    photo: str
+    other: str
+    similarity: float
+
+
+def pairs(probes: Iterable[Probe], references: Faces, metric: Metric, of: Wanted = "owner") -> list[Pair]:
+    """Every probe beside every photo of the wanted person, save the very photo that it was made of."""
+    found = []
+    for probe in probes:
+        faces = {
+            name: face for name, face in references.get(_wanted(probe, of), {}).items() if name != probe.photo
+        }
+        if not faces:
+            continue
+        if probe.embedding is None:
+            alike = np.full(len(faces), -np.inf)
+        else:
+            alike = similarities(metric, probe.embedding[None], np.stack(list(faces.values())))[0]
+        found += [
+            Pair(probe.person, probe.photo, name, float(s)) for name, s in zip(faces, alike, strict=True)
+        ]
+    return found
+
+
+def strongest(runs: Iterable[Sequence[Pair]]) -> list[Pair]:
+    """Each pair at the highest similarity that any run gives it: a tracker may try many."""
+    best: dict[tuple[str, str], Pair] = {}
+    for pair in (pair for run in runs for pair in run):
+        known = best.setdefault((pair.photo, pair.other), pair)
+        if pair.similarity > known.similarity:
+            best[pair.photo, pair.other] = replace(known, similarity=pair.similarity)
+    return list(best.values())
+
+
+def matched(found: Iterable[Pair], threshold: float) -> Hits:
+    """Which pairs match."""
+    hits: Hits = {}
+    for pair in found:
+        hits.setdefault(pair.person, []).append(pair.similarity > threshold)
+    return hits
+
+
+def protected(found: Iterable[Pair], threshold: float, usable: Collection[str]) -> Hits:
+    """Which pairs do not match although the photo is still usable: one of these names."""
+    hits: Hits = {}
+    for pair in found:
+        hits.setdefault(pair.person, []).append(pair.similarity <= threshold and pair.photo in usable)
+    return hits
+
+
+def impostors(faces: Faces, metric: Metric, *, limit: int = _LIMIT, seed: int = 0) -> np.ndarray:
+    """Similarities (N,) of all pairs of photos of different people.
+
+    Of more photos than make `limit` pairs so many are drawn.
+    """
+    embeddings, owners = _stacked(faces, int((2 * limit) ** 0.5), seed)
+    if not len(owners):
+        return np.empty(0)
+    first, second = np.triu_indices(len(owners), k=1)
+    different = owners[first] != owners[second]
+    return similarities(metric, embeddings, embeddings)[first[different], second[different]]
+
+
+def strangers(
+    faces: Faces, others: np.ndarray, metric: Metric, *, limit: int = _LIMIT, seed: int = 0
+) -> np.ndarray:
+    """Similarities (N,) of all photos with embeddings (K, D) of people who are not among them.
+
+    Of more photos than make `limit` pairs so many are drawn.
+    """
+    if not len(others):
+        return np.empty(0)
+    embeddings, owners = _stacked(faces, max(1, limit // len(others)), seed)
+    return similarities(metric, embeddings, others).ravel() if len(owners) else np.empty(0)
+
+
+@dataclass(frozen=True, eq=False)
+class Gallery:
+    """Whom a tracker knows: embeddings (G, D), each with an identity and the name of its photo."""
+
+    embeddings: np.ndarray
+    identities: tuple[str, ...]
+    photos: tuple[str, ...]
+
+    @staticmethod
+    def of(*faces: Faces, distractors: np.ndarray | None = None) -> Gallery:
+        """All of these faces, and embeddings (K, D) of people who are each known by one photo.
+
+        A person may be in several of `faces`, say with clean and with protected photos.
+
+        Raises:
+            ConfigError: there is no face.
+        """
+        entries = [
+            (face, person, name)
+            for known in faces
+            for person, of in known.items()
+            for name, face in of.items()
+        ]
+        # No person's name has a slash where people are folders.
+        entries += [
+            (face, f"distractor/{i}", "") for i, face in enumerate(() if distractors is None else distractors)
+        ]
+        if not entries:
+            raise ConfigError("a gallery needs faces: give photos of more people")
+        embeddings, identities, photos = zip(*entries, strict=True)
+        return Gallery(np.stack(embeddings), identities, photos)
+
+
+def rank(
+    probe: np.ndarray,
+    gallery: np.ndarray,
+    identities: Sequence[str],
+    metric: Metric,
+    wanted: str,
+    *,
+    first_among_equals: bool = True,
+) -> int:
+    """The place, from 1, of an identity where each scores by its best entry of a gallery (G, D).
+
+    Equals count against protection: the owner comes first among them; for a target, let it come last.
+
+    Raises:
+        ConfigError: the gallery does not have the identity.
+    """
+    names, scores = _scores(similarities(metric, probe[None], gallery), identities)
+    if wanted not in names:
+        raise ConfigError(f"{wanted} is not in the gallery: add a photo of that person")
+    return int(_places(scores, np.array([names[wanted]]), first_among_equals)[0])
+
+
+def identification(
+    probes: Iterable[Probe],
+    gallery: Gallery,
+    metric: Metric,
+    of: Wanted = "owner",
+    ranks: Sequence[int] = (1, 5),
+) -> dict[int, Hits]:
+    """Rank -> which probes have the wanted person within so many places.
+
+    A gallery's entries made of the probe's own photo are not looked at, and a probe whose wanted person
+    is then not in the gallery is no trial.  Equals count against protection, as in `rank`.
+    """
+    enrolled = set(gallery.identities)
+    probes = [probe for probe in probes if _wanted(probe, of) in enrolled]
+    hits: dict[int, Hits] = {k: {} for k in ranks}
+    if not probes:
+        return hits
+    width, photos = gallery.embeddings.shape[1], np.array(gallery.photos)
+    seen = np.stack([np.zeros(width) if probe.embedding is None else probe.embedding for probe in probes])
+    alike = similarities(metric, seen, gallery.embeddings)
+    alike[np.array([probe.photo for probe in probes])[:, None] == photos[None]] = -np.inf
+    names, scores = _scores(alike, gallery.identities)
+    columns = np.array([names[_wanted(probe, of)] for probe in probes])
+    places = _places(scores, columns, first_among_equals=of == "owner")
+    for row, (probe, column) in enumerate(zip(probes, columns, strict=True)):
+        if np.isfinite(scores[row, column]):
+            for k in ranks:
+                hits[k].setdefault(probe.person, []).append(
+                    probe.embedding is not None and bool(places[row] <= k)
+                )
+    return hits
+
+
+def _wanted(probe: Probe, of: Wanted) -> str:
+    """The person that a probe is compared with; "" where it has no target."""
+    return probe.person if of == "owner" else probe.target or ""
+
+
+def _scores(alike: np.ndarray, identities: Sequence[str]) -> tuple[dict[str, int], np.ndarray]:
+    """Similarities (P, G) to the best of each identity (P, I), with the column of each."""
+    names, code = np.unique(np.array(identities), return_inverse=True)
+    order = np.argsort(code, kind="stable")
+    starts = np.searchsorted(code[order], np.arange(len(names)))
+    return {str(name): i for i, name in enumerate(names)}, np.maximum.reduceat(
+        alike[:, order], starts, axis=1
+    )
+
+
+def _places(scores: np.ndarray, columns: np.ndarray, first_among_equals: bool) -> np.ndarray:
+    """The place (P,), from 1, of one column (P,) of each row of scores (P, I)."""
+    own = np.take_along_axis(scores, columns[:, None], axis=1)
+    return 1 + (scores > own).sum(axis=1) if first_among_equals else (scores >= own).sum(axis=1)
+
+
+def _stacked(faces: Faces, most: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Embeddings (N, D) and their owners (N,), `most` of them drawn if there are more."""
+    all_faces = [(face, person) for person, of in faces.items() for face in of.values()]
+    if not all_faces:
+        return np.empty((0, 0)), np.empty(0, str)
+    chosen = np.arange(len(all_faces))
+    if len(all_faces) > most:
+        chosen = np.sort(np.random.default_rng(seed).choice(len(all_faces), most, replace=False))
+    return np.stack([all_faces[i][0] for i in chosen]), np.array([all_faces[i][1] for i in chosen])

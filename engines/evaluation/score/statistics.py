@@ -1,0 +1,225 @@
+"""Numbers that are reported: thresholds, rates with their uncertainty, areas under curves, distances of sets.
+
+A similarity is larger where two faces are more alike, whatever the metric; a pair matches above a threshold.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from engines.errors import ConfigError
+from engines.models.registry import Metric
+
+#: A threshold is read off where so many impostors are expected above it.
+MIN_ABOVE = 10
+DRAWS = 2000
+#: Of the subsets by which the deviation of a kernel distance is told.
+_HALVES = 100
+_TAIL = 0.025  # 95 % intervals
+_NORMAL = 1.959964  # the normal distribution's quantile of 1 - _TAIL
+_BLOCK = 1_000_000  # numbers drawn at once
+
+
+def similarities(metric: Metric, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """All pairs of embeddings (N, D) and (M, D) -> (N, M) float64: cosine, or negative Euclidean distance."""
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if metric == "cosine":
+        return _unit(a) @ _unit(b).T
+    squares = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1)[None] - 2 * a @ b.T
+    return -np.sqrt(squares.clip(min=0))
+
+
+def threshold_at(impostors: np.ndarray, far: float) -> float:
+    """The smallest value that at most a share `far`, in [0, 1), of the similarities (N,) lies above.
+
+    It is one of them, and equal ones are on one side of it: the share may come out lower than asked for.
+
+    Raises:
+        ConfigError: there are no similarities.
+    """
+    if not len(impostors):
+        raise ConfigError("a threshold needs pairs of different people: give photos of two people or more")
+    allowed = min(math.floor(far * len(impostors) + 1e-9), len(impostors) - 1)
+    return float(np.sort(impostors)[::-1][allowed])
+
+
+class Calibration(NamedTuple):
+    """A threshold, the pairs that it was read off in words, and the share of them that lies above it."""
+
+    value: float
+    source: str
+    achieved: float
+
+
+def calibrate(real: np.ndarray, generated: np.ndarray, far: float) -> Calibration:
+    """The threshold at a false accept rate, from similarities (N,) of different people.
+
+    Pairs of two real photos are used if they place `MIN_ABOVE` or more above it (N x far), otherwise
+    pairs of a real photo and a generated face.  If those place fewer too, the larger set is used,
+    and `source` says that it is too small.
+
+    Raises:
+        ConfigError: both are empty.
+    """
+    kinds = {"pairs of real photos": real, "pairs of a real photo and a generated face": generated}
+    needed = math.ceil(MIN_ABOVE / far - 1e-9)
+    kind = next((kind for kind, pairs in kinds.items() if len(pairs) >= needed), "")
+    short = "" if kind else f", too few for this rate: {needed:,} are needed"
+    kind = kind or max(kinds, key=lambda kind: len(kinds[kind]))
+    value = threshold_at(kinds[kind], far)
+    return Calibration(value, f"{len(kinds[kind]):,} {kind}{short}", float(np.mean(kinds[kind] > value)))
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A share of `n` trials on so many people, with the 95 % interval in which it lies for others like them.
+
+    All three are None where nothing was tried.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    people: int
+
+    def to_json(self) -> dict[str, float | int | None]:
+        """As a report has it."""
+        return asdict(self)
+
+
+def rate(hits: Mapping[str, Sequence[bool]], draws: int = DRAWS, seed: int = 0) -> Rate:
+    """The share of hits over all trials of all people, and its interval over people.
+
+    One person's trials are alike, so people are drawn, with replacement and with all of their
+    trials, and the interval goes from the 2.5th to the 97.5th percentile of the shares (Efron and
+    Tibshirani, "An Introduction to the Bootstrap", 1993, section 13.3).  Where all people have the same
+    share, this has no width; then people count as trials, each a hit by that share: Clopper and
+    Pearson's exact interval for 0 and 1, Wilson's (1927) between.
+    """
+    tried = [np.asarray(trials, bool) for trials in hits.values() if len(trials)]
+    if not tried:
+        return Rate(None, None, None, 0, 0)
+    hit, total = np.array([trials.sum() for trials in tried]), np.array([len(trials) for trials in tried])
+    value, people = float(hit.sum() / total.sum()), len(tried)
+    if (hit * total[0] == hit[0] * total).all():
+        low, high = unanimous(value, people)
+    else:
+        shares = np.concatenate(
+            [hit[rows].sum(axis=1) / total[rows].sum(axis=1) for rows in draw(people, draws, seed)]
+        )
+        low, high = np.quantile(shares, (_TAIL, 1 - _TAIL))
+    return Rate(value, float(low), float(high), int(total.sum()), people)
+
+
+def draw(people: int, draws: int = DRAWS, seed: int = 0) -> Iterator[np.ndarray]:
+    """Blocks (B, people) of numbers below `people`, drawn with replacement: `draws` rows in all."""
+    random, block = np.random.default_rng(seed), max(1, _BLOCK // people)
+    for start in range(0, draws, block):
+        yield random.integers(people, size=(min(block, draws - start), people))
+
+
+def unanimous(share: float, n: int) -> tuple[float, float]:
+    """The 95 % interval of `n` people who all have one share, as in `rate`."""
+    if share in (
+        0,
+        1,
+    ):  # the general bounds are quantiles of beta distributions; here they can be written down
+        bound = _TAIL ** (1 / n)
+        return (bound, 1.0) if share else (0.0, 1 - bound)
+    square = _NORMAL**2
+    centre, width = (
+        share + square / (2 * n),
+        _NORMAL * math.sqrt(share * (1 - share) / n + square / (4 * n**2)),
+    )
+    return (centre - width) / (1 + square / n), (centre + width) / (1 + square / n)
+
+
+def auc(positive: np.ndarray, negative: np.ndarray) -> float:
+    """Area under the ROC curve: how often a score of (N,) is above one of (M,), ties by half.
+
+    Hanley and McNeil, "The meaning and use of the area under a ROC curve", 1982.
+
+    Raises:
+        ConfigError: one of them is empty.
+    """
+    if not len(positive) or not len(negative):
+        raise ConfigError("a ROC curve needs scores of both kinds: give more photos")
+    ordered = np.sort(negative)
+    below = np.searchsorted(ordered, positive, "left") + np.searchsorted(ordered, positive, "right")
+    return float(below.mean() / (2 * len(ordered)))
+
+
+def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """FID of features (N, D) and (M, D): Heusel et al. 2017, equation 6.
+
+    Of few photos it is far too large (its bias falls as 1/N), and only comparable at equal N.
+
+    Raises:
+        ConfigError: one of them has fewer than two rows.
+    """
+    _check_sets(a, b)
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    # Of centred features A, B the root of the covariances' product has the trace of A B^T's singular
+    # values.  Triangles R with R^T R = A^T A do as well, and are no larger than (D, D).
+    root_a, root_b = (_triangle(x - x.mean(axis=0)) / math.sqrt(len(x) - 1) for x in (a, b))
+    means = np.square(a.mean(axis=0) - b.mean(axis=0)).sum()
+    traces = np.square(root_a).sum() + np.square(root_b).sum()
+    common = np.linalg.svd(root_a @ root_b.T, compute_uv=False).sum()
+    return max(0.0, float(means + traces - 2 * common))
+
+
+def _triangle(x: np.ndarray) -> np.ndarray:
+    return np.asarray(np.linalg.qr(x, mode="r"))
+
+
+def kernel_distance(a: np.ndarray, b: np.ndarray, seed: int = 0) -> tuple[float, float | None]:
+    """KID of features (N, D) and (M, D), and its standard deviation: Binkowski et al. 2018, section 3.
+
+    The unbiased squared maximum mean discrepancy (Gretton et al. 2012, equation 3) with the kernel
+    (x.y / D + 1)^3, of all rows at once: there are few.  It may be below zero.  The deviation is
+    that of random halves, which equals the whole's where the sets differ (delete-half jackknife, Shao
+    and Wu 1989) and is up to twice as large where they are alike; None below four rows.
+
+    Raises:
+        ConfigError: one of them has fewer than two rows.
+    """
+    _check_sets(a, b)
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    kernels = tuple((x @ y.T / a.shape[1] + 1) ** 3 for x, y in ((a, a), (b, b), (a, b)))
+    value = _discrepancy(*kernels)
+    if min(len(a), len(b)) < 4:
+        return value, None
+    random, estimates = np.random.default_rng(seed), []
+    for _ in range(_HALVES):
+        i, j = (random.permutation(len(x))[: len(x) // 2] for x in (a, b))
+        parts = (rows for rows in ((i, i), (j, j), (i, j)))
+        estimates.append(_discrepancy(*(k[np.ix_(*rows)] for k, rows in zip(kernels, parts, strict=True))))
+    return value, float(np.std(estimates, ddof=1))
+
+
+def _discrepancy(aa: np.ndarray, bb: np.ndarray, ab: np.ndarray) -> float:
+    within = ((k.sum() - np.trace(k)) / (len(k) * (len(k) - 1)) for k in (aa, bb))
+    return float(sum(within) - 2 * ab.mean())
+
+
+def median_worst(values: Iterable[float | None], *, high_is_good: bool = True) -> dict[str, float] | None:
+    """Median and worst of what was measured; None where nothing was."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return None
+    return {"median": float(np.median(known)), "worst": float(min(known) if high_is_good else max(known))}
+
+
+def _check_sets(a: np.ndarray, b: np.ndarray) -> None:
+    if min(len(a), len(b)) < 2:
+        raise ConfigError("a distance of two sets needs two faces in each: give more photos")
+
+
+def _unit(x: np.ndarray) -> np.ndarray:
+    return x / np.linalg.norm(x, axis=1, keepdims=True).clip(min=1e-12)

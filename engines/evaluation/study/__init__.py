@@ -1,0 +1,1 @@
+"""The study with people: its questions and its answers."""

@@ -1,0 +1,69 @@
+"""Choosing prompt and target for a face by short searches, which the paper leaves as future work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+
+from engines.face.recognise import Identity, Recogniser
+from engines.latent.scene import Scene
+from engines.latent.search import OnStep, outcome, search
+
+#: Steps of a short search: enough to rank candidates, a third of a whole one.
+SHORT = 10
+
+
+def choose_prompt(
+    prompts: Sequence[str],
+    scene_of: Callable[[str], Scene],
+    surrogates: list[Recogniser],
+    target: Identity | None,
+    seed: int,
+    on_step: OnStep | None = None,
+) -> str:
+    """The prompt whose short search protects most for what it shows (see `_worth`).
+
+    `on_step` gets the step, their number in all the searches, and the similarity.
+    """
+    worths = [
+        _worth(scene_of(prompt), surrogates, target, seed, _counted(on_step, number, len(prompts)))
+        for number, prompt in enumerate(prompts)
+    ]
+    return prompts[worths.index(max(worths))]
+
+
+def choose_target(
+    targets: Mapping[str, Identity],
+    scene: Scene,
+    surrogates: list[Recogniser],
+    seed: int,
+    on_step: OnStep | None = None,
+) -> str:
+    """The target, by its name, that a short search comes nearest to for what it shows; `on_step` as above."""
+    worths = {
+        name: _worth(scene, surrogates, target, seed, _counted(on_step, number, len(targets)))
+        for number, (name, target) in enumerate(targets.items())
+    }
+    return max(worths, key=worths.__getitem__)
+
+
+def _counted(on_step: OnStep | None, number: int, count: int) -> OnStep | None:
+    """`on_step` for the search of this number among so many."""
+    if on_step is None:
+        return None
+    return lambda done, total, similarity: on_step(number * total + done, count * total, similarity)
+
+
+def _worth(
+    scene: Scene, surrogates: list[Recogniser], target: Identity | None, seed: int, on_step: OnStep | None
+) -> float:
+    """Protection for what is shown, by a short search; of faces side by side, their mean.
+
+    Protection is how much less the surrogates match the owner, and more the target if there is one; what
+    is shown is the root mean square of the change, makeup included.
+    """
+    code = search(scene, surrogates, target=target, steps=SHORT, seed=seed, on_step=on_step)
+    with torch.no_grad():
+        gained, shown = outcome(scene, surrogates, code, target)
+    return float((gained / shown).mean())

@@ -1,0 +1,1 @@
+"""Makeup in words and on faces: presets, prompts, palette, regions, text-image models."""

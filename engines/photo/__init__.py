@@ -1,0 +1,1 @@
+"""Photos as bytes and as pixels: decoding, encoding, colour, quality."""

@@ -1,0 +1,1 @@
+"""What the command line and the local server share: private files, the enrolled owner, the comparison picture."""
