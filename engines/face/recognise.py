@@ -45,8 +45,8 @@ class Recogniser:
     def embed(self, image: Tensor, transform: np.ndarray | Tensor, *, forward_only: bool = False) -> Tensor:
         """Faces cut from images (N, 3, H, W), RGB in [0, 1] -> embeddings (N, D), differentiable.
 
-        Embeddings compared by cosine have length 1; the Euclidean ones are left as they are.  `forward_only` gives
-        gradients up and may be faster.
+        Embeddings compared by cosine have length 1; the Euclidean ones are left as they are.  `forward_only`
+        gives gradients up and may be faster.
         """
         network = self.engine if forward_only and self.engine is not None else self.network
         return self.scaled(network(self.normalised(align.sample(image, transform, self.size))))
@@ -129,8 +129,8 @@ def compare_embeddings(recogniser: Recogniser, a: Tensor, b: Tensor) -> Comparis
 def mean_excess(recognisers: Sequence[Recogniser], views: Mapping[str, Tensor], person: Identity) -> Tensor:
     """Mean excess over the match thresholds (N,): 0 at the thresholds, 1 at a typical pair of one person.
 
-    `views` holds embeddings (V, N, D) of V views of N faces.  `person` has one embedding for each face, or one
-    (1, D) for all of them.
+    `views` holds embeddings (V, N, D) of V views of N faces.  `person` has one embedding for each face, or
+    one (1, D) for all of them.
     """
     terms = []
     for r in recognisers:

@@ -1,4 +1,4 @@
-"""Choosing prompt and target for a face by short searches, which the paper leaves as future work."""
+"""Choice of prompt and target for a face by short searches, which the paper leaves as future work."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from engines.face.recognise import Identity, Recogniser
 from engines.latent.scene import Scene
 from engines.latent.search import OnStep, outcome, search
 
-#: Steps of a short search: enough to rank candidates, a third of a whole one.
+#: Steps of a short search: a third of a whole search ranks candidates well enough.
 SHORT = 10
 
 

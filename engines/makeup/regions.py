@@ -1,7 +1,6 @@
-"""Where makeup goes: soft masks of a face's parts, drawn from its 68 landmarks.
+"""The regions of makeup: soft masks of a face's parts, drawn from its 68 landmarks.
 
-Both the painter that the makeup model is trained with and the search, which keeps what a prompt asks
-for to the parts that it names, see the same masks.
+The painter of the makeup model's training and the method use the same masks.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ REGIONS: tuple[Region, ...] = get_args(Region)
 
 #: Side of the image that masks belong to: the FFHQ crop at a quarter of its size.
 SIZE = 256
-#: The landmark network's box in it: left, top, right, bottom.  The one of a hundred whose points came
-#: nearest to the detector's on generated faces (1.6 px).
+#: The landmark network's box in it: left, top, right, bottom.  Of a hundred boxes, its points came nearest to
+#: the detector's on generated faces (1.6 px).
 _BOX = (43, 60, 213, 230)
-#: The square that holds brows, chin and cheeks: top, bottom, left, right.
+#: The square of brows, chin and cheeks: top, bottom, left, right.
 VIEW = (48, 244, 30, 226)
 #: Points of the eyes' outlines, from the outer corner over the upper lid, and of the brows above them.
 _EYES = ((36, 37, 38, 39, 40, 41), (45, 44, 43, 42, 47, 46))
@@ -35,7 +34,7 @@ _JAW, _MOUTH_CORNERS = ((1, 2, 3, 4), (15, 14, 13, 12)), (48, 54)
 
 
 def view_of(image: Tensor, side: int) -> Tensor:
-    """What text-image models look at (N, C, side, side): the square of an aligned face (N, C, 256, 256) with it all."""
+    """The view of text-image models (N, C, side, side): the square of an aligned face (N, C, 256, 256)."""
     top, bottom, left, right = VIEW
     square = image[:, :, top:bottom, left:right]
     return F.interpolate(square, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
@@ -73,7 +72,7 @@ def masks(points: np.ndarray) -> np.ndarray:
 
 
 def _filled(areas: Sequence[np.ndarray], blur: float, hole: np.ndarray | None = None) -> np.ndarray:
-    """Polygons, but for a hole, with edges that fade over so many px: (256, 256) in [0, 1]."""
+    """Polygons with a hole, if any, and edges that fade over `blur` px: (256, 256) in [0, 1]."""
     image = Image.new("L", (2 * SIZE, 2 * SIZE))
     draw = ImageDraw.Draw(image)
     for area in areas:
@@ -84,7 +83,7 @@ def _filled(areas: Sequence[np.ndarray], blur: float, hole: np.ndarray | None = 
 
 
 def _stroked(lines: Sequence[np.ndarray], width: float, blur: float) -> np.ndarray:
-    """Lines so many px wide, with edges that fade: (256, 256) in [0, 1]."""
+    """Lines of a width in px, with edges that fade over `blur` px: (256, 256) in [0, 1]."""
     image = Image.new("L", (2 * SIZE, 2 * SIZE))
     draw = ImageDraw.Draw(image)
     for line in lines:
@@ -93,7 +92,7 @@ def _stroked(lines: Sequence[np.ndarray], width: float, blur: float) -> np.ndarr
 
 
 def _doubled(points: np.ndarray) -> list[tuple[float, float]]:
-    """Masks are drawn at twice their size, for smooth edges."""
+    """Points at twice the size, at which masks are drawn for smooth edges."""
     return [(2 * float(x), 2 * float(y)) for x, y in points]
 
 
