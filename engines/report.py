@@ -1,4 +1,4 @@
-"""The report of a protected photo: what was done and measured, typed and ready for JSON."""
+"""The report of a protected photo, typed and ready for JSON: the settings, the measures, the verdicts."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class RecogniserReport(TypedDict):
 
 
 class FaceReport(TypedDict):
-    """One face: its box (left, top, right, bottom) in px, what was done to it, and what the recognisers say.
+    """One face: its box (left, top, right, bottom) in px, its protection, and the recognisers' verdicts.
 
     `psnr` (dB) and `ssim` are taken in the box.  `target` is a name or None, `seconds` are by stage,
     `found_after` says whether the detector still finds the face.
@@ -125,7 +125,7 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class ProtectedFace:
-    """A face and what was done to it; `target` is the name of the person to resemble, "" if there is none."""
+    """A face and its protection; `target` is the name of the person to resemble, "" if there is none."""
 
     face: Face
     prompt: str

@@ -1,4 +1,4 @@
-"""Face recognisers: aligned embeddings, their metric, and what counts as a match."""
+"""Face recognisers: aligned embeddings, their metric, the threshold of a match, and identities."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ class Recogniser:
         self.threshold: Threshold = spec.threshold
         self.size = spec.preprocessing.size[0]
         self.template = _POINTS[spec.preprocessing.alignment]
-        #: What stands for the network where no gradients are needed (`engines.backends.attach`).
+        #: The exported network for jobs that need no gradients, where there is one
+        #: (`engines.backends.attach`).
         self.engine: Callable[[Tensor], Tensor] | None = None
         self._mean = torch.tensor(spec.preprocessing.mean)[:, None, None] / 255
         self._scale = spec.preprocessing.scale / 255

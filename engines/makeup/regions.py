@@ -58,7 +58,7 @@ def masks(points: np.ndarray) -> np.ndarray:
     eyes, lips = _filled([p[list(eye)] for eye in _EYES], 0.7), _filled([p[48:60]], unit, hole=p[60:68])
     brows = _stroked([p[list(brow)] for brow in _BROWS], 6 * unit, 1.2 * unit)
     cheeks = [_cheek(p, side) for side in (0, 1)]
-    drawn = {
+    by_region = {
         "lips": lips,
         "shadow": _filled([_lid(p, side) for side in (0, 1)], 2.2 * unit) * (1 - eyes),
         "liner": _stroked([_rim(p, side) for side in (0, 1)], 3.6 * unit, 0.7 * unit),
@@ -68,7 +68,7 @@ def masks(points: np.ndarray) -> np.ndarray:
         "highlight": _stroked([p[27:31], *(_cheekbone(p, side) for side in (0, 1))], 4.5 * unit, 2.5 * unit),
         "skin": _filled([_outline(p)], 5 * unit) * (1 - eyes) * (1 - lips) * (1 - 0.8 * brows),
     }
-    return np.stack([drawn[region] for region in REGIONS]).astype(np.float32)
+    return np.stack([by_region[region] for region in REGIONS]).astype(np.float32)
 
 
 def _filled(areas: Sequence[np.ndarray], blur: float, hole: np.ndarray | None = None) -> np.ndarray:
@@ -143,6 +143,6 @@ def _cheekbone(p: np.ndarray, side: int) -> np.ndarray:
 
 
 def _outline(p: np.ndarray) -> np.ndarray:
-    """Jaw and forehead: the brows' points, moved up by what lies between brows and nose."""
+    """Jaw and forehead: the brows' points, moved up by the distance of brows and nose."""
     up = 0.9 * (p[27] - p[33])
     return np.concatenate((p[0:17], p[26:21:-1] + up, p[21:16:-1] + up))
