@@ -95,21 +95,16 @@ def protect(
     faces, surrogates = _choose_faces(stack, photo, settings, owner), stack.choose(settings.surrogates)
     targets = target_identities(stack, settings.target)
     generator, renderer = stack.generator, stack.renderer(settings.render)
+    find_code = partial(search, steps=settings.steps, seed=settings.seed, without=settings.without)
     pixels = photo.pixels
     for group in work.groups(faces):
         crops = group.align(pixels)
+        # Stage 1: the pivot, the code of W+ that shows the faces; the paper tunes the generator around it.
         pivot = invert(renderer, crops, encoder=stack.encoder, on_step=group.stage("invert"))
         with tuned(generator, pivot, crops, steps=settings.tuning, on_step=group.stage("tune")):
+            # Stage 2: the code near the pivot that the surrogates match least, in the makeup of the prompt.
             scene, target = group.choose(LatentCode.at(pivot, generator), surrogates, targets)
-            code = search(
-                scene,
-                surrogates,
-                target=target,
-                steps=settings.steps,
-                seed=settings.seed,
-                without=settings.without,
-                on_step=group.stage("search"),
-            )
+            code = find_code(scene, surrogates, target=target, on_step=group.stage("search"))
             group.stage("render")
             rendering = final_rendering(generator, scene, code, tuned=settings.tuning > 0)
         pixels = group.composite(pixels, rendering)
