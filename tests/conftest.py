@@ -31,7 +31,7 @@ def engines_folder(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Pa
     folder = tmp_path_factory.mktemp("engines")
     made = [engine.network for engine in export(stack, folder)]
     judged = list(verify(stack, folder))
-    assert [parity.engine.network for parity in judged] == made
+    assert [parity.exported.network for parity in judged] == made
     return folder
 
 
