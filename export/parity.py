@@ -14,7 +14,13 @@ from torch import Tensor
 
 from engines.backends import Backend
 from engines.backends.loading import Torch, load_exported, runtime_version
-from engines.backends.manifest import Comparison, ExportedNetwork, Precision, read_manifest, record_comparison
+from engines.backends.manifest import (
+    ExportedNetwork,
+    Measurement,
+    Precision,
+    read_manifest,
+    record_measurement,
+)
 from engines.errors import EngineError
 from engines.face.recognise import Recogniser
 from engines.models.fetch import OnFetch, silent
@@ -34,11 +40,11 @@ _CALLS = 3
 class Parity:
     """The result for one exported network.
 
-    `comparison` is None where it could not run.  `cause` tells why it must not be used, None where it may.
+    `measurement` is None where it could not run.  `cause` tells why it must not be used, None where it may.
     """
 
     exported: ExportedNetwork
-    comparison: Comparison | None
+    measurement: Measurement | None
     cause: str | None
 
     @property
@@ -75,12 +81,12 @@ def _verify_one(
     try:
         entry = original(stack, exported)
         backend = load_exported(folder, exported, stack.device, provider)
-        comparison = compare(entry, exported, backend, stack.device, provider or stack.device.type, seed)
+        measurement = compare(entry, exported, backend, stack.device, provider or stack.device.type, seed)
     except EngineError as error:
-        return Parity(record_comparison(folder, exported, None), None, str(error))
-    cause = _too_far(exported, comparison)
-    recorded = record_comparison(folder, exported, comparison if cause is None else None)
-    return Parity(recorded, comparison, cause)
+        return Parity(record_measurement(folder, exported, None), None, str(error))
+    cause = _too_far(exported, measurement)
+    recorded = record_measurement(folder, exported, measurement if cause is None else None)
+    return Parity(recorded, measurement, cause)
 
 
 def original(stack: Stack, exported: ExportedNetwork) -> Exportable:
@@ -103,7 +109,7 @@ def compare(
     device: torch.device,
     provider: str,
     seed: int,
-) -> Comparison:
+) -> Measurement:
     """Compares a single random input, a batch and a real input.  Seconds are those of the single one."""
     chance = torch.Generator().manual_seed(seed)
     least, _, largest = exported.batch
@@ -121,7 +127,7 @@ def compare(
             if entry.recogniser is not None:
                 change = max(change, effect_on_similarity(entry.recogniser, expected[0], actual[0]))
         times = seconds(backend, samples[0]), seconds(reference, samples[0])
-    return Comparison(
+    return Measurement(
         runtime=runtime_version(exported.runtime),
         provider=provider,
         seed=seed,
@@ -170,17 +176,17 @@ def _at_least(inputs: Tensors, least: int) -> Tensors:
     return tuple(x.repeat(-(-least // len(x)), *(1,) * (x.dim() - 1)) for x in inputs)
 
 
-def _too_far(exported: ExportedNetwork, comparison: Comparison) -> str | None:
-    name, error = max(comparison.errors.items(), key=lambda item: item[1])
-    if not error < comparison.tolerance:
+def _too_far(exported: ExportedNetwork, measurement: Measurement) -> str | None:
+    name, error = max(measurement.errors.items(), key=lambda item: item[1])
+    if not error < measurement.tolerance:
         return (
-            f"{exported.file}: {name} is off by {error:.1e}, more than {comparison.tolerance:.0e}:"
+            f"{exported.file}: {name} is off by {error:.1e}, more than {measurement.tolerance:.0e}:"
             " use --precision fp32"
         )
     limit = SIMILARITY[exported.precision]
-    if comparison.similarity is not None and not comparison.similarity < limit:
+    if measurement.similarity is not None and not measurement.similarity < limit:
         return (
-            f"{exported.file}: similarities move by {comparison.similarity:.1e}, more than {limit:.0e}:"
+            f"{exported.file}: similarities move by {measurement.similarity:.1e}, more than {limit:.0e}:"
             " use --precision fp32"
         )
     return None

@@ -89,11 +89,11 @@ def _fastest(
         except EngineError as error:
             unused.append(f"{slot.network} does not use its exported file: {error}")
             continue
-        comparison = exported.verified
-        if comparison is None or (comparison.provider != "cpu" and device.type == "cpu"):
+        measurement = exported.verified
+        if measurement is None or (measurement.provider != "cpu" and device.type == "cpu"):
             continue
-        if comparison.seconds < comparison.torch_seconds:
-            usable.append((comparison.seconds, exported, comparison.provider))
+        if measurement.seconds < measurement.torch_seconds:
+            usable.append((measurement.seconds, exported, measurement.provider))
     for _, exported, provider in sorted(usable, key=lambda item: item[0]):
         try:
             return load_exported(folder, exported, device, provider)

@@ -47,7 +47,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Measurement:
     """The result of a comparison with torch in float32.  It holds for `runtime` alone.
 
     `errors` has the largest relative error of each output.  `similarity` is the largest change in how similar
@@ -89,7 +89,7 @@ class ExportedNetwork:
     version: str | None = None
     gpu: str | None = None
     kept_fp32: tuple[str, ...] = ()
-    verified: Comparison | None = None
+    verified: Measurement | None = None
 
     def checked_file(self, folder: Path) -> Path:
         """The path of its file.  Raises EngineError unless the file has the recorded sha256."""
@@ -157,11 +157,11 @@ def record(folder: Path, exported: ExportedNetwork) -> None:
         write_atomic(folder / NAME, json.dumps(content, indent=1).encode())
 
 
-def record_comparison(
-    folder: Path, exported: ExportedNetwork, comparison: Comparison | None
+def record_measurement(
+    folder: Path, exported: ExportedNetwork, measurement: Measurement | None
 ) -> ExportedNetwork:
     """Writes the result of a comparison into the manifest.  None: the network did not pass."""
-    exported = replace(exported, verified=comparison)
+    exported = replace(exported, verified=measurement)
     record(folder, exported)
     return exported
 
@@ -172,10 +172,10 @@ def _exported_network(entry: dict[str, Any]) -> ExportedNetwork:
         for key in ("inputs", "outputs")
     }
     least, typical, largest = (int(n) for n in entry["batch"])
-    comparison = None if entry["verified"] is None else Comparison(**entry["verified"])
+    measurement = None if entry["verified"] is None else Measurement(**entry["verified"])
     kept = tuple(entry["kept_fp32"])
     exported = ExportedNetwork(
-        **entry | values | {"batch": (least, typical, largest), "verified": comparison, "kept_fp32": kept}
+        **entry | values | {"batch": (least, typical, largest), "verified": measurement, "kept_fp32": kept}
     )
     known = exported.runtime in get_args(Runtime) and exported.precision in get_args(Precision)
     if not known or Path(exported.file).name != exported.file:

@@ -42,7 +42,7 @@ STEPS, RATE, BATCH = 1200, 1e-3, 96
 #: The part of the steps before images teach too.
 LATENTS_ONLY = 2 / 3
 #: Faces in the pool, at most and at the start; new faces in each step; degraded views of each face.
-POOL, POOL_START, FRESH, VIEWS = 6144, 512, 4, 2
+POOL, POOL_START, FRESH, VIEWS_PER_FACE = 6144, 512, 4, 2
 #: Weights of the terms of the loss.
 _LATENT, _IMAGE, _IDENTITY, _LANDMARK = 1.0, 0.3, 0.15, 0.6
 
@@ -88,9 +88,9 @@ class Pool:
         preview = self.teachers.preview
         w = sample_latents(preview.generator, FRESH, number)
         views = shrink_to_view(preview.small(w, None, MASK_WINDOW).clamp(-1, 1))
-        inputs = degraded(views.repeat(VIEWS, 1, 1, 1), number).to(views)
+        inputs = degraded(views.repeat(VIEWS_PER_FACE, 1, 1, 1), number).to(views)
         features = trunk_features(self.teachers.trunk, inputs).half().cpu()
-        features = features.unflatten(0, (VIEWS, FRESH)).transpose(0, 1)
+        features = features.unflatten(0, (VIEWS_PER_FACE, FRESH)).transpose(0, 1)
         offsets = (w - preview.mean_latent)[:, ACTING_ROWS].half().cpu()
         self.faces.extend(zip(features, offsets, ((views + 1) * 127.5).round().byte().cpu(), strict=True))
 
@@ -98,7 +98,7 @@ class Pool:
         """Features (N, 268, 8, 7), offsets (N, 16, 512) and views (N, 3, 128, 112) of `count` faces."""
         chance = torch.Generator().manual_seed(seed)
         picks = torch.randint(len(self.faces), (count,), generator=chance).tolist()
-        view = int(torch.randint(VIEWS, (1,), generator=chance))
+        view = int(torch.randint(VIEWS_PER_FACE, (1,), generator=chance))
         features, offsets, views = zip(*(self.faces[i] for i in picks), strict=True)
         return (
             torch.stack([views_of_face[view] for views_of_face in features]).float(),

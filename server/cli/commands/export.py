@@ -168,16 +168,16 @@ def _line(exported: ExportedNetwork, folder: Path) -> str:
 
 
 def _row(parity: Parity) -> tuple[str, ...]:
-    comparison = parity.comparison
-    if comparison is None:
+    measurement = parity.measurement
+    if measurement is None:
         return parity.exported.file, "-", "-", "-", "-", "cannot be run"
-    change = "-" if comparison.similarity is None else f"{comparison.similarity:.1e}"
-    errors = " ".join(f"{error:.1e}" for error in comparison.errors.values())
+    change = "-" if measurement.similarity is None else f"{measurement.similarity:.1e}"
+    errors = " ".join(f"{error:.1e}" for error in measurement.errors.values())
     return (
         parity.exported.file,
         errors,
         change,
-        f"{comparison.seconds:.4f}",
-        f"{comparison.torch_seconds:.4f}",
+        f"{measurement.seconds:.4f}",
+        f"{measurement.torch_seconds:.4f}",
         "passed" if parity.passed else "failed",
     )
