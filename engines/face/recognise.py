@@ -33,9 +33,8 @@ class Recogniser:
         self.threshold: Threshold = spec.threshold
         self.size = spec.preprocessing.size[0]
         self.template = _POINTS[spec.preprocessing.alignment]
-        #: The exported network for jobs that need no gradients, where there is one
-        #: (`engines.backends.attach`).
-        self.engine: Callable[[Tensor], Tensor] | None = None
+        #: The exported network for work without gradients, where there is one (`engines.backends.attach`).
+        self.exported: Callable[[Tensor], Tensor] | None = None
         self._mean = torch.tensor(spec.preprocessing.mean)[:, None, None] / 255
         self._scale = spec.preprocessing.scale / 255
 
@@ -49,7 +48,7 @@ class Recogniser:
         Embeddings compared by cosine have length 1; the Euclidean ones are left as they are.  `forward_only`
         gives gradients up and may be faster.
         """
-        network = self.engine if forward_only and self.engine is not None else self.network
+        network = self.exported if forward_only and self.exported is not None else self.network
         return self.scaled(network(self.normalised(align.sample(image, transform, self.size))))
 
     def normalised(self, crop: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from engines.makeup.regions import Region
+from engines.networks.frame import Region
 from engines.photo.colour import luma
 
 RGB = tuple[float, float, float]

@@ -16,10 +16,10 @@ from engines.errors import ConfigError
 from engines.face.crop import AlignedFace
 from engines.makeup.palette import DENSITY, PALETTE, colours_of, cover, light_of, tint
 from engines.makeup.presets import TEMPLATES, resolve
-from engines.makeup.regions import REGIONS, Region, locate, masks, view_of
+from engines.makeup.regions import locate, masks, view_of
 from engines.makeup.text_image import TextImageModel
 from engines.makeup.text_loss import directional
-from engines.networks.frame import quarter
+from engines.networks.frame import REGIONS, Region, quarter
 from engines.networks.landmarks import LandmarkNetwork
 from engines.networks.makeup_clip import MakeupClip
 

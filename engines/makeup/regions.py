@@ -6,7 +6,6 @@ The painter of the makeup model's training and the method use the same masks.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -14,11 +13,9 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFilter
 from torch import Tensor
 
+from engines.networks.frame import REGIONS
 from engines.networks.landmarks import LandmarkNetwork
 from engines.photo.colour import luma
-
-Region = Literal["lips", "shadow", "liner", "brows", "blush", "contour", "highlight", "skin"]
-REGIONS: tuple[Region, ...] = get_args(Region)
 
 #: Side of the image that masks belong to: the FFHQ crop at a quarter of its size.
 SIZE = 256
