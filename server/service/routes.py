@@ -215,8 +215,8 @@ def make_app(service: Service) -> web.Application:
     app = web.Application(middlewares=[service.figures.count, guard.__call__], client_max_size=0)
     app.on_response_prepare.append(guard.finish)
     for path, kind in PAGE.items():
-        app.router.add_get(path, static("server", f"page/{path[1:] or 'index.html'}", kind))
-    app.router.add_get("/v1/openapi.json", static("server", "page/openapi.json", "application/json"))
+        app.router.add_route("GET", path, static("server", f"page/{path[1:] or 'index.html'}", kind))
+    app.router.add_route("GET", "/v1/openapi.json", static("server", "page/openapi.json", "application/json"))
     for method, path, handler in Routes(service).table():
         app.router.add_route(method, path, handler, expect_handler=later)
 

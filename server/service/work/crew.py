@@ -25,7 +25,7 @@ _PIECE = 1 << 18
 _ATTEMPTS = 3
 NOTHING = Photo()
 #: Where the worker is started: Python runs what lies in the folder that it is started in, and that may be anybody's.
-_HOME = Path(__file__).parents[2]
+_HOME = Path(__file__).parents[3]
 #: Seconds that a worker may take to load its networks, which are fetched at the first time.
 _LOADING = 1800.0
 #: Seconds before a worker that died at its start is started again, doubled each time up to the last.
@@ -135,6 +135,11 @@ class Crew:
         self.states = ["starting"] * len(workers)
         self.trouble = ""
         self.restarts = 0
+
+    @property
+    def pids(self) -> list[int | None]:
+        """The numbers of the workers' processes; None for one that does not run."""
+        return [worker.pid for worker in self._workers]
 
     def start(self) -> None:
         """Start all workers; returns at once."""

@@ -77,7 +77,7 @@ def live(server: Live) -> Iterator[Live]:
 
 
 def worker(live: Live) -> int:
-    pid = live.server.service.crew._workers[0].pid
+    pid = live.server.service.crew.pids[0]
     assert pid is not None
     return pid
 

@@ -14,7 +14,7 @@ import pytest
 
 from server.cli.main import main
 from server.service import clients as clients_module
-from server.service.guard import OPEN
+from server.service.routes import OPEN_PATHS
 
 from .conftest import Live, running, wait_for
 
@@ -116,7 +116,7 @@ def test_its_own_page_and_paired_extensions_are_taken(live: Live) -> None:
 def test_everything_wants_a_token(live: Live) -> None:
     for resource in live.server._runner.app.router.resources():
         path = resource.canonical.replace("{id}", "x")
-        if path in OPEN:
+        if path in OPEN_PATHS:
             continue
         for method in {route.method for route in resource} - {"HEAD"}:
             for token in (None, "x", live.token[:-1], live.token + "x"):

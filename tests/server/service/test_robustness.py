@@ -175,18 +175,18 @@ def test_a_worker_that_is_stopped_is_ended(tmp_path: Path, monkeypatch: pytest.M
     with running(tmp_path, job_seconds=1) as live:
         job = live.send(b"slow 30")
         live.until(job, "running")
-        os.kill(live.server.service.crew._workers[0].pid, signal.SIGSTOP)
+        os.kill(live.server.service.crew.pids[0], signal.SIGSTOP)
         assert live.until(job, "failed")["error"]["code"] == "timeout"
         assert live.until(live.send(b"echo"), "done")
 
 
 def test_cancelling_while_the_photo_is_on_its_way_to_the_worker(live: Live) -> None:
     live.until(live.send(b"echo"), "done")
-    os.kill(live.server.service.crew._workers[0].pid, signal.SIGSTOP)
+    os.kill(live.server.service.crew.pids[0], signal.SIGSTOP)
     job = live.send(b"slow 60 " + bytes(20_000_000))
     live.until(job, "running")
     live.ask("DELETE", f"/v1/jobs/{job}", X_Clip2Protect="1")
-    os.kill(live.server.service.crew._workers[0].pid, signal.SIGCONT)
+    os.kill(live.server.service.crew.pids[0], signal.SIGCONT)
     assert live.until(job, "cancelled")
     assert live.until(live.send(b"echo 2"), "done")
     assert live.server.service.crew.restarts == 0
@@ -199,7 +199,7 @@ def test_a_job_that_is_over_before_the_worker_begins_it_stays_over(
     monkeypatch.setattr(crew, "GRACE", 0.3)
     with running(tmp_path, job_seconds=1) as live:
         live.until(live.send(b"echo"), "done")
-        os.kill(live.server.service.crew._workers[0].pid, signal.SIGSTOP)
+        os.kill(live.server.service.crew.pids[0], signal.SIGSTOP)
         job = live.send(b"echo 2")
         live.until(job, "running")
         if ending == "cancelled":
@@ -277,7 +277,7 @@ def test_a_second_server_in_one_folder_is_refused(live: Live) -> None:
 
 def test_a_worker_that_dies_between_jobs_is_replaced(live: Live) -> None:
     for number in range(3):
-        os.kill(wait_for(lambda: live.server.service.crew._workers[0].pid), signal.SIGKILL)
+        os.kill(wait_for(lambda: live.server.service.crew.pids[0]), signal.SIGKILL)
         assert live.until(live.send(b"echo %d" % number), "done")
         assert live.server.service.crew.restarts == number + 1
 
@@ -318,7 +318,7 @@ def test_stopping_ends_and_reports_what_runs(tmp_path: Path) -> None:
     with running(tmp_path) as live:
         jobs = [live.send(b"slow 60 %d" % n) for n in range(3)]
         live.until(jobs[0], "running")
-        service, worker = live.server.service, live.server.service.crew._workers[0].pid
+        service, worker = live.server.service, live.server.service.crew.pids[0]
         lost = asyncio.run_coroutine_threadsafe(live.server.stop(), live.loop).result(30)
         assert lost == 3
         assert {(job.state, job.code) for job in service.jobs} == {("failed", "stopping")}
@@ -359,7 +359,7 @@ def test_the_real_worker_killed_in_every_stage(tmp_path: Path, portrait: bytes) 
                 live.until(job, "running")
                 wait_for(lambda job=job, when=when: stage(job) == when, 60)
             other = live.send(portrait, "?steps=1&prompt=none") if when != "ready" else ""
-            os.kill(wait_for(lambda: service.crew._workers[0].pid), signal.SIGKILL)
+            os.kill(wait_for(lambda: service.crew.pids[0]), signal.SIGKILL)
             other = other or live.send(portrait, "?steps=1&prompt=none")
             if job:
                 assert live.until(job, "failed")["error"]["code"] == "worker_failed", when
