@@ -1,6 +1,6 @@
 // The badge: off, on, unpaired or error.
 
-import { ruleOf, stored } from '../common/settings.js';
+import { ruleOf, stored } from '../common/storage.js';
 
 /** @type {Record<string, [string, string]>} state -> what it shows, its colour */
 const BADGES = { off: ['', '#59636e'], on: ['on', '#15693a'], unpaired: ['?', '#8a5a00'], error: ['!', '#a5241c'] };

@@ -3,12 +3,12 @@
 
 /** @import {Choice, Last, Rule, Ticket} from '../common/types.js' */
 
-import * as server from '../common/server.js';
-import { amend, amendStored, choiceFor, entryOf, recall, ruleOf, stored } from '../common/settings.js';
-import { isBlob } from '../common/tell.js';
-import { TroubleError, troubleOf } from '../common/trouble.js';
+import * as server from './server.js';
+import { amend, amendStored, choiceFor, entryOf, recall, ruleOf, stored } from '../common/storage.js';
+import { isBlob } from '../common/messages.js';
+import { TroubleError, troubleOf } from '../common/errors.js';
 import { showBadge, watchBadge } from './badge.js';
-import { syncScripts, watchSites } from './scripts.js';
+import { syncScripts, watchSites } from './content-scripts.js';
 
 const PAGES = chrome.runtime.getURL('');
 /** Results that are remembered, without pixels. */

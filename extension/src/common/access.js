@@ -1,8 +1,8 @@
 // Which site is meant, and what the browser lets us do there.
 
-import { entryOf, stored } from './settings.js';
+import { entryOf, stored } from './storage.js';
 import { patternsOf, SITES } from './sites.js';
-import { tell } from './tell.js';
+import { tell } from './messages.js';
 
 /** @import {Rule} from './types.js' */
 

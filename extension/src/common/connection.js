@@ -3,10 +3,10 @@
 /** @import {Status} from './types.js' */
 
 import { say, wordsOf } from './i18n.js';
-import { stored } from './settings.js';
-import { tell } from './tell.js';
-import { troubleOf } from './trouble.js';
-import { $ } from './parts.js';
+import { stored } from './storage.js';
+import { tell } from './messages.js';
+import { troubleOf } from './errors.js';
+import { $ } from './dom.js';
 
 /** Where the server may be: the browser may have been told to keep us out even there. */
 const HERE = { origins: ['http://127.0.0.1/*', 'http://localhost/*'] };

@@ -4,14 +4,14 @@
 
 /** @import {Choice, PhotoRule, Trouble} from '../common/types.js' */
 
-import { chosen, CONTROLS, offerChoices, showOwn } from '../common/choice.js';
+import { chosen, CONTROLS, offerChoices, showOwn } from '../common/choice-lists.js';
 import { say, wordsOf } from '../common/i18n.js';
-import { $, speak } from '../common/parts.js';
-import { rulesOf } from '../common/rules.js';
-import { holdLine, reachPage, tell } from '../common/tell.js';
-import { troubleOf } from '../common/trouble.js';
+import { $, speak } from '../common/dom.js';
+import { rulesOf } from '../common/photo-rules.js';
+import { holdLine, reachPage, tell } from '../common/messages.js';
+import { troubleOf } from '../common/errors.js';
 import { Photo } from './photo.js';
-import { onPress, watchSight } from './seen.js';
+import { onPress, watchSight } from './click-guard.js';
 
 /** Photos that are at the server at a time. */
 const AT_ONCE = 6;

@@ -3,10 +3,10 @@
 /** @import {Choice, Face, PhotoRule, Trouble} from '../common/types.js' */
 
 import { say, translate, wordsOf } from '../common/i18n.js';
-import { applied, needCount } from '../common/rules.js';
-import { isBlob, sleep, tell } from '../common/tell.js';
-import { troubleOf } from '../common/trouble.js';
-import { onPress } from './seen.js';
+import { applied, needCount } from '../common/photo-rules.js';
+import { isBlob, sleep, tell } from '../common/messages.js';
+import { troubleOf } from '../common/errors.js';
+import { onPress } from './click-guard.js';
 
 /** What is asked for: a choice, and the rules of the site, which stand above it.
  * @typedef {{choice: Choice, rules: PhotoRule[]}} Asked */

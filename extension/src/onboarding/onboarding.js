@@ -1,12 +1,12 @@
 // The first page that is seen: start the server, pair, choose sites.  A step is ticked as soon as it is done.
 
 import { say } from '../common/i18n.js';
-import { stored } from '../common/settings.js';
-import { sleep } from '../common/tell.js';
+import { stored } from '../common/storage.js';
+import { sleep } from '../common/messages.js';
 import { isAllowed } from '../common/access.js';
 import { Connection } from '../common/connection.js';
-import { $, keepShown, speak } from '../common/parts.js';
-import { offerSites } from '../common/ready.js';
+import { $, keepShown, speak } from '../common/dom.js';
+import { offerSites } from '../common/site-switches.js';
 
 /** Milliseconds between two looks for a server that does not answer yet. */
 const PAUSE = 2000;

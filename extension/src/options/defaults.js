@@ -1,9 +1,9 @@
 // The look, the strength and the faces that every upload begins with.
 
-import { chosen, CONTROLS, offerChoices, showOwn } from '../common/choice.js';
+import { chosen, CONTROLS, offerChoices, showOwn } from '../common/choice-lists.js';
 import { say } from '../common/i18n.js';
-import { $ } from '../common/parts.js';
-import { store, stored } from '../common/settings.js';
+import { $ } from '../common/dom.js';
+import { store, stored } from '../common/storage.js';
 
 /** Show what is chosen.  The server says what may be.
  * @param {any} looks what it says; undefined while it says nothing */

@@ -3,15 +3,15 @@
 /** @import {Rule} from '../common/types.js' */
 
 import { say } from '../common/i18n.js';
-import { store, stored } from '../common/settings.js';
-import { tell } from '../common/tell.js';
+import { store, stored } from '../common/storage.js';
+import { tell } from '../common/messages.js';
 import { allow, forget, hostIn, isAllowed, setRule, siteOf } from '../common/access.js';
 import { Connection } from '../common/connection.js';
 import { showDefaults } from './defaults.js';
 import { offerOwner, showOwner } from './owner.js';
-import { knowEnrolled } from './rules.js';
-import { $, keepShown, make, speak } from '../common/parts.js';
-import { offerSites } from '../common/ready.js';
+import { knowEnrolled } from './rule-editor.js';
+import { $, keepShown, make, speak } from '../common/dom.js';
+import { offerSites } from '../common/site-switches.js';
 
 /** @type {Rule[]} */
 const RULES = ['ask', 'always', 'never'];

@@ -1,10 +1,10 @@
 // The photos by which the server knows the user's face.
 
 import { say, wordsOf } from '../common/i18n.js';
-import { $, language, make } from '../common/parts.js';
-import { tell } from '../common/tell.js';
-import { troubleOf } from '../common/trouble.js';
-import { putRows } from './rows.js';
+import { $, language, make } from '../common/dom.js';
+import { tell } from '../common/messages.js';
+import { troubleOf } from '../common/errors.js';
+import { putRows } from './row-list.js';
 
 /** What is said of photos that were not learnt. @type {Record<string, string>} */
 const OF_PHOTOS = { no_face: 'enrol_no_face', bad_image: 'enrol_unreadable', unsupported_content: 'enrol_unreadable' };

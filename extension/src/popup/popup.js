@@ -3,11 +3,11 @@
 /** @import {Last, Rule} from '../common/types.js' */
 
 import { say } from '../common/i18n.js';
-import { ruleOf, stored } from '../common/settings.js';
-import { tell } from '../common/tell.js';
+import { ruleOf, stored } from '../common/storage.js';
+import { tell } from '../common/messages.js';
 import { allow, isAllowed, setRule, siteOf } from '../common/access.js';
 import { Connection } from '../common/connection.js';
-import { $, keepShown, language, make, speak } from '../common/parts.js';
+import { $, keepShown, language, make, speak } from '../common/dom.js';
 
 /** Uploads that are shown. */
 const SHOWN = 3;

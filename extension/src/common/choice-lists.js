@@ -3,7 +3,7 @@
 /** @import {Choice} from './types.js' */
 
 import { say } from './i18n.js';
-import { $ } from './parts.js';
+import { $ } from './dom.js';
 
 /** The entry of the list of looks that stands for the user's own words. */
 const OWN = '(own)';

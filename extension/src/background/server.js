@@ -1,9 +1,9 @@
 // The one place that talks to the server.  Only the background uses it: a page's requests would not get there.
 
-/** @import {Face, Status} from './types.js' */
+/** @import {Face, Status} from '../common/types.js' */
 
-import { stored, store } from './settings.js';
-import { TroubleError, troubleOf } from './trouble.js';
+import { stored, store } from '../common/storage.js';
+import { TroubleError, troubleOf } from '../common/errors.js';
 
 /** Milliseconds that an answer may take: a word, a photo on its way. */
 const SHORT = 8_000, LONG = 90_000;

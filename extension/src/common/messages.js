@@ -2,7 +2,7 @@
 
 /** @import {Message} from './types.js' */
 
-import { TroubleError } from './trouble.js';
+import { TroubleError } from './errors.js';
 
 /** @param {number} milliseconds */
 export const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));

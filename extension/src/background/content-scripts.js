@@ -1,7 +1,7 @@
 // Which pages get our scripts: those of sites that are on and that the browser lets us into, no other.
 
 import { patternsOf } from '../common/sites.js';
-import { stored } from '../common/settings.js';
+import { stored } from '../common/storage.js';
 
 /** The scripts of one site, both in place before the page's own.
  * @param {string} host

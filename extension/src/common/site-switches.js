@@ -1,9 +1,9 @@
 // The well-known sites, one switch each.
 
-import { stored } from './settings.js';
+import { stored } from './storage.js';
 import { SITES } from './sites.js';
 import { forget, isAllowed, setRule } from './access.js';
-import { keepShown, make } from './parts.js';
+import { keepShown, make } from './dom.js';
 
 /** Fill a place with switches.
  * @param {HTMLElement} place

@@ -3,12 +3,12 @@
 /** @import {PhotoRule, Rule} from '../common/types.js' */
 
 import { hostIn, siteOf } from '../common/access.js';
-import { fill } from '../common/choice.js';
+import { fill } from '../common/choice-lists.js';
 import { say } from '../common/i18n.js';
-import { $, keepShown, make } from '../common/parts.js';
-import { rulesOf } from '../common/rules.js';
-import { ruleOf, store, stored } from '../common/settings.js';
-import { putRows } from './rows.js';
+import { $, keepShown, make } from '../common/dom.js';
+import { rulesOf } from '../common/photo-rules.js';
+import { ruleOf, store, stored } from '../common/storage.js';
+import { putRows } from './row-list.js';
 
 /** What can be done, which is known while the server is away too. */
 const LEVELS = ['subtle', 'balanced', 'strong'], FACES = ['all', 'largest', 'mine'];

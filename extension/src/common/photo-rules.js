@@ -2,7 +2,7 @@
 
 /** @import {Choice, PhotoRule} from './types.js' */
 
-import { entryOf } from './settings.js';
+import { entryOf } from './storage.js';
 
 /** The rules that speak of a site.
  * @param {PhotoRule[]} rules
