@@ -192,7 +192,7 @@ class Surf:
 
     def press(self, dialog: Frame | Page, selector: str) -> None:
         """As a person does: when it has been seen for a moment."""
-        dialog.wait_for_selector("html[data-seen=true]")
+        dialog.wait_for_selector("html[data-visible=true]")
         dialog.wait_for_timeout(750)
         dialog.click(selector)
 

@@ -1,8 +1,8 @@
-// What went wrong, as something that can be thrown.
+// Errors that say what went wrong.
 
 /** @import {Trouble} from './types.js' */
 
-/** What is thrown for everything that the server or the background refuses. */
+/** The server or the background refuses, or does not answer. */
 export class TroubleError extends Error {
   /** @param {Trouble} trouble */
   constructor(trouble) {
@@ -13,4 +13,6 @@ export class TroubleError extends Error {
 
 /** @param {unknown} error
  * @returns {Trouble} */
-export const troubleOf = (error) => (error instanceof TroubleError ? error.trouble : { code: 'internal', title: String(error) });
+export function troubleOf(error) {
+  return error instanceof TroubleError ? error.trouble : { code: 'internal', title: String(error) };
+}

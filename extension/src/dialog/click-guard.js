@@ -1,26 +1,30 @@
-// Buttons count only when the user has had the dialog before their eyes, uncovered, for a moment.
+// A click counts only after the dialog has been visible, uncovered, for a moment.
 
-/** Milliseconds that the dialog must be seen before a click counts. */
+/** Milliseconds that the dialog must be visible before a click counts. */
 const MOMENT = 600;
 
-/** When it began to be seen; Infinity while it is not. */
+/** Since when the dialog is visible; Infinity while it is not. */
 let since = Infinity;
 
-/** @param {Element} panel */
-export function watchSight(panel) {
-  const told = 'isVisible' in IntersectionObserverEntry.prototype;
-  const options = /** @type {IntersectionObserverInit} */ ({ threshold: [0, 0.5, 0.99], trackVisibility: told, delay: 100 });
+/** Watch whether an element is visible.  Firefox does not tell whether something covers it.
+ * @param {Element} panel */
+export function watchVisibility(panel) {
+  const trackVisibility = 'isVisible' in IntersectionObserverEntry.prototype;
+  const options = { threshold: [0, 0.5, 0.99], trackVisibility, delay: 100 };
   new IntersectionObserver((entries) => {
-    const entry = /** @type {IntersectionObserverEntry & {isVisible?: boolean}} */ (entries[entries.length - 1]);
-    const seen = entry.intersectionRatio > 0.95 && (!told || entry.isVisible === true);
-    if (!seen) since = Infinity;
+    /** @type {IntersectionObserverEntry & {isVisible?: boolean}} */
+    const entry = entries[entries.length - 1];
+    const visible = entry.intersectionRatio > 0.95 && (!trackVisibility || entry.isVisible === true);
+    if (!visible) since = Infinity;
     else if (since === Infinity) since = performance.now();
-    document.documentElement.dataset.seen = String(seen);
+    document.documentElement.dataset.visible = String(visible);
   }, options).observe(panel);
-  document.addEventListener('visibilitychange', () => { if (!document.hidden && since !== Infinity) since = performance.now(); });
+  document.addEventListener('visibilitychange', () => {
+    if (!document.hidden && since !== Infinity) since = performance.now();
+  });
 }
 
-/** Do something when a button is pressed by a person who sees it.
+/** Do something when a person who sees the button presses it.
  * @param {Element} element
  * @param {string} kind
  * @param {(event: Event) => void} action */

@@ -1,12 +1,12 @@
-// Lists whose rows are drawn anew whenever something changes.
+// Lists whose rows are replaced when something changes.
 
-/** Put rows into a list.  Whoever was on a button of one is then on the one in its place.
+/** Put rows into a list.  If a button had the focus, the button now in its place gets it.
  * @param {HTMLElement} list
  * @param {HTMLElement[]} rows
- * @param {HTMLElement} otherwise where to be when no row is left */
+ * @param {HTMLElement} otherwise gets the focus when no row is left */
 export function putRows(list, rows, otherwise) {
   const buttons = () => [...list.querySelectorAll('button')];
-  const at = buttons().findIndex((button) => button === document.activeElement);
+  const place = buttons().findIndex((button) => button === document.activeElement);
   list.replaceChildren(...rows);
-  if (at >= 0) (buttons()[at] ?? buttons().at(-1) ?? otherwise).focus();
+  if (place >= 0) (buttons()[place] ?? buttons().at(-1) ?? otherwise).focus();
 }
