@@ -1,17 +1,11 @@
-"""The extension in a real browser, between a site of our own making and the real local server.
-
-The manifest that is tested differs in one thing: hosts below `localhost` are granted in it, for a browser without a
-window shows no permission prompt that a test could answer.  Everything else is the folder as it is.
-"""
+"""The extension in a real browser, between a site of our own making and the real local server."""
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
@@ -21,14 +15,15 @@ from urllib.parse import unquote
 
 import pytest
 from PIL import Image
-from playwright.sync_api import BrowserContext, Frame, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Frame, Page, Playwright, sync_playwright
 
-from tests.browser.conftest import find_chromium
+from extension.scripts.browser import EXTENSION as EXTENSION
+from extension.scripts.browser import browser_flags as browser_flags
+from extension.scripts.browser import browsing, control_of, unpack
 from tests.server.service.conftest import Live, running, wait_for
 from tests.server.service.scripted import DO, MARK
+from tests.support.folder import Folder
 
-ROOT = Path(__file__).parents[2]
-EXTENSION = ROOT / "extension"
 PAGES = Path(__file__).with_name("pages")
 HOST = "photos.localhost"
 #: What strict pages forbid: all but their own scripts, and scripts' ways to make HTML from text.
@@ -134,7 +129,7 @@ class Surf:
     count: int = 0
     pages: list[Page] = field(default_factory=list)
     #: Milliseconds that protecting may take.
-    patience: float = 30_000
+    patience: float = 60_000
 
     # --- the extension ---
 
@@ -176,7 +171,7 @@ class Surf:
 
     def open(self, name: str, host: str = HOST) -> Page:
         page = self.context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
         page.goto(self.site.url(name, host))
         self.pages.append(page)
         return page
@@ -191,9 +186,8 @@ class Surf:
         return frame
 
     def press(self, dialog: Frame | Page, selector: str) -> None:
-        """As a person does: when it has been seen for a moment."""
-        dialog.wait_for_selector("html[data-visible=true]")
-        dialog.wait_for_timeout(750)
+        """As a person does: when the dialog has been visible for a moment."""
+        dialog.wait_for_selector("html[data-armed=true]")
         dialog.click(selector)
 
     def protect(self, page: Page) -> None:
@@ -247,18 +241,16 @@ def notices(page: Page) -> list[str]:
     return [text for text in texts if text.startswith("clip2protect: ")]
 
 
-def browser_flags(unpacked: Path) -> list[str]:
-    """What a browser is started with to have the extension."""
-    return ["--no-sandbox", f"--disable-extensions-except={unpacked}", f"--load-extension={unpacked}"]
+FOLDER = Folder(Path(__file__).parent)
 
 
-def unpack(copy: Path, *more: str) -> Path:
-    """Make a copy of the extension that may enter hosts below `localhost`, and more."""
-    shutil.copytree(EXTENSION, copy, ignore=shutil.ignore_patterns("node_modules", "dist"))
-    manifest = json.loads((copy / "manifest.json").read_text("utf-8"))
-    manifest["host_permissions"] += ["*://*.localhost/*", *more]
-    (copy / "manifest.json").write_text(json.dumps(manifest), "utf-8")
-    return copy
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    FOLDER.after(nextitem)
+
+
+def pytest_sessionfinish() -> None:
+    FOLDER.close()
 
 
 @pytest.fixture(scope="session")
@@ -266,37 +258,20 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return unpack(tmp_path_factory.mktemp("extension") / "unpacked")
 
 
-@contextmanager
-def browsing(unpacked: Path, *flags: str) -> Iterator[BrowserContext]:
-    """A browser with the extension, in a profile of its own."""
-    with sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(
-            "", executable_path=find_chromium(), headless=True, viewport={"width": 900, "height": 760},
-            args=[*browser_flags(unpacked), *flags],
-        )  # fmt: skip
-        context.set_default_timeout(30_000)
-        yield context
-        context.close()
+@pytest.fixture
+def playwright() -> Playwright:
+    return FOLDER.share("playwright", sync_playwright)
 
 
-def control_of(browser: BrowserContext) -> Page:
-    """A page of the extension, from which tests set it up."""
-    worker = browser.service_workers[0] if browser.service_workers else browser.wait_for_event("serviceworker")
-    page = browser.new_page()
-    page.goto(worker.url.replace("background/main.js", "dialog/dialog.html"))
-    page.wait_for_selector("#nothing:not([hidden])")
-    return page
+@pytest.fixture
+def browser(playwright: Playwright, unpacked: Path) -> BrowserContext:
+    """One for all tests: each resets what the extension keeps."""
+    return FOLDER.share("browser", lambda: browsing(playwright, unpacked))
 
 
-@pytest.fixture(scope="module")
-def browser(unpacked: Path) -> Iterator[BrowserContext]:
-    with browsing(unpacked) as context:
-        yield context
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture
 def control(browser: BrowserContext) -> Page:
-    return control_of(browser)
+    return FOLDER.share("control", lambda: nullcontext(control_of(browser)))
 
 
 Serve = Callable[..., Surf]

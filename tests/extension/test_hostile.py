@@ -171,11 +171,11 @@ def cover(page: Page, css: str) -> None:
 )
 def test_a_covered_dialog_hears_no_click(held: Held, css: str) -> None:
     surf, page, _, dialog = held
-    dialog.wait_for_selector("html[data-visible=true]")
+    dialog.wait_for_selector("html[data-armed=true]")
     place = dialog.locator("#cancel").bounding_box()
     assert place
     cover(page, css)
-    dialog.wait_for_selector("html[data-visible=false]")
+    dialog.wait_for_selector("html[data-armed=false]")
     page.mouse.click(place["x"] + 5, place["y"] + 5)
     page.wait_for_timeout(800)
     page.mouse.click(place["x"] + 5, place["y"] + 5)
@@ -195,7 +195,7 @@ def difference(one: bytes, other: bytes) -> float:
 @pytest.mark.parametrize("css", ["opacity:.01", "filter:blur(9px)", "transform:scale(.4)", "clip-path:inset(30%)"])
 def test_a_dialog_that_is_made_faint_hears_no_click(held: Held, css: str) -> None:
     _, page, _, dialog = held
-    dialog.wait_for_selector("html[data-visible=true]")
+    dialog.wait_for_selector("html[data-armed=true]")
     dialog.wait_for_selector("text=1 face found")  # the last that changes by itself
     box = dialog.locator("#panel").bounding_box()
     assert box
@@ -209,7 +209,7 @@ def test_a_dialog_that_is_made_faint_hears_no_click(held: Held, css: str) -> Non
     )
     page.wait_for_timeout(500)
     # The browser's top layer is above what the page does to its own elements; if not, no button works.
-    seen = dialog.evaluate("document.documentElement.dataset.visible")
+    seen = dialog.evaluate("document.documentElement.dataset.armed")
     assert seen == "false" or difference(before, page.screenshot(clip=box)) < 0.1
 
 

@@ -65,7 +65,10 @@ export function entryOf(sites, host) {
 /** @param {Record<string, Rule>} sites
  * @param {string} host
  * @returns {Rule} */
-export const ruleOf = (sites, host) => sites[entryOf(sites, host)] ?? 'never';
+export function ruleOf(sites, host) {
+  const entry = entryOf(sites, host);
+  return Object.hasOwn(sites, entry) ? sites[entry] : 'never';
+}
 
 /** The site that a host belongs to: one that has a rule, a well-known one, or the host itself.
  * @param {Record<string, Rule>} sites
@@ -74,7 +77,7 @@ export function siteOf(sites, host) {
   const entry = entryOf(sites, host);
   if (Object.hasOwn(sites, entry)) return entry;
   const known = entryOf(WELL_KNOWN, host);
-  return known in WELL_KNOWN ? known : host.replace(/^www\./, '');
+  return Object.hasOwn(WELL_KNOWN, known) ? known : host.replace(/^www\./, '');
 }
 
 /** The host in a text that a person typed or pasted, which may be a whole address.

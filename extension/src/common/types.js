@@ -85,8 +85,8 @@
  * @typedef {{site: string, least: number, most: number, level: string, faces: string}} PhotoRule */
 
 /**
- * `chrome.storage.local`.  The keys of `sites` and `choices` are hosts.  `testing` is sent with every photo, for
- * tests.
+ * `chrome.storage.local`.  The keys of `sites` and `choices` are hosts.  `testing` is sent with
+ * every photo, for tests.
  * @typedef {object} Stored
  * @property {Server} server
  * @property {Record<string, Rule>} sites

@@ -3,8 +3,23 @@
 /** Milliseconds that the dialog must be visible before a click counts. */
 const MOMENT = 600;
 
-/** Since when the dialog is visible; Infinity while it is not. */
-let since = Infinity;
+let visible = false;
+/** Whether a click counts now. */
+let armed = false;
+let timer = 0;
+
+/** Start the moment again, or wait until the dialog is visible. */
+function arm() {
+  clearTimeout(timer);
+  setArmed(false);
+  if (visible) timer = setTimeout(setArmed, MOMENT, true);
+}
+
+/** @param {boolean} value */
+function setArmed(value) {
+  armed = value;
+  document.documentElement.dataset.armed = String(value);
+}
 
 /** Watch whether an element is visible.  Firefox does not tell whether something covers it.
  * @param {Element} panel */
@@ -14,14 +29,11 @@ export function watchVisibility(panel) {
   new IntersectionObserver((entries) => {
     /** @type {IntersectionObserverEntry & {isVisible?: boolean}} */
     const entry = entries[entries.length - 1];
-    const visible = entry.intersectionRatio > 0.95 && (!trackVisibility || entry.isVisible === true);
-    if (!visible) since = Infinity;
-    else if (since === Infinity) since = performance.now();
-    document.documentElement.dataset.visible = String(visible);
+    const before = visible;
+    visible = entry.intersectionRatio > 0.95 && (!trackVisibility || entry.isVisible === true);
+    if (visible !== before || !visible) arm();
   }, options).observe(panel);
-  document.addEventListener('visibilitychange', () => {
-    if (!document.hidden && since !== Infinity) since = performance.now();
-  });
+  document.addEventListener('visibilitychange', () => { if (!document.hidden) arm(); });
 }
 
 /** Do something when a person who sees the button presses it.
@@ -31,6 +43,6 @@ export function watchVisibility(panel) {
 export function onPress(element, kind, action) {
   element.addEventListener(kind, (event) => {
     event.preventDefault();
-    if (event.isTrusted && performance.now() - since >= MOMENT) action(event);
+    if (event.isTrusted && armed) action(event);
   });
 }

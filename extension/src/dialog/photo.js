@@ -14,8 +14,8 @@ import { clock, countMatches, facesInWords, verdictOf } from './verdict.js';
  * @typedef {{choice: Choice, rules: PhotoRule[]}} Request */
 /** @typedef {'idle' | 'waiting' | 'working' | 'done' | 'failed'} State */
 
-/** Milliseconds between two questions after a photo. */
-const PAUSE = 450;
+/** Milliseconds between two questions after a photo: the first pause, and the longest. */
+const PAUSE = 100, LONGEST_PAUSE = 450;
 /** After so many failures in a row, the server counts as gone. */
 const FAILURES = 6;
 
@@ -195,7 +195,8 @@ export class Photo {
    * @param {number} attempt
    * @returns {Promise<Job | undefined>} undefined where the attempt no longer counts */
   async follow(attempt) {
-    for (let failures = 0; attempt === this.attempt;) {
+    let failures = 0;
+    for (let pause = PAUSE; attempt === this.attempt; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
       try {
         /** @type {Job} */
         const job = await tell({ type: 'job', id: this.id });
@@ -206,7 +207,7 @@ export class Photo {
         const { code } = troubleOf(error);
         if (!['down', 'timeout', 'no_worker'].includes(code) || ++failures >= FAILURES) throw error;
       }
-      await sleep(PAUSE);
+      await sleep(pause);
     }
     return undefined;
   }
