@@ -1,7 +1,7 @@
 """Chromium with the extension, for pictures, measurements and tests.
 
-The manifest differs in one thing: hosts below `localhost` are granted in it, because a browser without a window shows no
-question that a program could answer.  Everything else is the folder as it is.
+The copy that is loaded may enter hosts below `localhost`: a browser without a window shows no question that a program
+could answer.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from playwright.sync_api import BrowserContext, Page, Playwright
 EXTENSION = Path(__file__).parents[1]
 #: Where Debian has the browser itself, without its wrapper; then other names of it.
 USUAL = Path("/usr/lib/chromium/chromium")
+#: The line of the source that `unpack` may replace.
+MOMENT = "const MOMENT = 600;"
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -30,13 +32,22 @@ def find_chromium() -> str:
     return path
 
 
-def unpack(copy: Path, *more: str) -> Path:
-    """Copy the extension, and grant it hosts below `localhost` and the patterns in `more`."""
+def unpack(copy: Path, *more: str, moment: int | None = None) -> Path:
+    """Copy the extension, and grant it hosts below `localhost` and the patterns in `more`.
+
+    `moment` replaces the milliseconds that the dialog must be visible before a click counts.
+    """
     left_out = shutil.ignore_patterns("node_modules", "dist", "scripts", "unit", "__pycache__")
     shutil.copytree(EXTENSION, copy, ignore=left_out)
     manifest = json.loads((copy / "manifest.json").read_text("utf-8"))
     manifest["host_permissions"] += ["*://*.localhost/*", *more]
     (copy / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    if moment is not None:
+        guard = copy / "src/dialog/click-guard.js"
+        text = guard.read_text("utf-8")
+        if text.count(MOMENT) != 1:
+            raise ValueError(f"{guard} has no line {MOMENT!r}")
+        guard.write_text(text.replace(MOMENT, f"const MOMENT = {moment};"), "utf-8")
     return copy
 
 
@@ -62,7 +73,9 @@ def browsing(playwright: Playwright, unpacked: Path, *flags: str) -> Iterator[Br
 
 def control_of(browser: BrowserContext) -> Page:
     """A page of the extension, from which a program sets it up."""
-    worker = browser.service_workers[0] if browser.service_workers else browser.wait_for_event("serviceworker")
+    worker = (
+        browser.service_workers[0] if browser.service_workers else browser.wait_for_event("serviceworker")
+    )
     page = browser.new_page()
     page.goto(worker.url.replace("background/main.js", "dialog/dialog.html"))
     page.wait_for_selector("#nothing:not([hidden])")

@@ -39,7 +39,9 @@ def main(folder: Path) -> None:
         site = Site()
         stack.callback(site.stop)
         live = stack.enter_context(running(held, real=True, device="auto"))
-        browser = stack.enter_context(browsing(unpack(held / "extension", *(f"*://*.{site}/*" for site in PLACE))))
+        browser = stack.enter_context(
+            browsing(unpack(held / "extension", *(f"*://*.{site}/*" for site in PLACE)))
+        )
         surf = Surf(browser, site, live, held, control_of(browser), patience=300_000)
         surf.find_server()
         surf.pair()
@@ -48,9 +50,13 @@ def main(folder: Path) -> None:
         live.ask("POST", "/v1/owner", photo.data, Content_Type="image/png")
         _join([_dialog(surf, photo, scheme) for scheme in SCHEMES], folder / "extension-dialog.png")
         _join(
-            [_page(surf, "options/options.html", scheme, 760) for scheme in SCHEMES], folder / "extension-options.png"
+            [_page(surf, "options/options.html", scheme, 760) for scheme in SCHEMES],
+            folder / "extension-options.png",
         )
-        _join([_page(surf, "popup/popup.html", scheme, 360) for scheme in SCHEMES], folder / "extension-popup.png")
+        _join(
+            [_page(surf, "popup/popup.html", scheme, 360) for scheme in SCHEMES],
+            folder / "extension-popup.png",
+        )
 
 
 def _png() -> bytes:
@@ -89,7 +95,9 @@ def _page(surf: Surf, name: str, scheme: str, width: int) -> bytes:
 
 def _join(pictures: list[bytes], path: Path) -> None:
     images = [Image.open(BytesIO(picture)).convert("RGB") for picture in pictures]
-    whole = Image.new("RGB", (sum(image.width for image in images), max(image.height for image in images)), "white")
+    whole = Image.new(
+        "RGB", (sum(image.width for image in images), max(image.height for image in images)), "white"
+    )
     for i, image in enumerate(images):
         whole.paste(image, (sum(other.width for other in images[:i]), 0))
     whole.quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)

@@ -31,7 +31,9 @@ def firefox(tmp_path: Path) -> Iterator[Marionette]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     log = str(tmp_path / "firefox.log")
-    driver = Marionette(host="127.0.0.1", port=port, bin=FIREFOX, headless=True, gecko_log=log, startup_timeout=120)
+    driver = Marionette(
+        host="127.0.0.1", port=port, bin=FIREFOX, headless=True, gecko_log=log, startup_timeout=120
+    )
     try:
         driver.start_session()
         driver.timeout.implicit = 30
@@ -66,7 +68,9 @@ def test_from_the_first_page_to_a_protected_photo(firefox: Marionette, tmp_path:
             type_into(firefox, "code", live.server.code)
             wait_for(lambda: firefox.find_element(By.ID, "state").text == "Ready")
             type_into(firefox, "add", "localhost")
-            wait_for(lambda: firefox.find_element(By.ID, "sites-news").text.startswith("localhost was added."))
+            wait_for(
+                lambda: firefox.find_element(By.ID, "sites-news").text.startswith("localhost was added.")
+            )
 
             firefox.navigate(site.url("input.html", "localhost"))
             firefox.find_element(By.ID, "one").send_keys(str(photo))

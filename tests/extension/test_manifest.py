@@ -21,7 +21,9 @@ WORDS = json.loads((EXTENSION / "_locales/en/messages.json").read_text("utf-8"))
 
 @pytest.mark.parametrize("permission", ASKED)
 def test_every_permission_is_explained(permission: str) -> None:
-    rows = [line for line in WHY.splitlines() if line.startswith("|") and f"`{permission}`" in line.split("|")[1]]
+    rows = [
+        line for line in WHY.splitlines() if line.startswith("|") and f"`{permission}`" in line.split("|")[1]
+    ]
     assert len(rows) == 1
     assert len(rows[0].split("|")[2]) > 40
 
@@ -37,7 +39,9 @@ def test_only_this_machine_is_granted_before_a_site_is_turned_on() -> None:
 
 
 def test_pages_may_show_the_dialog_and_no_other_file() -> None:
-    assert [entry["resources"] for entry in MANIFEST["web_accessible_resources"]] == [["src/dialog/dialog.html"]]
+    assert [entry["resources"] for entry in MANIFEST["web_accessible_resources"]] == [
+        ["src/dialog/dialog.html"]
+    ]
 
 
 def test_nothing_is_loaded_from_elsewhere() -> None:
@@ -51,7 +55,9 @@ def test_nothing_is_loaded_from_elsewhere() -> None:
 def test_what_runs_among_a_pages_scripts_knows_nothing(name: str) -> None:
     text = (EXTENSION / "src/content" / name).read_text("utf-8")
     for word in ("token", "127.0.0.1", "localhost", "chrome.", "runtime", "storage"):
-        code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith(("//", "*", "/*")))
+        code = "\n".join(
+            line for line in text.splitlines() if not line.lstrip().startswith(("//", "*", "/*"))
+        )
         assert word not in code
 
 

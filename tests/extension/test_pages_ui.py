@@ -15,6 +15,7 @@ from engines import config
 from server.enrolled import MOST
 from server.service.problems import CODES
 from tests.server.service.conftest import wait_for
+from tests.support.chooser import file_chooser
 
 from .conftest import EXTENSION, HOST, Surf, choose
 
@@ -66,7 +67,7 @@ def visit(surf: Surf) -> Iterator[Visit]:
         """`front` is the page that a popup belongs to, `answer` what a user says to the browser's question."""
         page = surf.context.new_page()
         opened.append(page)
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(60_000)
         page.on("console", note)
         page.on("pageerror", lambda error: complaints.append(f"uncaught: {error}"))
         page.on("request", lambda r: foreign.append(r.url) if not r.url.startswith(base) else None)
@@ -106,7 +107,7 @@ def sites(surf: Surf) -> dict[str, str]:
 
 def sites_are(surf: Surf, **rules: str) -> None:
     wanted = {name.replace("_", "."): rule for name, rule in rules.items()}
-    wait_for(lambda: sites(surf) == wanted, 5)
+    wait_for(lambda: sites(surf) == wanted)
 
 
 # --- the server --------------------------------------------------------------------------------------------
@@ -119,10 +120,11 @@ def test_pairing_by_keyboard(surf: Surf, visit: Visit, name: str) -> None:
     state(page, "unpaired")
     page.focus("#code")
     page.keyboard.type(surf.live.server.code)
+    expect(page.locator("#code")).to_have_value(surf.live.server.code)
     page.keyboard.press("Enter")
     state(page, "ready")
     expect(page.locator("#pairing")).to_be_hidden()
-    assert page.evaluate("document.activeElement.id") == "connection", "the field is gone, the place is not"
+    expect(page.locator("#connection")).to_be_focused()  # the field is gone, the place is not
     assert len(surf.live.ask("GET", "/v1/clients").json["clients"]) == 2  # the test itself, and this
     assert surf.tell({"type": "status"})["ok"]["state"] == "ready"
 
@@ -164,14 +166,12 @@ def test_another_program_at_the_address_is_no_server(surf: Surf, visit: Visit) -
     expect(page.locator("#advice")).to_have_text("Another program answers at this address.")
 
 
-@pytest.mark.parametrize(
-    "typed", ["http://192.168.1.2:8765", "https://127.0.0.1:8765", "http://127.0.0.1.evil.com", "?", ""]
-)
-def test_a_server_elsewhere_is_refused(surf: Surf, visit: Visit, typed: str) -> None:
+def test_a_server_elsewhere_is_refused(surf: Surf, visit: Visit) -> None:
+    """Which addresses are elsewhere: extension/unit/sites.test.js."""
     before = surf.stored("local", "server")
     page = visit(OPTIONS)
-    page.fill("#address", typed)
-    page.keyboard.press("Enter")
+    page.fill("#address", "http://192.168.1.2:8765")
+    page.press("#address", "Enter")
     expect(page.locator("#where-problem")).to_contain_text("must be on this machine")
     assert surf.stored("local", "server") == before
 
@@ -205,10 +205,10 @@ def test_the_popup_switches_the_site_in_front_by_keyboard(surf: Surf, visit: Vis
     expect(page.get_by_label("Ask for every photo")).to_be_checked()
     page.focus("input[name=rule]:checked")
     page.keyboard.press("ArrowDown")
-    wait_for(lambda: sites(surf) == {HOST: "always"}, 5)
+    wait_for(lambda: sites(surf) == {HOST: "always"})
     expect(page.locator("#stale")).to_be_hidden()
     page.keyboard.press("ArrowDown")
-    wait_for(lambda: sites(surf) == {HOST: "never"}, 5)
+    wait_for(lambda: sites(surf) == {HOST: "never"})
     expect(page.locator("#stale")).to_be_visible()  # our scripts are still in the page
     expect(page.locator("#refused")).to_be_empty()
 
@@ -219,7 +219,7 @@ def test_the_popup_reloads_the_page(surf: Surf, visit: Visit) -> None:
     front.evaluate("window.old = true")
     page = visit(POPUP, front=front)
     page.evaluate("window.close = () => {}")
-    page.get_by_label("Ask for every photo").check()
+    page.get_by_label("Ask for every photo").click()
     page.get_by_role("button", name="Reload page").click()
     front.wait_for_function("!window.old")
 
@@ -228,7 +228,7 @@ def test_the_popup_reloads_the_page(surf: Surf, visit: Visit) -> None:
 def test_the_popup_asks_the_browser_within_the_click(surf: Surf, visit: Visit, answer: bool) -> None:
     surf.keep(sites={})
     page = visit(POPUP, front="https://www.example.com/a?b#c", answer=answer)
-    page.get_by_label("Ask for every photo").check()
+    page.get_by_label("Ask for every photo").click()
     if answer:
         sites_are(surf, example_com="ask")
         expect(page.locator("#stale")).to_be_visible()
@@ -273,31 +273,23 @@ def test_last_results_without_names_of_files(surf: Surf, visit: Visit) -> None:
     expect(page.locator("#last-none")).to_be_hidden()
 
 
-@pytest.mark.parametrize(
-    ("typed", "site"),
-    [
-        ("example.com", "example.com"),
-        ("  https://www.Example.com:8080/a/b?c#d ", "example.com"),
-        ("m.facebook.com", "facebook.com"),
-        ("bücher.example", "xn--bcher-kva.example"),
-    ],
-)
-def test_adding_a_site(surf: Surf, visit: Visit, typed: str, site: str) -> None:
+def test_adding_a_site(surf: Surf, visit: Visit) -> None:
+    """What people may type for a site: extension/unit/sites.test.js."""
+    typed, site = "  https://www.Example.com:8080/a/b?c#d ", "example.com"
     surf.keep(sites={})
     page = visit(OPTIONS, answer=True)
     expect(page.locator("#none")).to_be_visible()
     page.get_by_label("Another site").fill(typed)
     page.keyboard.press("Enter")
     expect(page.get_by_role("rowheader", name=site)).to_be_visible()
-    wait_for(lambda: sites(surf) == {site: "ask"}, 5)
+    wait_for(lambda: sites(surf) == {site: "ask"})
     assert page.evaluate("asked") == [f"*://*.{site}/*"]
     expect(page.get_by_label("Another site")).to_have_value("")
 
 
-@pytest.mark.parametrize("typed", ["", "com", "a b", "file:///etc/passwd", "chrome://settings", "*.com", "https://"])
-def test_what_is_no_site_is_not_added(surf: Surf, visit: Visit, typed: str) -> None:
+def test_what_is_no_site_is_not_added(surf: Surf, visit: Visit) -> None:
     page = visit(OPTIONS, answer=True)
-    page.get_by_label("Another site").fill(typed)
+    page.get_by_label("Another site").fill("*.com")
     page.keyboard.press("Enter")
     expect(page.locator("#sites-problem")).to_contain_text("This is no site’s name")
     assert sites(surf) == {HOST: "ask"}
@@ -318,7 +310,7 @@ def test_a_rule_is_changed_and_a_site_removed_by_keyboard(surf: Surf, visit: Vis
     rule = page.get_by_label(f"What happens to photos on {HOST}")
     rule.focus()
     page.keyboard.press("ArrowDown")
-    wait_for(lambda: sites(surf) == {HOST: "always"}, 5)
+    wait_for(lambda: sites(surf) == {HOST: "always"})
     expect(rule).to_have_value("always")
     expect(rule).to_be_focused()
     page.get_by_role("button", name=f"Remove {HOST}").press("Enter")
@@ -351,14 +343,16 @@ def test_look_and_strength_are_kept(surf: Surf, visit: Visit) -> None:
     page.get_by_label("Look", exact=True).select_option("goth")
     card = page.get_by_role("region", name="Look and strength")
     card.get_by_label("Strength", exact=True).select_option("strong")
-    wait_for(lambda: surf.stored("local", "defaults") == {"prompt": "goth", "level": "strong", "faces": "all"}, 5)
+    wait_for(
+        lambda: surf.stored("local", "defaults") == {"prompt": "goth", "level": "strong", "faces": "all"}
+    )
     page.get_by_label("Look", exact=True).select_option(label="My own words…")
     assert surf.stored("local", "defaults")["prompt"] == "goth", "no words are there yet"
     page.get_by_label("Your own words").fill("green lips")
     page.keyboard.press("Tab")
     card.get_by_label("Faces").select_option("largest")
     kept = {"prompt": "green lips", "level": "strong", "faces": "largest"}
-    wait_for(lambda: surf.stored("local", "defaults") == kept, 5)
+    wait_for(lambda: surf.stored("local", "defaults") == kept)
     page.reload()
     expect(page.get_by_label("Your own words")).to_have_value("green lips")
     expect(card.get_by_label("Strength", exact=True)).to_have_value("strong")
@@ -368,7 +362,7 @@ def test_look_and_strength_are_kept(surf: Surf, visit: Visit) -> None:
 def test_every_site_can_begin_with_them_again(surf: Surf, visit: Visit) -> None:
     surf.keep(choices={HOST: {"prompt": "goth", "level": "strong"}})
     visit(OPTIONS).get_by_role("button", name="Use these on every site").click()
-    wait_for(lambda: surf.stored("local", "choices") == {}, 5)
+    wait_for(lambda: surf.stored("local", "choices") == {})
 
 
 def test_without_a_server_there_are_no_looks_to_choose(surf: Surf, visit: Visit) -> None:
@@ -381,12 +375,14 @@ def test_without_a_server_there_are_no_looks_to_choose(surf: Surf, visit: Visit)
 # --- rules for kinds of photos -----------------------------------------------------------------------------
 
 
-def photo_rule(site: str = "", least: int = 0, most: int = 0, level: str = "", faces: str = "") -> dict[str, Any]:
+def photo_rule(
+    site: str = "", least: int = 0, most: int = 0, level: str = "", faces: str = ""
+) -> dict[str, Any]:
     return {"site": site, "least": least, "most": most, "level": level, "faces": faces}
 
 
 def rules_are(surf: Surf, *rules: dict[str, Any]) -> None:
-    wait_for(lambda: (surf.stored("local", "rules") or []) == list(rules), 5)
+    wait_for(lambda: (surf.stored("local", "rules") or []) == list(rules))
 
 
 def sentences(page: Page, *wanted: str) -> None:
@@ -394,7 +390,9 @@ def sentences(page: Page, *wanted: str) -> None:
 
 
 @pytest.mark.parametrize("paired", [True, False])
-def test_a_rule_is_made_by_keyboard_even_while_the_server_is_away(surf: Surf, visit: Visit, paired: bool) -> None:
+def test_a_rule_is_made_by_keyboard_even_while_the_server_is_away(
+    surf: Surf, visit: Visit, paired: bool
+) -> None:
     if not paired:
         surf.tell({"type": "unpair"})
     page = visit(OPTIONS)
@@ -425,11 +423,15 @@ def test_a_rule_is_made_by_keyboard_even_while_the_server_is_away(surf: Surf, vi
 @pytest.mark.parametrize(
     ("kind", "number", "least", "most", "words"),
     [
-        ("Any photo", "", 0, 0, "Any photo on every site: subtle"),
         ("Portraits (one face)", "", 1, 1, "Portraits (one face) on every site: subtle"),
-        ("Photos with several faces", "", 2, 0, "Photos with several faces on every site: subtle"),
         ("Photos with more than … faces", "1", 2, 0, "Photos with several faces on every site: subtle"),
-        ("Photos with more than … faces", "99", 100, 0, "Photos with more than 99 faces on every site: subtle"),
+        (
+            "Photos with more than … faces",
+            "99",
+            100,
+            0,
+            "Photos with more than 99 faces on every site: subtle",
+        ),
     ],
 )
 def test_every_kind_of_photo(
@@ -447,30 +449,30 @@ def test_every_kind_of_photo(
     sentences(page, words)
 
 
-@pytest.mark.parametrize(
-    ("site", "number", "level", "problem", "field"),
-    [
-        ("com", "5", "strong", "This is no site’s name", "rule-site"),
-        ("", "0", "strong", "from 1 to 99", "rule-number"),
-        ("", "100", "strong", "from 1 to 99", "rule-number"),
-        ("", "2.5", "strong", "from 1 to 99", "rule-number"),
-        ("", "", "strong", "from 1 to 99", "rule-number"),
-        ("", "5", "", "Choose a strength or faces", "rule-level"),
-    ],
+#: Site, number and level of a form, what is wrong with it, and the field that gets the focus.
+MISTAKES = (
+    ("com", "5", "strong", "This is no site’s name", "rule-site"),
+    ("", "0", "strong", "from 1 to 99", "rule-number"),
+    ("", "100", "strong", "from 1 to 99", "rule-number"),
+    ("", "2.5", "strong", "from 1 to 99", "rule-number"),
+    ("", "", "strong", "from 1 to 99", "rule-number"),
+    ("", "5", "", "Choose a strength or faces", "rule-level"),
 )
-def test_what_is_no_rule_is_not_kept_and_can_be_mended(
-    surf: Surf, visit: Visit, site: str, number: str, level: str, problem: str, field: str
-) -> None:
+
+
+def test_what_is_no_rule_is_not_kept_and_can_be_mended(surf: Surf, visit: Visit) -> None:
     page = visit(OPTIONS)
     page.click("#rule-new")
-    page.fill("#rule-site", site)
     page.select_option("#rule-kind", "more")
-    page.fill("#rule-number", number)
-    page.select_option("#rule-level", level)
-    page.press("#rule-number", "Enter")
-    expect(page.get_by_role("alert").filter(has_text=problem)).to_be_visible()
-    assert page.evaluate("document.activeElement.id") == field
-    assert surf.stored("local", "rules") is None
+    for site, number, level, problem, field in MISTAKES:
+        page.evaluate("document.getElementById('rules-problem').textContent = ''")
+        page.fill("#rule-site", site)
+        page.fill("#rule-number", number)
+        page.select_option("#rule-level", level)
+        page.press("#rule-number", "Enter")
+        expect(page.get_by_role("alert").filter(has_text=problem)).to_be_visible()
+        expect(page.locator(f"#{field}")).to_be_focused()
+        assert surf.stored("local", "rules") is None
     page.fill("#rule-site", "")
     page.fill("#rule-number", "5")
     page.select_option("#rule-level", "strong")
@@ -562,7 +564,11 @@ def test_the_form_is_left_without_a_change(surf: Surf, visit: Visit) -> None:
 
 def test_it_is_said_beside_a_rule_what_keeps_it_from_working(surf: Surf, visit: Visit) -> None:
     surf.keep(
-        rules=[photo_rule(HOST, faces="mine"), photo_rule("example.com", level="strong"), photo_rule(level="strong")],
+        rules=[
+            photo_rule(HOST, faces="mine"),
+            photo_rule("example.com", level="strong"),
+            photo_rule(level="strong"),
+        ],
         sites={HOST: "ask"},
     )
     page = visit(OPTIONS)
@@ -592,7 +598,10 @@ def test_a_rule_changes_what_is_asked_of_the_server(surf: Surf, visit: Visit) ->
     surf.protect(front)
     surf.gets(front, *[(photo.name, "image/png", photo.protected) for photo in photos])
     settings = [job.settings for job in surf.live.server.service.jobs]
-    assert sorted((one["faces"], one["level"]) for one in settings) == [("all", "balanced"), ("mine", "balanced")]
+    assert sorted((one["faces"], one["level"]) for one in settings) == [
+        ("all", "balanced"),
+        ("mine", "balanced"),
+    ]
     [group] = [job for job in surf.live.server.service.jobs if job.settings["faces"] == "mine"]
     assert len(group.owner) == 1
 
@@ -613,7 +622,7 @@ def test_photos_of_the_owner_are_learnt(surf: Surf, visit: Visit) -> None:
     mine = page.locator("#faces option[value=mine]")
     expect(page.get_by_text("No photo yet")).to_be_visible()
     expect(mine).to_be_disabled()
-    with page.expect_file_chooser() as chooser:
+    with file_chooser(page) as chooser:
         page.press("#owner-add", "Enter")
     assert chooser.value.is_multiple()
     chooser.value.set_files([surf.photo(name).path for name in ("one.png", "two.jpg")])
@@ -660,7 +669,12 @@ def test_a_photo_that_another_program_removed_is_gone_here_too(surf: Surf, visit
 @pytest.mark.parametrize(
     ("locale", "news", "no_face", "unreadable"),
     [
-        ("en", "Photos learnt: 1 of 4.", "No face was found in b.png, c.png: give", "Not readable: d.txt. JPEG"),
+        (
+            "en",
+            "Photos learnt: 1 of 4.",
+            "No face was found in b.png, c.png: give",
+            "Not readable: d.txt. JPEG",
+        ),
         (
             "de",
             "Gelernte Fotos: 1 von 4.",
@@ -726,7 +740,9 @@ def test_a_server_that_is_gone_learns_and_forgets_nothing(surf: Surf, visit: Vis
         choose(page, "#owner-add", surf.photo("a.png"), surf.photo("b.png"))
     else:
         page.get_by_role("button", name="Remove Photo 1").click()
-    expect(page.locator("#owner-problem")).to_have_text("The server is not ready any more: try again once it is.")
+    expect(page.locator("#owner-problem")).to_have_text(
+        "The server is not ready any more: try again once it is."
+    )
     expect(page.locator("#owner-news")).to_be_empty()
     expect(page.locator("#owner-offline")).to_be_visible()
     expect(page.locator("#owner")).to_be_hidden()
@@ -803,9 +819,10 @@ def test_every_control_has_a_name(surf: Surf, visit: Visit, name: str, paired: b
 
 
 @pytest.mark.parametrize("name", PAGES)
-@pytest.mark.parametrize("locale", ["en", "de"])
-@pytest.mark.parametrize("paired", [True, False])
-def test_nothing_sticks_out_of_a_narrow_window(surf: Surf, visit: Visit, name: str, locale: str, paired: bool) -> None:
+@pytest.mark.parametrize(("locale", "paired"), [("en", True), ("de", True), ("de", False)])
+def test_nothing_sticks_out_of_a_narrow_window(
+    surf: Surf, visit: Visit, name: str, locale: str, paired: bool
+) -> None:
     surf.keep(sites={HOST: "ask", LONG: "always"})
     fill_in(surf)
     if not paired:
@@ -919,4 +936,6 @@ def test_every_word_that_exists_is_used() -> None:
 
 
 def test_every_word_that_is_put_together_exists() -> None:
-    assert {prefix + kind for prefix, kinds in VARIED.items() for kind in kinds or ()} - set(words("en")) == set()
+    assert {prefix + kind for prefix, kinds in VARIED.items() for kind in kinds or ()} - set(
+        words("en")
+    ) == set()
