@@ -25,14 +25,14 @@ def test_every_recogniser_is_told_in_words(tab: Tab) -> None:
         "gamma-3 held out Similarity, matches above 0.300 0.100 does not match 0.200 does not match",
     ]
     expect(place.get_by_role("table")).to_have_accessible_name(
-        "What each recogniser makes of face 1 before and after"
+        "Verdicts of the recognisers on face 1, before and after"
     )
     expect(place.get_by_role("columnheader")).to_have_text(["Recogniser", "Before", "After"])
     expect(place.get_by_role("heading", level=3)).to_have_text("1 of 3 recognisers still matches this face")
-    expect(place).to_contain_text("How much changed: PSNR 32.9 dB (higher is less to see).")
+    expect(place).to_contain_text("Change: PSNR 32.9 dB (higher is less visible).")
     meaning = place.get_by_text("What these numbers mean")
     meaning.click()
-    expect(place.get_by_text("took no part in the search")).to_be_visible()
+    expect(place.get_by_text("the search did not use this recogniser")).to_be_visible()
 
 
 def test_every_face_has_its_table_and_its_picture(tab: Tab) -> None:
@@ -43,7 +43,7 @@ def test_every_face_has_its_table_and_its_picture(tab: Tab) -> None:
     second = place.locator("section").nth(1)
     expect(second).to_contain_text("No recogniser here matches this face any more")
     expect(second).to_contain_text("Face 2 of 2. ")
-    expect(second).to_contain_text("A face is no longer found here at all.")
+    expect(second).to_contain_text("The detector no longer finds a face here.")
     expect(second.locator("canvas")).to_be_visible()
     pixel = second.locator("canvas").evaluate(
         "canvas => [...canvas.getContext('2d').getImageData(48, 48, 1, 1).data]"

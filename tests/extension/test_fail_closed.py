@@ -131,7 +131,7 @@ def test_revoked_while_it_works(surf: Surf) -> None:
 
 @pytest.mark.parametrize(
     ("do", "words"),
-    [("die", "worker died at this photo"), ("no face", "No face was found"), ("hang", "It took too long")],
+    [("die", "failed on this photo"), ("no face", "No face was found"), ("hang", "It took too long")],
 )
 def test_a_photo_that_fails(serve: Serve, do: str, words: str) -> None:
     surf = serve(job_seconds=1.0 if do == "hang" else 60.0)

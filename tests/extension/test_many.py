@@ -51,7 +51,7 @@ def test_each_photo_has_its_own_decision_and_other_files_keep_their_place(surf: 
     cards = dialog.locator(".photo")
     assert cards.count() == 4
     start(surf, dialog)
-    cards.nth(1).locator(".problem >> text=worker died").wait_for()
+    cards.nth(1).locator(".problem >> text=failed on this photo").wait_for()
     cards.nth(3).locator(".state >> text=Protected").wait_for()
     assert dialog.is_disabled("#use")
     cards.nth(1).locator(".skip").click()
@@ -152,7 +152,7 @@ def test_always_never_means_the_original(serve: Serve) -> None:
     surf = serve(rule="always")
     page = surf.open("input.html")
     page.set_input_files("#one", surf.photo(do="die").path)
-    surf.dialog(page).wait_for_selector(".problem >> text=worker died")
+    surf.dialog(page).wait_for_selector(".problem >> text=failed on this photo")
     surf.gets_nothing(page)
 
 

@@ -243,7 +243,7 @@ def test_a_site_that_the_browser_shut_again_can_be_allowed_anew(surf: Surf, visi
     surf.keep(sites={"example.com": "always"})
     page = visit(OPTIONS, answer=True)
     row = page.get_by_role("row").filter(has_text="example.com")
-    expect(row).to_contain_text("does not allow it there yet")
+    expect(row).to_contain_text("has no access there yet")
     row.get_by_role("button", name="Allow clip2protect on example.com").click()
     assert page.evaluate("asked") == ["*://*.example.com/*"]
     assert sites(surf) == {"example.com": "always"}
@@ -291,7 +291,7 @@ def test_what_is_no_site_is_not_added(surf: Surf, visit: Visit) -> None:
     page = visit(OPTIONS, answer=True)
     page.get_by_label("Another site").fill("*.com")
     page.keyboard.press("Enter")
-    expect(page.locator("#sites-problem")).to_contain_text("This is no site’s name")
+    expect(page.locator("#sites-problem")).to_contain_text("This is not the name of a site")
     assert sites(surf) == {HOST: "ask"}
     assert page.evaluate("asked") == []
 
@@ -451,7 +451,7 @@ def test_every_kind_of_photo(
 
 #: Site, number and level of a form, what is wrong with it, and the field that gets the focus.
 MISTAKES = (
-    ("com", "5", "strong", "This is no site’s name", "rule-site"),
+    ("com", "5", "strong", "This is not the name of a site", "rule-site"),
     ("", "0", "strong", "from 1 to 99", "rule-number"),
     ("", "100", "strong", "from 1 to 99", "rule-number"),
     ("", "2.5", "strong", "from 1 to 99", "rule-number"),
@@ -488,13 +488,13 @@ def test_no_rule_is_there_twice(surf: Surf, visit: Visit) -> None:
     page.click("#rule-new")
     page.select_option("#rule-level", "strong")
     page.get_by_role("button", name="Save").click()
-    expect(page.locator("#rules-problem")).to_have_text("This rule is in the list already.")
+    expect(page.locator("#rules-problem")).to_have_text("This rule is already in the list.")
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator("#rules-problem")).to_be_empty()
     page.get_by_role("button", name="Change: Any photo on every site: subtle").click()
     page.select_option("#rule-level", "strong")
     page.get_by_role("button", name="Save").click()
-    expect(page.locator("#rules-problem")).to_have_text("This rule is in the list already.")
+    expect(page.locator("#rules-problem")).to_have_text("This rule is already in the list.")
     rules_are(surf, one, other)
 
 
@@ -626,7 +626,7 @@ def test_photos_of_the_owner_are_learnt(surf: Surf, visit: Visit) -> None:
         page.press("#owner-add", "Enter")
     assert chooser.value.is_multiple()
     chooser.value.set_files([surf.photo(name).path for name in ("one.png", "two.jpg")])
-    expect(page.locator("#owner-news")).to_have_text("Photos learnt: 2 of 2.")
+    expect(page.locator("#owner-news")).to_have_text("Photos added: 2 of 2.")
     expect(page.locator("#owner-problem")).to_be_empty()
     rows = page.locator("#owner-photos li")
     today = page.evaluate("new Intl.DateTimeFormat('en', { dateStyle: 'long' }).format()")
@@ -646,7 +646,7 @@ def test_photos_of_the_owner_are_removed_by_keyboard(surf: Surf, visit: Visit) -
     expect(page.locator("#owner-photos li")).to_have_count(1)
     assert enrolled(surf) == [second] != [first]
     expect(page.get_by_role("button", name="Remove Photo 1")).to_be_focused()
-    expect(page.locator("#owner-news")).to_have_text("The photo was forgotten.")
+    expect(page.locator("#owner-news")).to_have_text("The photo was removed.")
     expect(page.locator("#faces option[value=mine]")).to_be_enabled()
     page.keyboard.press("Enter")
     expect(page.get_by_text("No photo yet")).to_be_visible()
@@ -671,15 +671,15 @@ def test_a_photo_that_another_program_removed_is_gone_here_too(surf: Surf, visit
     [
         (
             "en",
-            "Photos learnt: 1 of 4.",
-            "No face was found in b.png, c.png: give",
-            "Not readable: d.txt. JPEG",
+            "Photos added: 1 of 4.",
+            "No face was found in b.png, c.png. Use",
+            "Not readable: d.txt. Use",
         ),
         (
             "de",
-            "Gelernte Fotos: 1 von 4.",
-            "Kein Gesicht gefunden in b.png, c.png: Nehmen",
-            "Nicht lesbar: d.txt. JPEG",
+            "Hinzugefügte Fotos: 1 von 4.",
+            "Kein Gesicht gefunden in b.png, c.png. Nehmen",
+            "Nicht lesbar: d.txt. Nehmen",
         ),
     ],
 )
@@ -701,7 +701,7 @@ def test_while_photos_are_learnt_the_first_is_awaited(surf: Surf, visit: Visit) 
     page = visit(OPTIONS)
     page.evaluate(HELD)
     choose(page, "#owner-add", surf.photo("a.png"), surf.photo("b.png"))
-    expect(page.locator("#owner-news")).to_have_text("Learning photo 1 of 2…")
+    expect(page.locator("#owner-news")).to_have_text("Reading photo 1 of 2…")
     expect(page.locator("#owner-add")).to_have_attribute("aria-disabled", "true")
     assert enrolled(surf) == []
     page.evaluate(
@@ -710,9 +710,9 @@ def test_while_photos_are_learnt_the_first_is_awaited(surf: Surf, visit: Visit) 
     page.press("#owner-add", "Enter")
     assert not page.evaluate("globalThis.again"), "one choice after the other"
     page.evaluate("go()")
-    expect(page.locator("#owner-news")).to_have_text("Learning photo 2 of 2…")
+    expect(page.locator("#owner-news")).to_have_text("Reading photo 2 of 2…")
     page.evaluate("go()")
-    expect(page.locator("#owner-news")).to_have_text("Photos learnt: 2 of 2.")
+    expect(page.locator("#owner-news")).to_have_text("Photos added: 2 of 2.")
     expect(page.locator("#owner-add")).to_have_attribute("aria-disabled", "false")
 
 
@@ -723,10 +723,10 @@ def test_there_is_an_end_to_what_is_learnt(surf: Surf, visit: Visit) -> None:
     page.evaluate(HELD)
     choose(page, "#owner-add", *(surf.photo() for _ in range(3)))
     for number in (1, 2):  # the third is not sent
-        expect(page.locator("#owner-news")).to_have_text(f"Learning photo {number} of 3…")
+        expect(page.locator("#owner-news")).to_have_text(f"Reading photo {number} of 3…")
         page.evaluate("go()")
-    expect(page.locator("#owner-news")).to_have_text("Photos learnt: 1 of 3.")
-    expect(page.locator("#owner-problem")).to_contain_text("Enough photos of you are known: remove one")
+    expect(page.locator("#owner-news")).to_have_text("Photos added: 1 of 3.")
+    expect(page.locator("#owner-problem")).to_contain_text("The server has enough photos of you. Remove one")
     expect(page.locator("#owner-photos li")).to_have_count(MOST)
 
 
@@ -741,7 +741,7 @@ def test_a_server_that_is_gone_learns_and_forgets_nothing(surf: Surf, visit: Vis
     else:
         page.get_by_role("button", name="Remove Photo 1").click()
     expect(page.locator("#owner-problem")).to_have_text(
-        "The server is not ready any more: try again once it is."
+        "The server is no longer ready. Try again when it is."
     )
     expect(page.locator("#owner-news")).to_be_empty()
     expect(page.locator("#owner-offline")).to_be_visible()
@@ -775,7 +775,7 @@ def test_the_first_page_ticks_off_its_steps(surf: Surf, visit: Visit) -> None:
     expect(done).to_have_text(["Start the server", "Pair this browser"])
     page.get_by_role("button", name="Bluesky").click()
     expect(done).to_have_count(3)
-    expect(page.locator("#all")).to_contain_text("All is set")
+    expect(page.locator("#all")).to_contain_text("Everything is set up")
 
 
 # --- how they look -----------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from playwright.sync_api import Frame, Page
+from playwright.sync_api import Frame, Page, expect
 
 from tests.extension.conftest import HOST, Photo, Surf
 from tests.server.service.conftest import wait_for
@@ -42,7 +42,7 @@ def test_the_owner_is_told_from_others(surf: Surf) -> None:
     enrol(surf)
     _, dialog = pick(surf, surf.photo(do="faces 7"), surf.photo(do="faces 0"))
     dialog.wait_for_selector("text=7 faces found · you are in it")
-    assert dialog.locator(".found").nth(1).inner_text() == "No face found"
+    expect(dialog.locator(".found").nth(1)).to_have_text("No face found")
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_rule_for_the_owner_lets_nothing_through_while_nobody_is_enrolled(surf
     surf.keep(rules=[MINE])
     surf.rule("always")
     page, dialog = pick(surf, surf.photo())
-    dialog.wait_for_selector("text=Nobody knows yet which face is yours")
+    dialog.wait_for_selector("text=The server does not know your face yet")
     assert asked(surf) == []
     surf.gets_nothing(page)
 

@@ -66,7 +66,7 @@
  * @property {string} [source_text]
  * @property {number} [seed]
  * @property {number} [steps]
- * @property {string} [target]
+ * @property {'auto' | number} [target]
  */
 
 // --- what the extension keeps ----------------------------------------------------------------------------
