@@ -73,7 +73,7 @@ function compile(text) {
   const folder = mkdtempSync(join(tmpdir(), 'api-types-'));
   try {
     writeFileSync(join(folder, 'agreement.ts'), text);
-    const compilerOptions = { typeRoots: [path('../node_modules/@types')] };
+    const compilerOptions = { noUnusedLocals: false, typeRoots: [path('../node_modules/@types')] };
     const project = { extends: path('../tsconfig.json'), compilerOptions, include: ['agreement.ts'] };
     writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(project));
     execFileSync('node', [path('../node_modules/typescript/bin/tsc'), '-p', folder], { stdio: 'pipe' });
