@@ -7,8 +7,8 @@ import { ask, paired, read, words } from './server.js';
 /** So many photos of this page are at the server at a time.  The others wait here: its queue has room for
  * others. */
 const AT_SERVER = 8;
-/** Milliseconds between two questions after a photo: in the queue, at work. */
-const PAUSE = { queued: 1200, running: 400 };
+/** Milliseconds between two questions after a photo: the first pause, and the longest in the queue and at work. */
+const PAUSE = 100, LONGEST_PAUSE = { queued: 1200, running: 400 };
 /** A server that fails to answer so many times, so many milliseconds apart, counts as gone. */
 const TRIES = 8, BETWEEN_TRIES = 750;
 /** The entry in the list of looks that stands for the user's own words. */
@@ -124,13 +124,15 @@ export class Job {
    * streams of events would leave none for cancelling.
    */
   async follow() {
-    for (let failures = 0; ;) {
+    let failures = 0;
+    for (let pause = PAUSE; ; pause *= 2) {
       try {
         const status = await read('json', `/v1/jobs/${this.id}`);
         failures = 0;
         if (['done', 'failed', 'cancelled'].includes(status.state)) return status;
         this.progress(status);
-        await sleep(PAUSE[status.state]);
+        pause = Math.min(pause, LONGEST_PAUSE[status.state]);
+        await sleep(pause);
       } catch (problem) {
         const title = 'The server no longer knows this photo: try again';
         if (problem.code === 'not_found') throw { ...problem, title };

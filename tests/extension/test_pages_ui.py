@@ -669,12 +669,7 @@ def test_a_photo_that_another_program_removed_is_gone_here_too(surf: Surf, visit
 @pytest.mark.parametrize(
     ("locale", "news", "no_face", "unreadable"),
     [
-        (
-            "en",
-            "Photos added: 1 of 4.",
-            "No face was found in b.png, c.png. Use",
-            "Not readable: d.txt. Use",
-        ),
+        ("en", "Photos added: 1 of 4.", "No face was found in b.png, c.png. Use", "Not readable: d.txt. Use"),
         (
             "de",
             "Hinzugefügte Fotos: 1 von 4.",
