@@ -1,7 +1,7 @@
 """Chromium with the extension, for pictures, measurements and tests.
 
-The copy that is loaded may enter hosts below `localhost`: a browser without a window shows no question that a program
-could answer.
+The copy that is loaded may enter hosts below `localhost`: a browser without a window shows no question that a
+program could answer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The server's page in a real browser without a window: a tab that notes every complaint and every request."""
+"""The server's page in a real browser without a window, in tabs that note every complaint and every request."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def pytest_sessionfinish() -> None:
 
 
 def find_chromium() -> str:
-    """The browser's file.  A machine without one fails these tests: a page that no browser opens is not tested."""
+    """The browser's file.  Without one these tests fail: a page that no browser opens is not tested."""
     try:
         return chromium_of.find_chromium()
     except FileNotFoundError as error:
@@ -194,7 +194,7 @@ def state_is(job: Any, text: str) -> None:
 
 
 def hanging(tab: Tab) -> tuple[Any, Job]:
-    """A photo that the worker holds on to, so that a test can say how far it is: its place, the server's job."""
+    """A photo that the worker never ends, so that a test can set its progress: its place, the server's job."""
     place = tab.send(script("hang"))
     return place, tab.until(0, "running")
 

@@ -83,7 +83,10 @@ def test_everything_has_a_name_and_shows_its_focus(tab: Tab) -> None:
     tab.page.keyboard.press("Shift+Tab")
     for control in focusable:
         tab_to(tab.page, control)
-        framed = "element => getComputedStyle(element.id === 'photos' ? element.parentElement : element).outlineStyle"
+        framed = (
+            "element => getComputedStyle("
+            "element.id === 'photos' ? element.parentElement : element).outlineStyle"
+        )
         assert control.evaluate(framed) == "solid", control
 
 
@@ -98,7 +101,7 @@ def fits(tab: Tab) -> bool:
     return tab.page.evaluate(
         """() => {
           const { scrollWidth, clientWidth } = document.documentElement;
-          const ends = [...document.querySelectorAll('main *')].map((element) => element.getBoundingClientRect().right);
+          const ends = [...document.querySelectorAll('main *')].map((e) => e.getBoundingClientRect().right);
           return Math.max(scrollWidth, ...ends) <= clientWidth;
         }"""
     )

@@ -125,7 +125,7 @@ def test_removing_a_photo_lets_it_go_everywhere(live: Live, visit: Visit) -> Non
 def test_of_two_real_faces_only_the_users_own_is_protected(
     tmp_path: Path, visit: Visit, two_faces: tuple[bytes, bytes]
 ) -> None:
-    """All of it with the real method: a photo teaches it the user's face, another is protected, shown and downloaded."""
+    """With the real method: one photo teaches it the user's face, another is protected and downloaded."""
     me, sent = FilePayload(name="me.png", mimeType="image/png", buffer=two_faces[0]), BytesIO()
     with Image.open(BytesIO(two_faces[1])) as both:
         both.save(sent, "JPEG", quality=95)

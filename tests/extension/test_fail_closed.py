@@ -1,4 +1,4 @@
-"""Whatever fails, the page gets nothing, and the user can try again, give up, or upload the original on purpose."""
+"""Whatever fails, the page gets nothing; the user can try again, give up, or choose to upload the original."""
 
 from __future__ import annotations
 

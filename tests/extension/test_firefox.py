@@ -1,4 +1,4 @@
-"""The same extension in Firefox, driven by its own Marionette: once from the first page to a protected photo."""
+"""The same extension in Firefox, driven by Marionette: once from the first page to a protected photo."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def firefox(tmp_path: Path) -> Iterator[Marionette]:
 
 
 def install(firefox: Marionette, folder: Path) -> str:
-    """The address of the extension's pages.  The copy is granted `localhost`: nobody answers the browser's question."""
+    """The address of the extension's pages.  The copy is granted `localhost`: no test can answer the browser."""
     manifest = json.loads((unpack(folder, "*://localhost/*") / "manifest.json").read_text("utf-8"))
     del manifest["background"]["service_worker"]
     (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
@@ -74,7 +74,7 @@ def test_from_the_first_page_to_a_protected_photo(firefox: Marionette, tmp_path:
 
             firefox.navigate(site.url("input.html", "localhost"))
             firefox.find_element(By.ID, "one").send_keys(str(photo))
-            # The dialog lies in a closed shadow tree, out of reach but for keys.  It has counted faces: it is there.
+            # The dialog lies in a closed shadow tree: only keys reach it.  Once it has counted faces, it is there.
             wait_for(lambda: '"/v1/faces"' in live.ask("GET", "/v1/metrics").body.decode())
             press(firefox, *[Keys.TAB] * 7, Keys.ENTER)
             wait_for(lambda: [job for job in live.server.service.jobs if job.over])

@@ -118,7 +118,8 @@ def test_the_dialog_cannot_be_found_or_read(held: Held) -> None:
     assert page.evaluate("frames.length") == 0
     assert (
         page.evaluate(
-            "[...document.querySelectorAll('*')].filter((e) => e.shadowRoot || e.localName === 'iframe').length"
+            "[...document.querySelectorAll('*')]"
+            ".filter((e) => e.shadowRoot || e.localName === 'iframe').length"
         )
         == 0
     )
@@ -126,7 +127,7 @@ def test_the_dialog_cannot_be_found_or_read(held: Held) -> None:
 
 
 def addresses(surf: Surf, page: Page, dialog: Frame) -> list[str]:
-    """What a page could know of the dialog's address: as it is, as scripts in pages are told, with its ticket."""
+    """Addresses of the dialog that a page could know: its own, the one that scripts get, each with its ticket."""
     told = surf.control.evaluate(
         """async (url) => {
           const [tab] = await chrome.tabs.query({ url });
@@ -145,7 +146,9 @@ def test_the_dialog_in_a_frame_of_the_page_does_nothing(held: Held) -> None:
     known = addresses(surf, page, dialog)
     page.evaluate(
         """(known) => {
-          for (const src of known) document.body.append(Object.assign(document.createElement('iframe'), { src }));
+          for (const src of known) {
+            document.body.append(Object.assign(document.createElement('iframe'), { src }));
+          }
         }""",
         known,
     )
@@ -175,7 +178,8 @@ def cover(page: Page, css: str) -> None:
 @pytest.mark.parametrize(
     "css",
     [
-        "pointer-events:none;position:fixed;inset:0;width:100vw;height:100vh;max-width:none;max-height:none;border:0;margin:0",
+        "pointer-events:none;position:fixed;inset:0;width:100vw;height:100vh;max-width:none;max-height:none;"
+        "border:0;margin:0",
         "pointer-events:none;position:fixed;inset:0;width:60vw;height:60vh;margin:auto;opacity:.9",
     ],
     ids=["all", "part"],
@@ -276,7 +280,8 @@ def test_the_page_sees_nothing_of_the_server_or_the_token(held: Held) -> None:
     token = surf.stored("local", "server")["token"]
     assert len(token) > 20
     text = page.evaluate(
-        "JSON.stringify([document.documentElement.outerHTML, performance.getEntries(), heard, Object.keys(window)])"
+        "JSON.stringify("
+        "[document.documentElement.outerHTML, performance.getEntries(), heard, Object.keys(window)])"
     )
     assert token not in text and str(surf.live.port) not in text
 
@@ -324,7 +329,8 @@ def test_a_script_in_a_page_reads_nothing_that_is_kept(surf: Surf) -> None:
     read = surf.control.evaluate(
         """async (url) => {
           const [tab] = await chrome.tabs.query({ url });
-          const func = () => chrome.storage.local.get().then((all) => Object.keys(all), (error) => String(error));
+          const func = () => chrome.storage.local.get()
+            .then((all) => Object.keys(all), (error) => String(error));
           return (await chrome.scripting.executeScript({ target: { tabId: tab.id }, func }))[0].result;
         }""",
         page.url,

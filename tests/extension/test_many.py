@@ -59,8 +59,8 @@ def test_each_photo_has_its_own_decision_and_other_files_keep_their_place(surf: 
     cards.nth(2).locator(".yes").click()
     dialog.click("#use")
     jpeg = "image/jpeg"
-    surf.gets(page, ("1.jpg", jpeg, one.protected), ("notes.txt", "text/plain", b"notes"), ("3.jpg", jpeg, three.data),
-              ("4.jpg", jpeg, four.protected))  # fmt: skip
+    photos = [("3.jpg", jpeg, three.data), ("4.jpg", jpeg, four.protected)]
+    surf.gets(page, ("1.jpg", jpeg, one.protected), ("notes.txt", "text/plain", b"notes"), *photos)
 
 
 def test_all_left_out_is_as_good_as_cancelled(surf: Surf) -> None:

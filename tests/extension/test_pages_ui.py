@@ -1,4 +1,4 @@
-"""The extension's own pages as a person uses them: popup, settings, the first page; and the words in both languages."""
+"""The extension's own pages as a person uses them: popup, settings, first page; texts in both languages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .conftest import EXTENSION, HOST, Surf, choose
 
 POPUP, OPTIONS, FIRST = ("popup/popup.html", "options/options.html", "onboarding/onboarding.html")
 PAGES = (POPUP, OPTIONS, FIRST)
-#: What the browser says to a request for a permission; it must be asked within a click or a key, and then only.
+#: The browser's answer to a request for a permission, which may be made only within a click or a key.
 ASKED = """answer => {
   globalThis.asked = [];
   const known = chrome.permissions.contains.bind(chrome.permissions), granted = new Set();
@@ -31,7 +31,8 @@ ASKED = """answer => {
     if (answer) for (const origin of origins) granted.add(origin);
     return answer;
   };
-  chrome.permissions.contains = async ({ origins }) => origins.every((o) => granted.has(o)) || known({ origins });
+  chrome.permissions.contains = async ({ origins }) => (
+    origins.every((o) => granted.has(o)) || known({ origins }));
 }"""
 #: The words of another language than the browser's, put together as the browser does it.
 SPEAK = """words => {
@@ -64,7 +65,7 @@ def visit(surf: Surf) -> Iterator[Visit]:
     def make(
         name: str, *, front: Page | str = "", answer: bool | None = None, locale: str = "en", **options: Any
     ) -> Page:
-        """`front` is the page that a popup belongs to, `answer` what a user says to the browser's question."""
+        """`front` is the page that a popup belongs to, `answer` the user's to the browser's question."""
         page = surf.context.new_page()
         opened.append(page)
         page.set_default_timeout(60_000)
@@ -826,7 +827,8 @@ def test_nothing_sticks_out_of_a_narrow_window(
     page.set_viewport_size({"width": 320, "height": 600})
     unfold(page, name, paired)
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
-    out = """() => [...document.querySelectorAll('.card *')].filter((e) => e.checkVisibility()).filter((e) => {
+    out = """() => [...document.querySelectorAll('.card *')].filter((e) => {
+      if (!e.checkVisibility()) return false;
       const [part, card] = [e, e.closest('.card')].map((x) => x.getBoundingClientRect().right);
       return part > card - 8;
     }).map((e) => e.outerHTML)"""
@@ -883,7 +885,7 @@ VARIED = {
     "state_": {"looking", "ready", "unpaired", "down", "barred"},
     "advice_": {"ready", "unpaired", "down", "barred"},
     "stage_": {"invert", "tune", "choose", "search", "render"},
-    "trouble_": None,  # those that the server has, or that are thrown here: others are told in the server's words
+    "trouble_": None,  # codes of the server and our own; any other code has the server's words
 }
 
 

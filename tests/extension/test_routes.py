@@ -1,4 +1,4 @@
-"""Every way on which sites take photos: the protected photo arrives under the name it had, and nothing else does."""
+"""Every way in which sites take photos: the protected photo arrives under its name, and nothing else does."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_a_frame_in_a_page_that_is_off_is_asked_for_in_a_window(surf: Surf) -> N
     wait_for(lambda: page.evaluate("0") == 0 and window.is_closed())
 
 
-# --- drag and drop, paste, pickers ---------------------------------------------------------------------------
+# --- drag and drop, paste, pickers -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("zone", ["#zone", "#field"])
@@ -258,7 +258,7 @@ def test_a_paste(surf: Surf, how: str) -> None:
     assert file.data.startswith(b"\x89PNG") and file.data.endswith(MARK)
 
 
-#: The browser's own picker opens a window of the desktop, which no test can answer: handles of real files stand in.
+#: No test can answer the browser's own picker, a window of the desktop: handles of real files stand in.
 PICKED = """async () => {
   const root = await navigator.storage.getDirectory();
   return Promise.all(window.wanted.map(async ([name, bytes]) => {

@@ -1,4 +1,4 @@
-"""Selective sharing: what is done with a photo follows its site, how many faces it shows and whose they are."""
+"""Rules for kinds of photos: by the site, by the number of faces, by whose faces they are."""
 
 from __future__ import annotations
 
