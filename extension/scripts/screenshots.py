@@ -1,16 +1,15 @@
-"""Pictures of the extension for the README: `python extension/scripts/screenshots.py docs` writes three PNG files.
+"""Pictures of the extension for the README: `python extension/scripts/screenshots.py docs` writes three files.
 
-Needs Chromium and the packages for development.  The photo is scikit-image's, and the real server protects it.
+Needs Chromium and the packages for development.  The photo is scikit-image's; the real server protects it.
 """
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
+import asyncio
 import sys
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -21,7 +20,9 @@ from PIL import Image
 from playwright.sync_api import BrowserContext, Page, Playwright, sync_playwright
 from skimage import data
 
-ROOT = Path(__file__).parents[2]
+from server.service.options import Options
+from server.service.run import Server
+
 SCHEMES = ("light", "dark")
 #: Where the photo is uploaded: the browser itself answers for this site.
 SITE = "http://photos.localhost/"
@@ -45,27 +46,32 @@ def main(folder: Path) -> None:
     """Take them all."""
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        address, code = stack.enter_context(serving(work))
+        server = stack.enter_context(serving(work))
         playwright = stack.enter_context(sync_playwright())
         browser = stack.enter_context(_browser(playwright, work))
         control = control_of(browser)
-        _set_up(control, address, code)
+        _set_up(control, server.url, server.code)
         for name, pictures in _pictures(browser, control).items():
             _join(pictures, folder / f"extension-{name}.png")
 
 
 @contextmanager
-def serving(work: Path) -> Iterator[tuple[str, str]]:
-    """The real server with lists of its own: its address, and the code that pairs."""
-    command = [sys.executable, "-m", "server.cli", "serve", "--port", "0"]
-    environment = os.environ | {"CLIP2PROTECT_SERVER_FOLDER": str(work)}
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            lines = iter(process.stdout.readline if process.stdout else str, "")
-            found = next(filter(None, (re.search(r"code: (\S+)  \((\S+)/#", line) for line in lines)))
-            yield found[2], found[1]
-        finally:
-            process.terminate()
+def serving(work: Path) -> Iterator[Server]:
+    """The real server, with its lists in a folder of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    def wait(task: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(task, loop).result()
+
+    try:
+        server = wait(Server.start(Options(port=0, folder=work)))
+        yield server
+        wait(server.stop())
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
 
 
 def _browser(playwright: Playwright, work: Path) -> Any:
@@ -91,8 +97,10 @@ def _set_up(control: Page, address: str, code: str) -> None:
     _tell(control, type="pair", code=code)
     _tell(control, type="setSite", host="photos.localhost", rule="ask")
     control.evaluate(
-        """bytes => chrome.runtime.sendMessage(
-          { type: 'enrol', photo: new Blob([new Uint8Array(bytes)], { type: 'image/png' }), kind: 'image/png' })""",
+        """bytes => {
+          const photo = new Blob([new Uint8Array(bytes)], { type: 'image/png' });
+          return chrome.runtime.sendMessage({ type: 'enrol', photo, kind: photo.type });
+        }""",
         list(_png()),
     )
 

@@ -16,7 +16,6 @@ MANIFEST = json.loads((EXTENSION / "manifest.json").read_text("utf-8"))
 WHY = (EXTENSION / "PERMISSIONS.md").read_text("utf-8")
 ASKED = [*MANIFEST["permissions"], *MANIFEST["host_permissions"], *MANIFEST["optional_host_permissions"]]
 SCRIPTS = sorted((EXTENSION / "src").rglob("*.js"))
-WORDS = json.loads((EXTENSION / "_locales/en/messages.json").read_text("utf-8"))
 
 
 @pytest.mark.parametrize("permission", ASKED)
@@ -61,23 +60,12 @@ def test_what_runs_among_a_pages_scripts_knows_nothing(name: str) -> None:
         assert word not in code
 
 
-def test_every_word_that_is_said_exists() -> None:
-    texts = [path.read_text("utf-8") for path in [*SCRIPTS, *(EXTENSION / "src").rglob("*.html")]]
-    said = {
-        key
-        for text in texts
-        for key in re.findall(r"""(?:say\('|data-say="|data-label="|words\(')([a-z_]+)['"]""", text)
-    }
-    assert len(said) > 30
-    assert said - set(WORDS) == set()
-
-
 def test_lines_are_short() -> None:
     long = [
         f"{path.name}:{i}"
         for path in SCRIPTS
         for i, line in enumerate(path.read_text("utf-8").splitlines(), 1)
-        if len(line) > 140
+        if len(line) > 110
     ]
     assert long == []
 

@@ -893,6 +893,7 @@ def used_keys() -> Iterator[tuple[str, Path]]:
     """Keys that are written out in the code."""
     for path, text in SOURCES.items():
         found = re.findall(r'data-(?:say|label)="(\w+)"', text)
+        found += re.findall(r"\bwords\('(\w+)'", text)  # of scripts in pages
         for call in re.findall(r"\bsay\(((?:[^()]|\([^()]*\))*)\)", text):
             # In a choice between two keys, what is compared is no key.
             found += re.findall(r"'(\w+)'", re.sub(r"[!=]==? '[^']*'", "", call.split(", ")[0]))
