@@ -1,4 +1,4 @@
-"""Pictures of the extension for the README: `python extension/scripts/screenshots.py docs` writes three files.
+"""Pictures of the extension for README: `python extension/scripts/screenshots.py docs` writes three files.
 
 Needs Chromium and the packages for development.  The photo is scikit-image's; the real server protects it.
 """

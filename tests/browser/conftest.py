@@ -1,4 +1,4 @@
-"""The server's page in a real browser without a window, in tabs that note every complaint and every request."""
+"""The server's page in a real browser, in tabs that note every complaint and every request."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def state_is(job: Any, text: str) -> None:
 
 
 def hanging(tab: Tab) -> tuple[Any, Job]:
-    """A photo that the worker never ends, so that a test can set its progress: its place, the server's job."""
+    """A photo that the worker never ends, so that a test can set its progress: its place and job."""
     place = tab.send(script("hang"))
     return place, tab.until(0, "running")
 

@@ -70,6 +70,14 @@ def kept(report: Path) -> list[dict[str, Any]]:
     return json.loads(path.read_text()) if path.exists() else []
 
 
+#: Whether the second pixel of the second row is green: so the report's pictures mark the right option.
+GREEN = """image => {
+  const context = document.createElement('canvas').getContext('2d');
+  context.drawImage(image, 0, 0);
+  return context.getImageData(2, 2, 1, 1).data[1] > 100;
+}"""
+
+
 def test_choosing_by_mouse_and_keys_to_the_end(page: Page, report: Path) -> None:
     begin(page)
     assert page.url.endswith("/"), "the key does not stay in the address"
@@ -88,10 +96,7 @@ def test_choosing_by_mouse_and_keys_to_the_end(page: Page, report: Path) -> None
         question = "Which of the two was changed?" if changed else "Which of the two is the person above?"
         expect(page.get_by_role("heading", name=question, exact=True)).to_be_visible()
         image = page.locator("#options img").nth(sides[number - 1])
-        greens.append(image.evaluate(
-            "image => { const c = document.createElement('canvas').getContext('2d'); c.drawImage(image, 0, 0);"
-            " return c.getImageData(2, 2, 1, 1).data[1] > 100; }"
-        ))  # fmt: skip
+        greens.append(image.evaluate(GREEN))
         if number == 2:
             page.get_by_label("I know this person").check()
         way()

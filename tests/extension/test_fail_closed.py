@@ -1,4 +1,4 @@
-"""Whatever fails, the page gets nothing; the user can try again, give up, or choose to upload the original."""
+"""Whatever fails, the page gets nothing; the user can try again, give up, or send the original."""
 
 from __future__ import annotations
 

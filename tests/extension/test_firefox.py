@@ -43,7 +43,7 @@ def firefox(tmp_path: Path) -> Iterator[Marionette]:
 
 
 def install(firefox: Marionette, folder: Path) -> str:
-    """The address of the extension's pages.  The copy is granted `localhost`: no test can answer the browser."""
+    """The address of the extension's pages.  No test can answer the browser: the copy has `localhost`."""
     manifest = json.loads((unpack(folder, "*://localhost/*") / "manifest.json").read_text("utf-8"))
     del manifest["background"]["service_worker"]
     (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
@@ -74,7 +74,7 @@ def test_from_the_first_page_to_a_protected_photo(firefox: Marionette, tmp_path:
 
             firefox.navigate(site.url("input.html", "localhost"))
             firefox.find_element(By.ID, "one").send_keys(str(photo))
-            # The dialog lies in a closed shadow tree: only keys reach it.  Once it has counted faces, it is there.
+            # The dialog lies in a closed shadow tree: only keys reach it.  It is there once it counts faces.
             wait_for(lambda: '"/v1/faces"' in live.ask("GET", "/v1/metrics").body.decode())
             press(firefox, *[Keys.TAB] * 7, Keys.ENTER)
             wait_for(lambda: [job for job in live.server.service.jobs if job.over])

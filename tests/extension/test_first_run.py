@@ -25,7 +25,7 @@ def test_the_first_page_opens_by_itself(playwright: Playwright, unpacked: Path) 
 def test_pages_of_the_internet_cannot_reach_the_server_and_the_extension_can(
     playwright: Playwright, unpacked: Path, tmp_path: Path
 ) -> None:
-    """The browser keeps pages of public addresses away from this machine, and takes the site for one of them."""
+    """The browser keeps public pages away from this machine, and takes the site for one of them."""
     site, local = Site(), Site()
     flag = f"--ip-address-space-overrides=127.0.0.1:{site.port}=public"
     try:

@@ -127,7 +127,7 @@ def test_the_dialog_cannot_be_found_or_read(held: Held) -> None:
 
 
 def addresses(surf: Surf, page: Page, dialog: Frame) -> list[str]:
-    """Addresses of the dialog that a page could know: its own, the one that scripts get, each with its ticket."""
+    """Addresses of the dialog that a page could know: its own, the one that scripts get, with tickets."""
     told = surf.control.evaluate(
         """async (url) => {
           const [tab] = await chrome.tabs.query({ url });
@@ -258,7 +258,7 @@ def test_clicks_in_the_first_moment_do_nothing(surf: Surf) -> None:
             break
     else:
         pytest.fail("no click came in the first moment")
-    page.wait_for_timeout(800)
+    dialog.wait_for_selector("html[data-armed=true]")
     assert len(surf.dialogs(page)) == 1
     surf.press(dialog, "#cancel")
     wait_for(lambda: page.evaluate("0") == 0 and not surf.dialogs(page))

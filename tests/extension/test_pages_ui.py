@@ -74,9 +74,8 @@ def visit(surf: Surf) -> Iterator[Visit]:
         page.on("request", lambda r: foreign.append(r.url) if not r.url.startswith(base) else None)
         if isinstance(front, Page):
             find = "async url => (await chrome.tabs.query({})).find((t) => t.url === url).id"
-            page.add_init_script(
-                f"chrome.tabs.query = async () => [await chrome.tabs.get({surf.control.evaluate(find, front.url)})]"
-            )
+            tab = surf.control.evaluate(find, front.url)
+            page.add_init_script(f"chrome.tabs.query = async () => [await chrome.tabs.get({tab})]")
         elif front:
             page.add_init_script(f"chrome.tabs.query = async () => [{{ id: 1, url: '{front}' }}]")
         if answer is not None:

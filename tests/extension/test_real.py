@@ -111,8 +111,10 @@ def test_a_paste(surf: RealSurf) -> None:
     page, photo = surf.open("paste.html"), surf.photo()
     surf.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.evaluate(
-        "bytes => navigator.clipboard.write([new ClipboardItem({ 'image/png': new Blob([new Uint8Array(bytes)],"
-        " { type: 'image/png' }) })])",
+        """bytes => {
+          const blob = new Blob([new Uint8Array(bytes)], { type: 'image/png' });
+          return navigator.clipboard.write([new ClipboardItem({ 'image/png': blob })]);
+        }""",
         list(photo.data),
     )
     page.click("#field")

@@ -1,7 +1,7 @@
 """Things that all tests of a folder share.
 
 pytest has no such scope.  Things of a session would outlive the folder's tests.  Playwright's loop runs in the
-tests' own thread, and would then keep tests of other folders from running one.
+tests' own thread, and would then keep other folders' tests from running a loop.
 """
 
 from __future__ import annotations
