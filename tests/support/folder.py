@@ -1,6 +1,6 @@
 """Things that all tests of a folder share.
 
-pytest has no such scope.  Things of a session would outlive the folder's tests.  Playwright's loop runs in the
+pytest has no such scope.  Things of a session outlive the folder's tests.  Playwright's loop runs in the
 tests' own thread, and would then keep other folders' tests from running a loop.
 """
 
