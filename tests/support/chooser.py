@@ -14,7 +14,8 @@ def file_chooser(page: Page) -> Iterator[Any]:
     """The chooser that the keys or clicks inside open, as `value` afterwards.
 
     Playwright does not wait until the browser knows that a chooser is expected.  A key can be quicker (7 of
-    60 times on a busy machine), and then the chooser is never reported.  An answer of the page comes after that.
+    60 times on a busy machine), and then the chooser is never reported.
+    An answer of the page comes after that.
     """
     with page.expect_file_chooser() as chooser:
         page.evaluate("0")
