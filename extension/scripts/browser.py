@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -80,3 +80,16 @@ def control_of(browser: BrowserContext) -> Page:
     page.goto(worker.url.replace("background/main.js", "dialog/dialog.html"))
     page.wait_for_selector("#nothing:not([hidden])")
     return page
+
+
+def drop_files(page: Page, selector: str, paths: Iterable[Path]) -> None:
+    """Drop files on an element by the browser's own events."""
+    box = page.locator(selector).bounding_box()
+    if box is None:
+        raise ValueError(f"{selector} cannot be seen")
+    where = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    session = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {"type": kind, **where, "data": data})
+    session.detach()

@@ -22,7 +22,7 @@ from playwright.sync_api import BrowserContext, Frame, Page, Playwright, sync_pl
 
 from extension.scripts.browser import EXTENSION as EXTENSION
 from extension.scripts.browser import browser_flags as browser_flags
-from extension.scripts.browser import browsing, control_of, unpack
+from extension.scripts.browser import browsing, control_of, drop_files, unpack
 from tests.server.service.conftest import Live, running, wait_for
 from tests.server.service.scripted import DO, MARK
 from tests.support.chooser import file_chooser
@@ -226,16 +226,8 @@ def choose(page: Page, button: str, *photos: Photo) -> None:
 
 
 def drop(page: Page, selector: str, *photos: Photo) -> None:
-    """As from a window of files: the browser's own events."""
-    box = page.locator(selector).bounding_box()
-    assert box
-    where = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
-    files = [str(photo.path) for photo in photos]
-    session = page.context.new_cdp_session(page)
-    for kind in ("dragEnter", "dragOver", "drop"):
-        data = {"items": [], "files": files, "dragOperationsMask": 1}
-        session.send("Input.dispatchDragEvent", {"type": kind, **where, "data": data})
-    session.detach()
+    """As from a window of files."""
+    drop_files(page, selector, [photo.path for photo in photos])
 
 
 def notices(page: Page) -> list[str]:
