@@ -146,17 +146,17 @@ function showTrouble(trouble) {
 
 function update() {
   if (closed) return;
-  const undecided = photos.filter((photo) => !photo.decided), open = unprotected();
+  const undecided = photos.filter((photo) => !photo.decided), pending = unprotected();
   const stuck = undecided.find(({ state, trouble }) => (
     state === 'failed' && AWAY.includes(trouble?.code ?? '')));
   if (stuck && $('trouble').hidden) showTrouble(stuck.trouble);
   const ready = $('look').value !== '' && $('trouble').hidden, busy = photos.some((photo) => photo.busy);
-  const again = open.some(({ state }) => state === 'done');
+  const again = pending.some(({ state }) => state === 'done');
   $('options').hidden = $('look').value === '';
   for (const control of [...CONTROLS, 'by-rules']) $(control).disabled = busy;
   const now = ready ? JSON.parse(currentRequest()) : undefined;
   for (const photo of photos) photo.showPlan(now);
-  $('start').hidden = busy || !open.length;
+  $('start').hidden = busy || !pending.length;
   $('start').textContent = say(again ? 'protect_again' : 'protect');
   $('start').disabled = !ready || !chosen().prompt;
   $('use').hidden = undecided.length > 0 && !$('start').hidden;
