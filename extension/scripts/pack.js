@@ -1,5 +1,5 @@
-// Packs the extension for Chromium and for Firefox: the folder as it is, and a manifest without what only the other
-// browser knows.  `node scripts/pack.js [FOLDER]`; the same files give the same bytes.
+// Packs the extension for Chromium and for Firefox: the folder as it is, and a manifest without what only the
+// other browser knows.  `node scripts/pack.js [FOLDER]`; the same files give the same bytes.
 
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,7 +21,10 @@ const DAY = new Date(1980, 0, 1);
 function filesBelow(folder) {
   return readdirSync(join(ROOT, folder), { withFileTypes: true })
     .sort((one, other) => (one.name < other.name ? -1 : 1))
-    .flatMap((entry) => (entry.isDirectory() ? filesBelow(`${folder}/${entry.name}`) : [`${folder}/${entry.name}`]));
+    .flatMap((entry) => {
+      const path = `${folder}/${entry.name}`;
+      return entry.isDirectory() ? filesBelow(path) : [path];
+    });
 }
 
 function manifestFor(browser) {
@@ -35,7 +38,8 @@ function manifestFor(browser) {
 
 const folder = process.argv[2] ?? join(ROOT, 'dist');
 mkdirSync(folder, { recursive: true });
-const files = PACKED.flatMap(filesBelow).filter((name) => !name.endsWith('.d.ts')).map((name) => [name, readFileSync(join(ROOT, name))]);
+const names = PACKED.flatMap(filesBelow).filter((name) => !name.endsWith('.d.ts'));
+const files = names.map((name) => [name, readFileSync(join(ROOT, name))]);
 for (const browser of Object.keys(LEFT_OUT)) {
   const manifest = manifestFor(browser);
   const path = join(folder, `clip2protect-${manifest.version}-${browser}.zip`);

@@ -1,25 +1,33 @@
-"""Pictures of the extension for the README: `python extension/scripts/screenshots.py docs` writes three PNG files.
+"""Pictures of the extension for README: `python extension/scripts/screenshots.py docs` writes three files.
 
-Needs Chromium and the packages for development.  The photo is scikit-image's, protected by the real server.
+Needs Chromium and the packages for development.  The photo is scikit-image's; the real server protects it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import tempfile
-from contextlib import ExitStack
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
+from browser import browsing, control_of, unpack
 from PIL import Image
-from playwright.sync_api import Frame, Page
+from playwright.sync_api import BrowserContext, Page, Playwright, sync_playwright
 from skimage import data
 
-from tests.extension.conftest import Photo, Site, Surf, browsing, control_of, unpack
-from tests.server.service.conftest import running
+from server.service.options import Options
+from server.service.run import Server
 
 SCHEMES = ("light", "dark")
-PLACE = {
+#: Where the photo is uploaded: the browser itself answers for this site.
+SITE = "http://photos.localhost/"
+HTML = "<!doctype html><title>A site</title><p>Your photo: <input type=file></p>"
+SITES = {
     "facebook.com": "ask",
     "instagram.com": "always",
     "messenger.com": "ask",
@@ -30,27 +38,44 @@ RULES = [
     {"site": "facebook.com", "least": 0, "most": 0, "level": "strong", "faces": ""},
     {"site": "", "least": 6, "most": 0, "level": "", "faces": "mine"},
 ]
+#: Milliseconds that protecting a photo may take.
+PATIENCE = 300_000
 
 
 def main(folder: Path) -> None:
     """Take them all."""
     with ExitStack() as stack:
-        held = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        site = Site()
-        stack.callback(site.stop)
-        live = stack.enter_context(running(held, real=True, device="auto"))
-        browser = stack.enter_context(browsing(unpack(held / "extension", *(f"*://*.{site}/*" for site in PLACE))))
-        surf = Surf(browser, site, live, held, control_of(browser), patience=300_000)
-        surf.find_server()
-        surf.pair()
-        surf.keep(sites=PLACE, rules=RULES)
-        photo = surf.photo("me.png", data=_png())
-        live.ask("POST", "/v1/owner", photo.data, Content_Type="image/png")
-        _join([_dialog(surf, photo, scheme) for scheme in SCHEMES], folder / "extension-dialog.png")
-        _join(
-            [_page(surf, "options/options.html", scheme, 760) for scheme in SCHEMES], folder / "extension-options.png"
-        )
-        _join([_page(surf, "popup/popup.html", scheme, 360) for scheme in SCHEMES], folder / "extension-popup.png")
+        work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        server = stack.enter_context(serving(work))
+        playwright = stack.enter_context(sync_playwright())
+        browser = stack.enter_context(_browser(playwright, work))
+        control = control_of(browser)
+        _set_up(control, server.url, server.code)
+        for name, pictures in _pictures(browser, control).items():
+            _join(pictures, folder / f"extension-{name}.png")
+
+
+@contextmanager
+def serving(work: Path) -> Iterator[Server]:
+    """The real server, with its lists in a folder of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    def wait(task: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(task, loop).result()
+
+    try:
+        server = wait(Server.start(Options(port=0, folder=work)))
+        yield server
+        wait(server.stop())
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+
+
+def _browser(playwright: Playwright, work: Path) -> Any:
+    return browsing(playwright, unpack(work / "extension", *(f"*://*.{site}/*" for site in SITES)))
 
 
 def _png() -> bytes:
@@ -59,29 +84,63 @@ def _png() -> bytes:
     return buffer.getvalue()
 
 
-def _dialog(surf: Surf, photo: Photo, scheme: str) -> bytes:
-    page = surf.open("form.html")
+def _tell(control: Page, **message: Any) -> Any:
+    answer = control.evaluate("message => chrome.runtime.sendMessage(message)", message)
+    if "ok" not in answer:
+        raise SystemExit(f"the extension refuses: {answer}")
+    return answer["ok"]
+
+
+def _set_up(control: Page, address: str, code: str) -> None:
+    kept = {"server": {"address": address, "token": "", "client": ""}, "sites": SITES, "rules": RULES}
+    control.evaluate("values => chrome.storage.local.set(values)", kept)
+    _tell(control, type="pair", code=code)
+    _tell(control, type="setSite", host="photos.localhost", rule="ask")
+    control.evaluate(
+        """bytes => {
+          const photo = new Blob([new Uint8Array(bytes)], { type: 'image/png' });
+          return chrome.runtime.sendMessage({ type: 'enrol', photo, kind: photo.type });
+        }""",
+        list(_png()),
+    )
+
+
+def _pictures(browser: BrowserContext, control: Page) -> dict[str, list[bytes]]:
+    return {
+        "dialog": [_dialog(browser, scheme) for scheme in SCHEMES],
+        "options": [_page(browser, control, "options/options.html", scheme, 760) for scheme in SCHEMES],
+        "popup": [_page(browser, control, "popup/popup.html", scheme, 360) for scheme in SCHEMES],
+    }
+
+
+def _dialog(browser: BrowserContext, scheme: str) -> bytes:
+    page = browser.new_page()
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": 760, "height": 980})
-    page.set_input_files("input", photo.path)
-    dialog: Frame = surf.dialog(page)
-    dialog.wait_for_selector("#start:enabled")
-    surf.press(dialog, "#start")
-    dialog.wait_for_selector("#use:enabled", timeout=surf.patience)
+    page.route(SITE, lambda route: route.fulfill(body=HTML, content_type="text/html"))
+    page.goto(SITE)
+    page.set_input_files("input", {"name": "me.png", "mimeType": "image/png", "buffer": _png()})
+    while not (frames := [frame for frame in page.frames if "/dialog/dialog.html" in frame.url]):
+        page.wait_for_timeout(50)
+    dialog = frames[0]
+    dialog.wait_for_selector("html[data-armed=true]")
+    dialog.click("#start:enabled", timeout=PATIENCE)
+    dialog.wait_for_selector("#use:enabled", timeout=PATIENCE)
     page.wait_for_timeout(500)
     picture = page.screenshot()
-    surf.press(dialog, "#use")
+    dialog.click("#use")
     page.wait_for_timeout(500)
+    page.close()
     return picture
 
 
-def _page(surf: Surf, name: str, scheme: str, width: int) -> bytes:
-    page: Page = surf.context.new_page()
+def _page(browser: BrowserContext, control: Page, name: str, scheme: str, width: int) -> bytes:
+    page = browser.new_page()
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 430})
-    if name.startswith("popup"):  # it speaks of the tab in front of which it opens
-        page.add_init_script("chrome.tabs.query = async () => [{ id: 1, url: 'https://photos.localhost/' }]")
-    page.goto(f"{surf.control.url.partition('src/')[0]}src/{name}")
+    if name.startswith("popup"):  # it shows the site in the tab in front of which it opens
+        page.add_init_script(f"chrome.tabs.query = async () => [{{ id: 1, url: '{SITE}' }}]")
+    page.goto(f"{control.url.partition('src/')[0]}src/{name}")
     page.wait_for_selector("[data-state=ready]")
     page.wait_for_timeout(500)
     return page.screenshot(full_page=True)
@@ -89,7 +148,8 @@ def _page(surf: Surf, name: str, scheme: str, width: int) -> bytes:
 
 def _join(pictures: list[bytes], path: Path) -> None:
     images = [Image.open(BytesIO(picture)).convert("RGB") for picture in pictures]
-    whole = Image.new("RGB", (sum(image.width for image in images), max(image.height for image in images)), "white")
+    size = (sum(image.width for image in images), max(image.height for image in images))
+    whole = Image.new("RGB", size, "white")
     for i, image in enumerate(images):
         whole.paste(image, (sum(other.width for other in images[:i]), 0))
     whole.quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)

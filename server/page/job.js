@@ -1,36 +1,37 @@
-// One photo on the page: sent, watched, shown, cancelled, removed.
+// One photo on the page, from choosing it to the download.
 
-import { $, ENDINGS, capital, make } from './parts.js';
+import { $, ENDINGS, capital, followSlider, make } from './parts.js';
 import { scores } from './scores.js';
 import { ask, paired, read, words } from './server.js';
 
-/** Photos of this page that are at the server at a time; the others wait here, so that its queue has room for others. */
+/** So many photos of this page are at the server at a time.  The others wait here: its queue has room for
+ * others. */
 const AT_SERVER = 8;
-/** Milliseconds between two looks at a photo, one that waits and one that is worked on. */
-const PAUSE = { queued: 1200, running: 400 };
-/** A server that does not answer so many times in a row, so many milliseconds apart, is gone. */
+/** Milliseconds between two questions after a photo: the first pause, and the longest in the queue and at work. */
+const PAUSE = 100, LONGEST_PAUSE = { queued: 1200, running: 400 };
+/** A server that fails to answer so many times, so many milliseconds apart, counts as gone. */
 const TRIES = 8, BETWEEN_TRIES = 750;
-/** The choice in the list of looks that stands for the user's own words: no preset has such a name. */
+/** The entry in the list of looks that stands for the user's own words. */
 export const OWN = '(own)';
 const STAGES = {
   '': 'Starting', invert: 'Reading the face', tune: 'Learning the face', choose: 'Choosing a look',
   search: 'Searching for the change', render: 'Drawing the change',
 };
-/** What a photo's line says of the faces that are protected. */
+/** The faces to protect, as a photo's line names them. */
 const FACES = { all: '', largest: ', the largest face', mine: ', only my face' };
 
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 const stage = (status) => STAGES[status.stage] ?? status.stage;
 
-/** The search's own measure: 1 is a typical pair of one person, 0 the recognisers' limit. */
+/** The similarity that is left: 100 % is a typical pair of one person, 0 % the recognisers' threshold. */
 function recognisable(value) {
   return value === null ? '' : `Recognisable: ${Math.round(100 * value)} % (aim: below 0 %)`;
 }
 
-/** Photos on the page; those of them that wait here for their turn, and how many are at the server. */
+/** The photos on the page, those of them that wait here, and the number that is at the server. */
 const jobs = new Set(), line = [];
 let atServer = 0;
-/** The upload that began last: one follows the other, so that photos are worked on in their order. */
+/** The latest upload.  Uploads follow each other, so that the server works on photos in their order. */
 let upload = Promise.resolve();
 
 function sendNext() {
@@ -48,9 +49,10 @@ export class Job {
     this.view = $('#job').content.cloneNode(true).firstElementChild;
     this.$ = (selector) => $(selector, this.view);
     this.$('h2').textContent = file.name;
-    for (const [part, name] of [['.cancel', 'Cancel'], ['.again', 'Try again:'], ['.remove', 'Remove'], ['progress', 'Progress of']]) {
-      this.$(part).ariaLabel = `${name} ${file.name}`;
-    }
+    const names = {
+      '.cancel': 'Cancel', '.again': 'Try again:', '.remove': 'Remove', progress: 'Progress of',
+    };
+    for (const [part, name] of Object.entries(names)) this.$(part).ariaLabel = `${name} ${file.name}`;
     this.$('.cancel').addEventListener('click', () => this.cancel());
     this.$('.again').addEventListener('click', () => this.start());
     this.$('.remove').addEventListener('click', () => { this.remove(); $('#photos').focus(); });
@@ -72,22 +74,9 @@ export class Job {
   }
 
   prepareSlider() {
-    const slider = this.$('input[type=range]'), photos = this.$('.photos');
-    const show = () => {
-      photos.style.setProperty('--cut', `${slider.value}%`);
-      slider.setAttribute('aria-valuetext', `${slider.value} % before, ${100 - slider.value} % after`);
-    };
-    const follow = (event) => {
-      if (!event.buttons) return;
-      const { left, width } = photos.getBoundingClientRect();
-      slider.value = 100 * (event.clientX - left) / width;
-      show();
-    };
+    const slider = this.$('input[type=range]');
     slider.ariaLabel = `Before and after: ${this.file.name}`;
-    slider.addEventListener('input', show);
-    for (const kind of ['pointerdown', 'pointermove']) photos.addEventListener(kind, follow);
-    photos.addEventListener('dragstart', (event) => event.preventDefault());
-    show();
+    followSlider(slider, this.$('.photos'), (value) => `${value} % before, ${100 - value} % after`);
   }
 
   // --- from waiting to done ------------------------------------------------
@@ -124,25 +113,29 @@ export class Job {
     if (this.unwanted) throw { code: 'cancelled' };
     this.show('working', 'Sending');
     const headers = { 'Content-Type': this.file.type };
-    const sent = await read('json', `/v1/jobs?${new URLSearchParams(this.asked)}`, { method: 'POST', body: this.file, headers });
-    this.id = sent.id;
-    if (this.unwanted) await this.tellUnwanted(); // cancelled, or removed, before it had a number
+    const path = `/v1/jobs?${new URLSearchParams(this.asked)}`;
+    const job = await read('json', path, { method: 'POST', body: this.file, headers });
+    this.id = job.id;
+    if (this.unwanted) await this.tellUnwanted(); // cancelled or removed while it was being sent
   }
 
   /**
-   * Look again and again until the job is over.  A browser has six connections to one server: as many streams of
-   * events would leave none to cancel with.
+   * Ask the server again and again until the job is over.  A browser has six connections to one server: six
+   * streams of events would leave none for cancelling.
    */
   async follow() {
-    for (let failures = 0; ;) {
+    let failures = 0;
+    for (let pause = PAUSE; ; pause *= 2) {
       try {
         const status = await read('json', `/v1/jobs/${this.id}`);
         failures = 0;
         if (['done', 'failed', 'cancelled'].includes(status.state)) return status;
         this.progress(status);
-        await sleep(PAUSE[status.state]);
+        pause = Math.min(pause, LONGEST_PAUSE[status.state]);
+        await sleep(pause);
       } catch (problem) {
-        if (problem.code === 'not_found') throw { ...problem, title: 'The server no longer knows this photo: try again' };
+        const title = 'The server no longer knows this photo: try again';
+        if (problem.code === 'not_found') throw { ...problem, title };
         if (problem.code !== 'unreachable' || ++failures >= TRIES) throw problem;
         this.show('working', 'No answer, trying again');
         await sleep(BETWEEN_TRIES);
@@ -153,14 +146,15 @@ export class Job {
   progress(status) {
     if (this.unwanted) return this.show('working', 'Cancelling');
     if (status.state === 'queued') return this.show('working', 'In the queue');
-    if (!this.begun) [this.begun, this.since] = [true, performance.now()]; // the time in the queue is not its own
+    if (!this.begun) [this.begun, this.since] = [true, performance.now()]; // without the time in the queue
     this.show('working', 'Working');
     this.$('progress').value = status.progress;
     this.$('.now').textContent = [stage(status), recognisable(status.similarity)].filter(Boolean).join('. ');
     const several = status.faces.length > 1 ? status.faces : [];
     this.$('.faces').replaceChildren(...several.map((face, i) => {
-      const part = face.state === 'working' ? `${stage(face)}, ${Math.round(100 * face.progress)} %` : capital(face.state);
-      return make('li', {}, make('span', { textContent: `Face ${i + 1}` }), make('span', { textContent: part }));
+      const percent = Math.round(100 * face.progress);
+      const part = face.state === 'working' ? `${stage(face)}, ${percent} %` : capital(face.state);
+      return make('li', {}, make('span', {}, `Face ${i + 1}`), make('span', {}, part));
     }));
   }
 
@@ -179,10 +173,10 @@ export class Job {
     this.crops(faces);
   }
 
-  /** Small pictures of the faces, so that it is plain which is which. */
+  /** Show a small picture of each face beside its table. */
   async crops(faces) {
     const image = this.$('.after');
-    await image.decode().catch(() => {}); // what cannot be shown has no crops
+    await image.decode().catch(() => {}); // a photo that the browser cannot show has none
     if (!image.naturalWidth) return;
     this.view.querySelectorAll('.face-head canvas').forEach((canvas, i) => {
       const [left, top, right, bottom] = faces[i].box, side = Math.max(right - left, bottom - top);
@@ -211,9 +205,10 @@ export class Job {
     }
   }
 
-  /** The server ends the job, or drops its result; what it makes of that, the next look says. */
+  /** Let the server end the job, or drop its result.  The next question shows what it did. */
   async tellUnwanted(options = {}) {
-    if (this.id && paired()) await ask(`/v1/jobs/${this.id}`, { method: 'DELETE', ...options }).catch(() => {});
+    if (!this.id || !paired()) return;
+    await ask(`/v1/jobs/${this.id}`, { method: 'DELETE', ...options }).catch(() => {});
   }
 
   remove() {
@@ -225,16 +220,16 @@ export class Job {
     this.urls.forEach((url) => URL.revokeObjectURL(url));
   }
 
-  // --- what is seen --------------------------------------------------------
+  // --- display -------------------------------------------------------------
 
   get busy() {
     return ['waiting', 'working'].includes(this.state);
   }
 
-  /** `state` is waiting, working, done, failed or cancelled; `text` says it to people. */
+  /** `state` is waiting, working, done, failed or cancelled; `text` is for people. */
   show(state, text) {
     [this.state, this.text] = [state, text];
-    const held = document.activeElement;
+    const focused = document.activeElement;
     this.view.className = `card job ${state}`;
     this.$('.working').hidden = this.$('.cancel').hidden = !this.busy;
     this.$('.problem').hidden = state !== 'failed';
@@ -245,8 +240,9 @@ export class Job {
     if (text !== 'Working') this.$('.now').textContent = '';
     if (this.busy) this.startClock();
     else this.announce();
-    // A button that was pressed and is gone takes the focus with it.
-    if (this.view.contains(held) && !held.checkVisibility()) this.$('.buttons > :not([hidden])').focus();
+    // A button that is hidden loses the focus: give it to another button of the photo.
+    const lost = this.view.contains(focused) && !focused.checkVisibility();
+    if (lost) this.$('.buttons > :not([hidden])').focus();
   }
 
   announce() {
@@ -255,8 +251,8 @@ export class Job {
     if (!jobs.has(this)) return;
     const over = [...jobs].filter((job) => !job.busy).length;
     const count = jobs.size > 1 ? ` ${over} of ${jobs.size} photos are finished.` : '';
-    const result = { done: 'is protected', cancelled: 'was cancelled', failed: 'is not protected' }[this.state];
-    $('#news').textContent = `${this.file.name} ${result}.${count}`;
+    const results = { done: 'is protected', cancelled: 'was cancelled', failed: 'is not protected' };
+    $('#news').textContent = `${this.file.name} ${results[this.state]}.${count}`;
   }
 
   elapsed() {
@@ -280,5 +276,7 @@ addEventListener('left', () => {
   for (const job of [...jobs]) job.remove();
   $('#news').textContent = '';
 });
-// Nobody waits any more: let the server go on with the photos of others.
-addEventListener('pagehide', () => { for (const job of jobs) if (job.busy) job.tellUnwanted({ keepalive: true }); });
+// Nothing waits for the photos any more: the server can go on with others.
+addEventListener('pagehide', () => {
+  for (const job of jobs) if (job.busy) job.tellUnwanted({ keepalive: true });
+});

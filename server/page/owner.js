@@ -1,9 +1,9 @@
-// The user's own face: the photos that teach the server to find it.
+// The card with the photos that teach the server the user's face.
 
 import { $, attempt, day, entry, isPhoto, make } from './parts.js';
 import { ask, read, words } from './server.js';
 
-/** Problems that are one photo's own: after any other the next photo has it too. */
+/** Problems of one photo.  Any other problem the next photo would have, too. */
 const OF_ONE_PHOTO = ['no_face', 'bad_image', 'too_large', 'worker_failed', 'out_of_memory', 'timeout'];
 
 export async function showOwner() {
@@ -20,7 +20,8 @@ export async function showOwner() {
 
 function ownerRow({ id, added }, i) {
   const what = `Photo ${i + 1}`;
-  const remove = make('button', { type: 'button', textContent: 'Remove', ariaLabel: `Remove ${what}, added ${day(added)}` });
+  const ariaLabel = `Remove ${what}, added ${day(added)}`;
+  const remove = make('button', { type: 'button', textContent: 'Remove', ariaLabel });
   remove.addEventListener('click', () => attempt('#owner-problem', async () => {
     $('#owner-news').textContent = '';
     await ask(`/v1/owner/${id}`, { method: 'DELETE' });
@@ -30,7 +31,7 @@ function ownerRow({ id, added }, i) {
   return entry(what, `added ${day(added)}`, remove);
 }
 
-/** Have the server learn the face from photos, one after the other, and say what came of each. */
+/** Let the server learn the face from photos, one after the other, and say how each went. */
 async function learn(files) {
   const problems = [];
   let learnt = 0;
@@ -42,20 +43,21 @@ async function learn(files) {
       learnt += 1;
       await showOwner();
     } catch (problem) {
-      if (problem.code === 'unpaired') { // whoever sits here now is not told
+      if (problem.code === 'unpaired') { // the next user must not see names of photos
         $('#owner-news').textContent = '';
         return;
       }
-      // The title of this one speaks of protecting; its detail says what photo is wanted.
+      // The title of `no_face` speaks of protecting; its detail says which photo is wanted.
       problems.push(`${file.name}: ${problem.code === 'no_face' ? problem.detail : words(problem)}`);
       if (!OF_ONE_PHOTO.includes(problem.code)) break;
     }
   }
-  $('#owner-news').textContent = `${learnt} of ${files.length} ${files.length === 1 ? 'photo was' : 'photos were'} added.`;
+  const were = files.length === 1 ? 'photo was' : 'photos were';
+  $('#owner-news').textContent = `${learnt} of ${files.length} ${were} added.`;
   $('#owner-problem').textContent = problems.join('\n');
 }
 
-/** What is learnt from: one lot follows the other. */
+/** Photos that are chosen later are learnt later. */
 let learning = Promise.resolve();
 
 $('#owner').addEventListener('toggle', () => $('#owner').open && attempt('#owner-problem', showOwner));

@@ -1,5 +1,5 @@
-// The server's own page: pair, choose photos, watch, compare, download.  It talks to nobody but its server, and
-// tells the server no file name.
+// The server's own page: pair, choose photos, watch, compare, download.  It asks its server only, and does
+// not tell it the names of files.
 
 import { Job, OWN } from './job.js';
 import { showOwner } from './owner.js';
@@ -8,16 +8,18 @@ import { $, attempt, capital, isPhoto } from './parts.js';
 import { pair, paired, read, words } from './server.js';
 
 const LEVELS = {
-  subtle: 'Subtle: least to see, protects less', balanced: 'Balanced', strong: 'Strong: protects more, more to see',
+  subtle: 'Subtle: least visible, protects less', balanced: 'Balanced',
+  strong: 'Strong: protects more, more visible',
 };
 
 // --- the choices ---------------------------------------------------------------------------------
 
-/** Show what a paired browser may do. */
+/** Show what a paired browser can do. */
 async function begin() {
   const [prompts, levels] = await Promise.all([read('json', '/v1/prompts'), read('json', '/v1/levels')]);
   const looks = Object.entries(prompts.presets).map(([name, text]) => [name, capital(text)]);
-  looks.push([prompts.auto, 'Choose for me (takes longer)'], [prompts.none, 'No makeup'], [OWN, 'My own words…']);
+  looks.push([prompts.auto, 'Choose for me (takes longer)'], [prompts.none, 'No makeup']);
+  looks.push([OWN, 'My own words…']);
   fill($('#look'), looks, prompts.default);
   fill($('#level'), levels.levels.map((name) => [name, LEVELS[name] ?? capital(name)]), levels.default);
   $('#look').dispatchEvent(new Event('change'));
@@ -26,17 +28,18 @@ async function begin() {
   $('#work').hidden = false;
 }
 
-/** Fill a list of choices; what was chosen before stays so. */
+/** Fill a list of choices.  An earlier choice stays. */
 function fill(list, choices, standard) {
   const chosen = list.value || standard;
-  list.replaceChildren(...choices.map(([value, text]) => new Option(text, value, value === standard, value === chosen)));
+  const option = ([value, text]) => new Option(text, value, value === standard, value === chosen);
+  list.replaceChildren(...choices.map(option));
 }
 
 $('#look').addEventListener('change', () => { $('#own').hidden = $('#look').value !== OWN; });
 
 // --- photos come in ------------------------------------------------------------------------------
 
-// Anywhere in the window: a photo dropped beside the frame would replace the page.
+// In the whole window, because a photo that is dropped beside the frame would replace the page.
 for (const kind of ['dragenter', 'dragover']) addEventListener(kind, (event) => hover(event, true));
 for (const kind of ['dragleave', 'drop']) addEventListener(kind, (event) => hover(event, false));
 addEventListener('drop', (event) => take(event.dataTransfer?.files));
@@ -54,8 +57,9 @@ function hover(event, over) {
 function take(files) {
   if ($('#work').hidden || !files?.length) return;
   const refused = [...files].filter((file) => !isPhoto(file));
+  const names = refused.map((file) => file.name).join(', ');
   $('#refused').textContent = refused.length
-    ? `Not taken: ${refused.map((file) => file.name).join(', ')}. Only JPEG, PNG and WebP photos can be protected.` : '';
+    ? `Not taken: ${names}. Only JPEG, PNG and WebP photos can be protected.` : '';
   const taken = [...files].filter(isPhoto).map((file) => new Job(file));
   $('#jobs').prepend(...taken.map((job) => job.view)); // the latest are on top, each lot in its order
   for (const job of taken) job.start();
@@ -66,7 +70,7 @@ function take(files) {
 $('#pairing').addEventListener('submit', async (event) => {
   event.preventDefault();
   const button = $('#pairing button');
-  button.disabled = true; // a code works once: a second press would be told that it is wrong
+  button.disabled = true; // a code works once: a second press would find it used up
   try {
     await pair($('#code').value);
     await begin();
@@ -79,14 +83,14 @@ $('#pairing').addEventListener('submit', async (event) => {
   }
 });
 
-/** Take the code out of the address, where it could be seen or kept. */
+/** Take the code out of the address, so that nobody sees it there. */
 function givenCode() {
   const code = new URLSearchParams(location.hash.slice(1)).get('pair');
   if (location.hash) history.replaceState(null, '', location.pathname);
   return code;
 }
 
-/** A browser that is paired stays so, whatever old link it was opened with. */
+/** Open the page.  A paired browser stays paired, even if an old link opened it. */
 async function enter() {
   const code = givenCode();
   try {

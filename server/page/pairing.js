@@ -1,4 +1,4 @@
-// Pairing this browser, who else is paired, and leaving.
+// Pairing this browser, the list of paired clients, and unpairing.
 
 import { $, attempt, day, entry, make } from './parts.js';
 import { ask, forget, read } from './server.js';
@@ -18,19 +18,21 @@ async function showClients() {
 }
 
 function row({ id, name, origin, paired, used }, own) {
-  const what = (name || 'No name') + (own ? ' (this browser)' : '');
+  const title = (name || 'No name') + (own ? ' (this browser)' : '');
   const from = origin ? `${origin}, ` : '';
-  const revoke = make('button', { type: 'button', textContent: 'Revoke', ariaLabel: `Revoke ${what}, paired ${day(paired)}` });
+  const ariaLabel = `Revoke ${title}, paired ${day(paired)}`;
+  const revoke = make('button', { type: 'button', textContent: 'Revoke', ariaLabel });
   revoke.addEventListener('click', () => attempt('#clients-problem', async () => {
     await ask(`/v1/clients/${id}`, { method: 'DELETE' });
     if (own) return leave();
     await showClients();
     $('#paired summary').focus();
   }));
-  return entry(what, `${from}paired ${day(paired)}, last used ${day(used)}`, revoke);
+  return entry(title, `${from}paired ${day(paired)}, last used ${day(used)}`, revoke);
 }
 
-/** This browser is no longer paired: every part hears `left` and clears up, so that the next one to sit here sees nothing. */
+/** This browser is no longer paired: every part hears `left` and clears itself, so that the next user sees
+ * nothing. */
 function leave() {
   forget();
   dispatchEvent(new Event('left'));

@@ -1,24 +1,28 @@
-// What the recognisers make of a face, before and after, as a table and in words.
+// The recognisers' verdicts on a face, before and after, as a table and in words.
 
 import { make } from './parts.js';
 
-/** A section with a table of what every recogniser makes of one face. */
+/** A section with a table of all recognisers' verdicts on one face. */
 export function scores(face, number, count) {
   const entries = Object.entries(face.recognisers);
-  const titles = ['Recogniser', 'Before', 'After'].map((text) => make('th', { scope: 'col', textContent: text }));
-  const table = make('table', {}, make('thead', {}, make('tr', {}, ...titles)), make('tbody', {}, ...entries.map(scoreRow)));
-  table.ariaLabel = `What each recogniser makes of face ${number} before and after`;
+  const title = (textContent) => make('th', { scope: 'col', textContent });
+  const titles = ['Recogniser', 'Before', 'After'].map(title);
+  const head = make('thead', {}, make('tr', {}, ...titles));
+  const table = make('table', {}, head, make('tbody', {}, ...entries.map(scoreRow)));
+  table.ariaLabel = `Verdicts of the recognisers on face ${number}, before and after`;
   const which = count > 1 ? `Face ${number} of ${count}. ` : '';
-  const lost = face.found_after === false ? ' A face is no longer found here at all.' : '';
-  const change = `${which}How much changed: PSNR ${face.psnr.toFixed(1)} dB (higher is less to see).${lost}`;
-  const title = make('h3', { textContent: summary(entries.map(([, r]) => r)) });
-  const text = make('div', {}, title, make('p', { className: 'quiet', textContent: change }));
+  const lost = face.found_after === false ? ' The detector no longer finds a face here.' : '';
+  const change = `${which}Change: PSNR ${face.psnr.toFixed(1)} dB (higher is less visible).${lost}`;
+  const heading = make('h3', { textContent: summary(entries.map(([, r]) => r)) });
+  const text = make('div', {}, heading, make('p', { className: 'quiet', textContent: change }));
   const crop = make('canvas', { width: 96, height: 96, ariaHidden: 'true', hidden: true });
   return make('section', {}, make('div', { className: 'face-head' }, crop, text), table);
 }
 
 function summary(results) {
-  if (!results.some((r) => r.matched_before || r.matched_after)) return 'No recogniser here matched this face, before or after';
+  if (!results.some((r) => r.matched_before || r.matched_after)) {
+    return 'No recogniser here matched this face, before or after';
+  }
   const still = results.filter((r) => r.matched_after).length;
   if (!still) return 'No recogniser here matches this face any more';
   return `${still} of ${results.length} recognisers still ${still === 1 ? 'matches' : 'match'} this face`;
@@ -26,11 +30,14 @@ function summary(results) {
 
 function scoreRow([name, r]) {
   const [measure, side] = r.metric === 'cosine' ? ['Similarity', 'above'] : ['Distance', 'below'];
-  const head = make('th', { scope: 'row' }, name, make('small', { textContent: `${measure}, matches ${side} ${r.threshold.toFixed(3)}` }));
+  const limit = make('small', { textContent: `${measure}, matches ${side} ${r.threshold.toFixed(3)}` });
+  const head = make('th', { scope: 'row' }, name, limit);
   if (!r.surrogate) head.firstChild.after(' ', make('span', { className: 'tag', textContent: 'held out' }));
-  const cell = (value, text, className) => make('td', {}, value.toFixed(3).replace('-', '−'), make('span', { className }, text));
+  const cell = (value, text, className) => (
+    make('td', {}, value.toFixed(3).replace('-', '−'), make('span', { className }, text)));
   const verdict = r.matched_before
-    ? (r.matched_after ? 'still matches' : 'no longer matches') : (r.matched_after ? 'matches now' : 'does not match');
+    ? (r.matched_after ? 'still matches' : 'no longer matches')
+    : (r.matched_after ? 'matches now' : 'does not match');
   return make('tr', {}, head, cell(r.before, r.matched_before ? 'matches' : 'does not match', ''),
     cell(r.after, verdict, r.matched_after ? 'still' : 'good'));
 }

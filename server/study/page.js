@@ -1,4 +1,4 @@
-// The page of a study: one trial at a time.  Which option is right, this page does not know.
+// The page of a study: one trial at a time.  This page does not know which option is right.
 
 const TOKEN = 'clip2protect-study-token';
 const WHO = 'clip2protect-study-participant';
@@ -7,11 +7,11 @@ const PLACES = ['left', 'right'];
 const KEYS = { 1: 0, 2: 1, ArrowLeft: 0, ArrowRight: 1 };
 
 const $ = (id) => document.getElementById(id);
-/** What is on the screen: the trial's number, and when it was seen; null while none can be answered. */
+/** The trial on the screen: its number, and when it appeared; null while none can be answered. */
 let open = null;
 let again = start;
 
-// The token comes behind #, and does not stay in the address, where somebody might copy it.
+// The token comes behind #.  It is taken out of the address, so that nobody copies it from there.
 if (location.hash.length > 1) {
   sessionStorage.setItem(TOKEN, location.hash.slice(1));
   history.replaceState(null, '', '/');
@@ -19,7 +19,8 @@ if (location.hash.length > 1) {
 
 /** A request.  Throws {code, title} for an answer that is a problem. */
 async function ask(path, options = {}) {
-  const headers = { Authorization: `Bearer ${sessionStorage.getItem(TOKEN) ?? ''}`, 'X-Clip2Protect': '1', ...options.headers };
+  const token = sessionStorage.getItem(TOKEN) ?? '';
+  const headers = { Authorization: `Bearer ${token}`, 'X-Clip2Protect': '1', ...options.headers };
   const response = await fetch(`/v1/participants${path}`, { ...options, headers })
     .catch(() => { throw { title: 'The study does not answer: is it still running?' }; });
   if (response.ok) return response;
@@ -30,7 +31,7 @@ function show(section) {
   for (const id of ['welcome', 'trial', 'end', 'trouble']) $(id).hidden = id !== section;
 }
 
-/** Do something; what goes wrong is said, and can be tried again. */
+/** Do something.  If it fails, say why and offer to try again. */
 async function attempt(action) {
   again = action;
   try {
@@ -38,8 +39,8 @@ async function attempt(action) {
   } catch (problem) {
     open = null;
     const foreign = problem.code === 'unpaired';
-    $('problem').textContent = foreign ? 'Open the link that the terminal shows: this page came without its key.'
-      : problem.title ?? String(problem);
+    const title = foreign ? 'Open the link that the terminal shows. This page has no key.' : problem.title;
+    $('problem').textContent = title ?? String(problem);
     $('retry').hidden = foreign;
     show('trouble');
   }
@@ -60,7 +61,7 @@ async function join() {
   await next();
 }
 
-/** A picture that can be shown at once; the one before it is let go. */
+/** Load a picture so that it can be shown at once. */
 async function load(image, path) {
   const blob = await (await ask(path)).blob();
   URL.revokeObjectURL(image.src);
@@ -73,7 +74,7 @@ async function next() {
   const who = `/${localStorage.getItem(WHO)}`;
   const state = await ask(who).then((response) => response.json()).catch((problem) => {
     if (problem.code !== 'not_found') throw problem;
-    localStorage.removeItem(WHO); // a study that began anew
+    localStorage.removeItem(WHO); // the study was started again with other participants
     return null;
   });
   if (!state) return start();
@@ -91,19 +92,22 @@ async function next() {
   $('bar').value = number;
   $('familiar').checked = false;
   const identity = kind === 'identity';
-  const images = [...PLACES.map((place) => [$(place).querySelector('img'), place]), ...(identity ? [[$('shown'), 'shown']] : [])];
+  const images = PLACES.map((place) => [$(place).querySelector('img'), place]);
+  if (identity) images.push([$('shown'), 'shown']);
   await Promise.all(images.map(([image, place]) => load(image, `${who}/pictures/${number}/${place}`)));
   $('shown').hidden = !identity;
   for (const place of PLACES) $(place).classList.remove('chosen');
   $('trial').classList.remove('busy', 'saving');
-  if (!$('trial').contains(document.activeElement) || document.activeElement === $('familiar')) $('question').focus();
+  const focused = document.activeElement;
+  if (!$('trial').contains(focused) || focused === $('familiar')) $('question').focus();
   requestAnimationFrame(() => { open = { number, since: performance.now() }; });
 }
 
 function choose(side) {
   if (!open || $('trial').hidden) return;
   const body = JSON.stringify({
-    number: open.number, side, milliseconds: Math.round(performance.now() - open.since), familiar: $('familiar').checked,
+    number: open.number, side, familiar: $('familiar').checked,
+    milliseconds: Math.round(performance.now() - open.since),
   });
   open = null;
   $(PLACES[side]).classList.add('chosen');
@@ -111,7 +115,7 @@ function choose(side) {
   const headers = { 'Content-Type': 'application/json' };
   attempt(async () => {
     await ask(`/${localStorage.getItem(WHO)}/choices`, { method: 'POST', body, headers }).catch((problem) => {
-      if (problem.code !== 'not_ready') throw problem; // it was kept, only the answer got lost
+      if (problem.code !== 'not_ready') throw problem; // the choice was kept before, only the answer got lost
     });
     await attempt(next);
   });

@@ -1,10 +1,9 @@
-"""The server's page in a real browser without a window: a tab that notes all that it complains of and asks for."""
+"""The server's page in a real browser, in tabs that note every complaint and every request."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from io import BytesIO
@@ -24,31 +23,49 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+from extension.scripts import browser as chromium_of
 from server.service.work.jobs import Job, Result
 from tests.server.service.conftest import Live, running, wait_for
+from tests.support.folder import Folder
 
-expect.set_options(timeout=30_000)
-#: Where Debian has the browser itself, without its wrapper; then the names that it goes by.
-USUAL = Path("/usr/lib/chromium/chromium")
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
+#: Milliseconds: a busy machine takes its time, and a test that passes does not wait.
+PATIENCE = 60_000
+expect.set_options(timeout=PATIENCE)
+
+
+FOLDER = Folder(Path(__file__).parent)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    FOLDER.after(nextitem)
+
+
+def pytest_sessionfinish() -> None:
+    FOLDER.close()
 
 
 def find_chromium() -> str:
-    """The browser's file.  A machine without one fails these tests: a page that nobody opened is not tested."""
-    found = os.environ.get("CHROMIUM") or (str(USUAL) if USUAL.exists() else "")
-    found = found or next(filter(None, map(shutil.which, _NAMES)), "")
-    if not found:
-        pytest.fail("no Chromium: `apt-get install chromium`, or name its file in CHROMIUM", pytrace=False)
-    return found
+    """The browser's file.  Without one these tests fail: a page that no browser opens is not tested."""
+    try:
+        return chromium_of.find_chromium()
+    except FileNotFoundError as error:
+        pytest.fail(str(error), pytrace=False)
 
 
-@pytest.fixture(scope="module")  # Playwright's loop runs in this thread: other modules may want one of their own
-def chromium() -> Iterator[Browser]:
+@contextmanager
+def launched() -> Iterator[Browser]:
     executable = find_chromium()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, headless=True, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def chromium() -> Browser:
+    """One for all tests: each has a profile of its own in it."""
+    return FOLDER.share("chromium", launched)
 
 
 @dataclass
@@ -103,7 +120,9 @@ class Tab:
 
     def until(self, number: int, state: str) -> Any:
         """The server's job of this number (from 0), as soon as it has this state."""
-        return wait_for(lambda: next((j for j in self.at_server()[number : number + 1] if j.state == state), None))
+        return wait_for(
+            lambda: next((j for j in self.at_server()[number : number + 1] if j.state == state), None)
+        )
 
     def check(self) -> None:
         """Nothing was complained of, and nobody was asked but the server."""
@@ -123,7 +142,7 @@ def visit(chromium: Browser) -> Iterator[Visit]:
 
     def make(live: Live, **options: Any) -> Tab:
         context = chromium.new_context(**{"viewport": {"width": 900, "height": 800}} | options)
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(PATIENCE)
         tabs.append(Tab(context.new_page(), live))
         return tabs[-1]
 
@@ -175,12 +194,14 @@ def state_is(job: Any, text: str) -> None:
 
 
 def hanging(tab: Tab) -> tuple[Any, Job]:
-    """A photo that the worker holds on to, so that a test can say how far it is: its place, the server's job."""
+    """A photo that the worker never ends, so that a test can set its progress: its place and job."""
     place = tab.send(script("hang"))
     return place, tab.until(0, "running")
 
 
-def recogniser(metric: str, values: tuple[float, float, float], matched: tuple[bool, bool], surrogate: bool) -> Any:
+def recogniser(
+    metric: str, values: tuple[float, float, float], matched: tuple[bool, bool], surrogate: bool
+) -> Any:
     threshold, before, after = values
     return {
         "surrogate": surrogate, "metric": metric, "threshold": threshold, "before": before, "after": after,

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import FilePayload, expect
 
 from tests.server.service.conftest import Live
+from tests.support.chooser import file_chooser
 
 from .conftest import RECOGNISERS, Tab, Visit, face, finish, picture, script, state_is, tab_to
 
@@ -29,7 +30,7 @@ def test_by_keyboard_alone(live: Live, visit: Visit, tmp_path: Path) -> None:
     keyboard.type("Str")
     expect(page.get_by_label("Strength")).to_have_value("strong")
     tab_to(page, page.locator("#photos"))
-    with page.expect_file_chooser() as chooser:
+    with file_chooser(page) as chooser:
         keyboard.press("Space")
     chooser.value.set_files(photo)
     place = tab.job("portrait.webp")
@@ -44,7 +45,9 @@ def test_by_keyboard_alone(live: Live, visit: Visit, tmp_path: Path) -> None:
     tab_to(page, place.get_by_role("button", name="Remove"))
     keyboard.press("Enter")
     expect(tab.jobs).to_have_count(0)
-    assert [(job.settings["prompt"], job.settings["level"]) for job in tab.at_server()] == [("red lips", "strong")]
+    assert [(job.settings["prompt"], job.settings["level"]) for job in tab.at_server()] == [
+        ("red lips", "strong")
+    ]
     tab_to(page, page.locator("#paired summary"))
     keyboard.press("Enter")
     tab_to(page, page.get_by_role("button", name="Revoke test"))
@@ -80,7 +83,10 @@ def test_everything_has_a_name_and_shows_its_focus(tab: Tab) -> None:
     tab.page.keyboard.press("Shift+Tab")
     for control in focusable:
         tab_to(tab.page, control)
-        framed = "element => getComputedStyle(element.id === 'photos' ? element.parentElement : element).outlineStyle"
+        framed = (
+            "element => getComputedStyle("
+            "element.id === 'photos' ? element.parentElement : element).outlineStyle"
+        )
         assert control.evaluate(framed) == "solid", control
 
 
@@ -95,7 +101,7 @@ def fits(tab: Tab) -> bool:
     return tab.page.evaluate(
         """() => {
           const { scrollWidth, clientWidth } = document.documentElement;
-          const ends = [...document.querySelectorAll('main *')].map((element) => element.getBoundingClientRect().right);
+          const ends = [...document.querySelectorAll('main *')].map((e) => e.getBoundingClientRect().right);
           return Math.max(scrollWidth, ...ends) <= clientWidth;
         }"""
     )
@@ -125,7 +131,9 @@ def test_it_fits_a_phone_in_the_light_and_in_the_dark(live: Live, visit: Visit, 
     expect(tab.page.locator("#owner-news")).to_contain_text("Looking at long")
     tab.page.get_by_text("What these numbers mean").filter(visible=True).click()
     wide = FilePayload(name="wide.webp", mimeType="image/webp", buffer=picture()["buffer"])
-    tab.page.set_input_files("#photos", [FilePayload(name="n" * 100, mimeType="text/plain", buffer=b""), wide])
+    tab.page.set_input_files(
+        "#photos", [FilePayload(name="n" * 100, mimeType="text/plain", buffer=b""), wide]
+    )
     tab.page.get_by_text("Paired browsers and programs").click()
     expect(tab.page.locator("#clients li")).to_have_count(2)
     assert fits(tab)
@@ -136,7 +144,9 @@ def test_it_fits_a_phone_in_the_light_and_in_the_dark(live: Live, visit: Visit, 
 
 
 @pytest.mark.parametrize(("motion", "still"), [("reduce", True), ("no-preference", False)])
-def test_nothing_moves_for_those_who_do_not_want_it(live: Live, visit: Visit, motion: str, still: bool) -> None:
+def test_nothing_moves_for_those_who_do_not_want_it(
+    live: Live, visit: Visit, motion: str, still: bool
+) -> None:
     tab = visit(live, reduced_motion=motion).open()
     moving = tab.page.evaluate(
         """() => [...document.querySelectorAll('*')].some((element) => {

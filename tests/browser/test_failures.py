@@ -19,7 +19,9 @@ from .conftest import Tab, Visit, hanging, on_loop, picture, script, state_is, t
     ("words", "said"),
     [("die", CODES["worker_failed"][1]), ("no face", f"{CODES['no_face'][1]}: no face was found")],
 )
-def test_failures_are_told_in_the_servers_words_and_can_be_tried_again(tab: Tab, words: str, said: str) -> None:
+def test_failures_are_told_in_the_servers_words_and_can_be_tried_again(
+    tab: Tab, words: str, said: str
+) -> None:
     place = tab.send(script(words))
     expect(place.locator(".problem")).to_have_text(said)
     state_is(place, "Not protected")

@@ -6,14 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from extension.scripts import browser
+
 from . import conftest
 from .conftest import Tab
 
 
-def test_without_a_browser_they_fail_and_say_how_to_get_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_a_browser_they_fail_and_say_how_to_get_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.delenv("CHROMIUM", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(conftest, "USUAL", tmp_path / "none")
+    monkeypatch.setattr(browser, "USUAL", tmp_path / "none")
     with pytest.raises(pytest.fail.Exception, match="^no Chromium: `apt-get install chromium`.*$"):
         conftest.find_chromium()
 

@@ -68,7 +68,10 @@ def dispatch(page: Page, what: str, *files: FilePayload) -> None:
             : new DragEvent(what, { dataTransfer: data, ...more });
           (what === 'paste' ? document.body : document.querySelector('#drop span')).dispatchEvent(event);
         }""",
-        [what, [[file["name"], file["mimeType"], base64.b64encode(file["buffer"]).decode()] for file in files]],
+        [
+            what,
+            [[file["name"], file["mimeType"], base64.b64encode(file["buffer"]).decode()] for file in files],
+        ],
     )
 
 
@@ -132,7 +135,9 @@ def test_progress_with_elapsed_time_and_every_face(tab: Tab) -> None:
     expect(faces.nth(0)).to_have_text("Face 1Done")
     expect(faces.nth(1)).to_have_text(re.compile(r"^Face 2Searching for the change, \d\d %$"))
     expect(faces.nth(2)).to_have_text("Face 3Waiting")
-    expect(place.locator(".now")).to_have_text("Searching for the change. Recognisable: 42 % (aim: below 0 %)")
+    expect(place.locator(".now")).to_have_text(
+        "Searching for the change. Recognisable: 42 % (aim: below 0 %)"
+    )
     bar = place.get_by_role("progressbar", name="Progress of photo.png")
     assert 0.4 < float(bar.evaluate("bar => bar.value")) < 0.6
     expect(place.locator(".state")).to_have_text(re.compile(r"^Working · 0:0[2-9]$"))
@@ -176,7 +181,20 @@ def test_cancel_before_the_server_has_it(tab: Tab) -> None:
 
 
 def test_several_photos_in_one_go(tab: Tab) -> None:
-    colors = ["red", "green", "blue", "black", "white", "yellow", "cyan", "magenta", "gray", "brown", "navy", "teal"]
+    colors = [
+        "red",
+        "green",
+        "blue",
+        "black",
+        "white",
+        "yellow",
+        "cyan",
+        "magenta",
+        "gray",
+        "brown",
+        "navy",
+        "teal",
+    ]
     tab.send(*[picture(color, f"{color}.webp") for color in colors])
     expect(tab.jobs.get_by_role("heading", level=2)).to_have_text([f"{color}.webp" for color in colors])
     for color in colors:

@@ -33,7 +33,9 @@ def page(chromium: Browser, study: Process) -> Iterator[Page]:
     page = context.new_page()
     heard: list[str] = []
     page.on("pageerror", lambda error: heard.append(str(error)))
-    page.on("console", lambda message: heard.append(message.text) if "Content Security" in message.text else None)
+    page.on(
+        "console", lambda message: heard.append(message.text) if "Content Security" in message.text else None
+    )
     page.on("request", lambda request: heard.append(request.url) if not own(request.url, study) else None)
     page.goto(link(study))
     yield page
@@ -42,7 +44,9 @@ def page(chromium: Browser, study: Process) -> Iterator[Page]:
 
 
 def own(url: str, study: Process) -> bool:
-    return url.startswith((f"http://127.0.0.1:{study.port}/", f"blob:http://127.0.0.1:{study.port}/", "data:"))
+    return url.startswith(
+        (f"http://127.0.0.1:{study.port}/", f"blob:http://127.0.0.1:{study.port}/", "data:")
+    )
 
 
 def link(study: Process) -> str:
@@ -66,12 +70,25 @@ def kept(report: Path) -> list[dict[str, Any]]:
     return json.loads(path.read_text()) if path.exists() else []
 
 
+#: Whether the second pixel of the second row is green: so the report's pictures mark the right option.
+GREEN = """image => {
+  const context = document.createElement('canvas').getContext('2d');
+  context.drawImage(image, 0, 0);
+  return context.getImageData(2, 2, 1, 1).data[1] > 100;
+}"""
+
+
 def test_choosing_by_mouse_and_keys_to_the_end(page: Page, report: Path) -> None:
     begin(page)
     assert page.url.endswith("/"), "the key does not stay in the address"
     left, right = (page.get_by_role("button", name=f"The {side} one") for side in ("left", "right"))
     keys = page.keyboard
-    ways = [left.click, lambda: keys.press("2"), lambda: keys.press("ArrowLeft"), lambda: right.press("Enter")]
+    ways = [
+        left.click,
+        lambda: keys.press("2"),
+        lambda: keys.press("ArrowLeft"),
+        lambda: right.press("Enter"),
+    ]
     sides, greens = [0, 1, 0, 1], []
     for number, way in enumerate(ways, start=1):
         ready(page, number)
@@ -79,10 +96,7 @@ def test_choosing_by_mouse_and_keys_to_the_end(page: Page, report: Path) -> None
         question = "Which of the two was changed?" if changed else "Which of the two is the person above?"
         expect(page.get_by_role("heading", name=question, exact=True)).to_be_visible()
         image = page.locator("#options img").nth(sides[number - 1])
-        greens.append(image.evaluate(
-            "image => { const c = document.createElement('canvas').getContext('2d'); c.drawImage(image, 0, 0);"
-            " return c.getImageData(2, 2, 1, 1).data[1] > 100; }"
-        ))  # fmt: skip
+        greens.append(image.evaluate(GREEN))
         if number == 2:
             page.get_by_label("I know this person").check()
         way()
@@ -141,15 +155,18 @@ def test_keys_that_belong_to_the_browser_choose_nothing(page: Page, report: Path
     assert kept(report) == []
 
 
-@pytest.mark.parametrize("size", [(390, 844), (844, 390), (1100, 700), (320, 568)])
-def test_a_trial_fits_into_the_window(size: tuple[int, int], page: Page) -> None:
-    page.set_viewport_size({"width": size[0], "height": size[1]})
+SIZES = ((390, 844), (844, 390), (1100, 700), (320, 568))
+
+
+def test_a_trial_fits_into_the_window(page: Page) -> None:
     begin(page)
     for number in range(1, 5):
         ready(page, number)
-        for what in ("#options", "#known", "#question"):
-            box = page.locator(what).bounding_box()
-            assert box["x"] >= 0 and box["x"] + box["width"] <= size[0]
-            assert box["y"] >= 0 and box["y"] + box["height"] <= size[1]
-        assert page.locator("#left img").bounding_box()["height"] > 60
+        for width, height in SIZES:
+            page.set_viewport_size({"width": width, "height": height})
+            for what in ("#options", "#known", "#question"):
+                box = page.locator(what).bounding_box()
+                assert box["x"] >= 0 and box["x"] + box["width"] <= width, (what, width)
+                assert box["y"] >= 0 and box["y"] + box["height"] <= height, (what, height)
+            assert page.locator("#left img").bounding_box()["height"] > 60
         page.keyboard.press("1")

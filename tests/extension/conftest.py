@@ -1,17 +1,14 @@
 """The extension in a real browser, between a site of our own making and the real local server.
 
-The manifest that is tested differs in one thing: hosts below `localhost` are granted in it, for a browser without a
-window shows no permission prompt that a test could answer.  Everything else is the folder as it is.
+Where no page means harm, clicks count after 50 ms instead of 600: `unpack` changes the number in the copy.
 """
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
@@ -21,14 +18,16 @@ from urllib.parse import unquote
 
 import pytest
 from PIL import Image
-from playwright.sync_api import BrowserContext, Frame, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Frame, Page, Playwright, sync_playwright
 
-from tests.browser.conftest import find_chromium
+from extension.scripts.browser import EXTENSION as EXTENSION
+from extension.scripts.browser import browser_flags as browser_flags
+from extension.scripts.browser import browsing, control_of, drop_files, unpack
 from tests.server.service.conftest import Live, running, wait_for
 from tests.server.service.scripted import DO, MARK
+from tests.support.chooser import file_chooser
+from tests.support.folder import Folder
 
-ROOT = Path(__file__).parents[2]
-EXTENSION = ROOT / "extension"
 PAGES = Path(__file__).with_name("pages")
 HOST = "photos.localhost"
 #: What strict pages forbid: all but their own scripts, and scripts' ways to make HTML from text.
@@ -62,7 +61,8 @@ class Site:
                 found = path.is_file() and path.parent == PAGES
                 self.send_response(200 if found else 404)
                 self.send_header(
-                    "Content-Type", {".js": "text/javascript"}.get(path.suffix, "text/html") + "; charset=utf-8"
+                    "Content-Type",
+                    {".js": "text/javascript"}.get(path.suffix, "text/html") + "; charset=utf-8",
                 )
                 if path.name.startswith("strict"):
                     self.send_header("Content-Security-Policy", STRICT)
@@ -134,7 +134,7 @@ class Surf:
     count: int = 0
     pages: list[Page] = field(default_factory=list)
     #: Milliseconds that protecting may take.
-    patience: float = 30_000
+    patience: float = 60_000
 
     # --- the extension ---
 
@@ -146,7 +146,9 @@ class Surf:
         self.control.evaluate("values => chrome.storage.local.set(values)", values)
 
     def stored(self, area: str, key: str) -> Any:
-        return self.control.evaluate("async ([area, key]) => (await chrome.storage[area].get(key))[key]", [area, key])
+        return self.control.evaluate(
+            "async ([area, key]) => (await chrome.storage[area].get(key))[key]", [area, key]
+        )
 
     def find_server(self) -> None:
         self.keep(server={"address": f"http://127.0.0.1:{self.live.port}", "token": "", "client": ""})
@@ -176,7 +178,7 @@ class Surf:
 
     def open(self, name: str, host: str = HOST) -> Page:
         page = self.context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
         page.goto(self.site.url(name, host))
         self.pages.append(page)
         return page
@@ -191,9 +193,8 @@ class Surf:
         return frame
 
     def press(self, dialog: Frame | Page, selector: str) -> None:
-        """As a person does: when it has been seen for a moment."""
-        dialog.wait_for_selector("html[data-seen=true]")
-        dialog.wait_for_timeout(750)
+        """As a person does: when the dialog has been visible for a moment."""
+        dialog.wait_for_selector("html[data-armed=true]")
         dialog.click(selector)
 
     def protect(self, page: Page) -> None:
@@ -208,10 +209,10 @@ class Surf:
     def gets(self, page: Page, *files: tuple[str, str, bytes]) -> None:
         """These arrive at the site in this order, and then nothing else."""
         wait_for(lambda: page.evaluate("0") == 0 and len(self.site.arrived) >= len(files))
-        page.wait_for_timeout(200)
+        page.wait_for_timeout(100)
         assert self.site.arrived == [Arrived(*file) for file in files]
 
-    def gets_nothing(self, page: Page, milliseconds: int = 400) -> None:
+    def gets_nothing(self, page: Page, milliseconds: int = 250) -> None:
         page.wait_for_timeout(milliseconds)
         assert self.site.arrived == []
         assert page.evaluate("window.seen ?? []") == []
@@ -219,22 +220,14 @@ class Surf:
 
 def choose(page: Page, button: str, *photos: Photo) -> None:
     """Through the browser's own file chooser."""
-    with page.expect_file_chooser() as chooser:
+    with file_chooser(page) as chooser:
         page.click(button)
     chooser.value.set_files([photo.path for photo in photos])
 
 
 def drop(page: Page, selector: str, *photos: Photo) -> None:
-    """As from a window of files: the browser's own events."""
-    box = page.locator(selector).bounding_box()
-    assert box
-    where = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
-    files = [str(photo.path) for photo in photos]
-    session = page.context.new_cdp_session(page)
-    for kind in ("dragEnter", "dragOver", "drop"):
-        data = {"items": [], "files": files, "dragOperationsMask": 1}
-        session.send("Input.dispatchDragEvent", {"type": kind, **where, "data": data})
-    session.detach()
+    """As from a window of files."""
+    drop_files(page, selector, [photo.path for photo in photos])
 
 
 def notices(page: Page) -> list[str]:
@@ -247,18 +240,16 @@ def notices(page: Page) -> list[str]:
     return [text for text in texts if text.startswith("clip2protect: ")]
 
 
-def browser_flags(unpacked: Path) -> list[str]:
-    """What a browser is started with to have the extension."""
-    return ["--no-sandbox", f"--disable-extensions-except={unpacked}", f"--load-extension={unpacked}"]
+FOLDER = Folder(Path(__file__).parent)
 
 
-def unpack(copy: Path, *more: str) -> Path:
-    """Make a copy of the extension that may enter hosts below `localhost`, and more."""
-    shutil.copytree(EXTENSION, copy, ignore=shutil.ignore_patterns("node_modules", "dist"))
-    manifest = json.loads((copy / "manifest.json").read_text("utf-8"))
-    manifest["host_permissions"] += ["*://*.localhost/*", *more]
-    (copy / "manifest.json").write_text(json.dumps(manifest), "utf-8")
-    return copy
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    FOLDER.after(nextitem)
+
+
+def pytest_sessionfinish() -> None:
+    FOLDER.close()
 
 
 @pytest.fixture(scope="session")
@@ -266,37 +257,26 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return unpack(tmp_path_factory.mktemp("extension") / "unpacked")
 
 
-@contextmanager
-def browsing(unpacked: Path, *flags: str) -> Iterator[BrowserContext]:
-    """A browser with the extension, in a profile of its own."""
-    with sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(
-            "", executable_path=find_chromium(), headless=True, viewport={"width": 900, "height": 760},
-            args=[*browser_flags(unpacked), *flags],
-        )  # fmt: skip
-        context.set_default_timeout(30_000)
-        yield context
-        context.close()
+@pytest.fixture(scope="session")
+def hurried(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The extension with a short moment before clicks count."""
+    return unpack(tmp_path_factory.mktemp("extension") / "hurried", moment=50)
 
 
-def control_of(browser: BrowserContext) -> Page:
-    """A page of the extension, from which tests set it up."""
-    worker = browser.service_workers[0] if browser.service_workers else browser.wait_for_event("serviceworker")
-    page = browser.new_page()
-    page.goto(worker.url.replace("background/main.js", "dialog/dialog.html"))
-    page.wait_for_selector("#nothing:not([hidden])")
-    return page
+@pytest.fixture
+def playwright() -> Playwright:
+    return FOLDER.share("playwright", sync_playwright)
 
 
-@pytest.fixture(scope="module")
-def browser(unpacked: Path) -> Iterator[BrowserContext]:
-    with browsing(unpacked) as context:
-        yield context
+@pytest.fixture
+def browser(playwright: Playwright, hurried: Path) -> BrowserContext:
+    """One for all tests: each resets what the extension keeps."""
+    return FOLDER.share("browser", lambda: browsing(playwright, hurried))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def control(browser: BrowserContext) -> Page:
-    return control_of(browser)
+    return FOLDER.share("control", lambda: nullcontext(control_of(browser)))
 
 
 Serve = Callable[..., Surf]

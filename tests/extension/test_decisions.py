@@ -55,7 +55,9 @@ def test_a_photo_that_was_made_otherwise_is_made_anew(surf: Surf) -> None:
     dialog.wait_for_selector("#use:enabled")
     assert sorted(levels(surf)) == ["strong", "strong", "subtle"], "both are as strong as was asked for last"
     surf.press(dialog, "#use")
-    surf.gets(page, ("first.png", "image/png", first.protected), ("second.png", "image/png", second.protected))
+    surf.gets(
+        page, ("first.png", "image/png", first.protected), ("second.png", "image/png", second.protected)
+    )
 
 
 def test_a_photo_that_is_taken_back_is_not_used_as_it_was_made_before(surf: Surf) -> None:
@@ -130,7 +132,10 @@ def test_a_frame_without_an_origin_follows_the_rules_of_its_page(surf: Surf, fra
 
 def test_a_site_that_is_removed_is_forgotten_with_all_hosts_below_it(surf: Surf) -> None:
     choice = {"prompt": "none", "level": "subtle", "faces": "all"}
-    surf.keep(sites={"a.example": "ask"}, choices={"www.a.example": choice, "a.example": choice, "b.example": choice})
+    surf.keep(
+        sites={"a.example": "ask"},
+        choices={"www.a.example": choice, "a.example": choice, "b.example": choice},
+    )
     assert "ok" in surf.tell({"type": "setSite", "host": "a.example", "rule": None})
     assert list(surf.stored("local", "choices")) == ["b.example"]
 

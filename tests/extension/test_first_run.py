@@ -1,17 +1,17 @@
-"""A browser of its own: what the extension does when it is installed, and where pages come from the internet."""
+"""Browsers of their own: what the extension does after its installation, and with pages of the internet."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Playwright
 
 from tests.extension.conftest import Site, Surf, browsing, control_of
 from tests.server.service.conftest import running, wait_for
 
 
-def test_the_first_page_opens_by_itself(unpacked: Path) -> None:
-    with browsing(unpacked) as browser:
+def test_the_first_page_opens_by_itself(playwright: Playwright, unpacked: Path) -> None:
+    with browsing(playwright, unpacked) as browser:
         front = browser.pages[0]
 
         def first() -> list[Page]:
@@ -22,12 +22,14 @@ def test_the_first_page_opens_by_itself(unpacked: Path) -> None:
         assert len(first()) == 1
 
 
-def test_pages_of_the_internet_cannot_reach_the_server_and_the_extension_can(unpacked: Path, tmp_path: Path) -> None:
-    """The browser keeps pages of public addresses away from this machine, and holds the site for one of those."""
+def test_pages_of_the_internet_cannot_reach_the_server_and_the_extension_can(
+    playwright: Playwright, unpacked: Path, tmp_path: Path
+) -> None:
+    """The browser keeps public pages away from this machine, and takes the site for one of them."""
     site, local = Site(), Site()
     flag = f"--ip-address-space-overrides=127.0.0.1:{site.port}=public"
     try:
-        with running(tmp_path, "--marked") as live, browsing(unpacked, flag) as browser:
+        with running(tmp_path, "--marked") as live, browsing(playwright, unpacked, flag) as browser:
             surf = Surf(browser, site, live, tmp_path, control_of(browser))
             surf.find_server()
             surf.pair()

@@ -13,8 +13,7 @@ def pick(surf: Surf, *photos: Photo) -> tuple[Page, Frame]:
     page.set_input_files("#many", [photo.path for photo in photos])
     dialog = surf.dialog(page)
     dialog.wait_for_selector("#start:enabled")
-    dialog.wait_for_selector("html[data-seen=true]")
-    dialog.wait_for_timeout(750)
+    dialog.wait_for_selector("html[data-armed=true]")
     return page, dialog
 
 

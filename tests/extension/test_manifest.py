@@ -16,12 +16,13 @@ MANIFEST = json.loads((EXTENSION / "manifest.json").read_text("utf-8"))
 WHY = (EXTENSION / "PERMISSIONS.md").read_text("utf-8")
 ASKED = [*MANIFEST["permissions"], *MANIFEST["host_permissions"], *MANIFEST["optional_host_permissions"]]
 SCRIPTS = sorted((EXTENSION / "src").rglob("*.js"))
-WORDS = json.loads((EXTENSION / "_locales/en/messages.json").read_text("utf-8"))
 
 
 @pytest.mark.parametrize("permission", ASKED)
 def test_every_permission_is_explained(permission: str) -> None:
-    rows = [line for line in WHY.splitlines() if line.startswith("|") and f"`{permission}`" in line.split("|")[1]]
+    rows = [
+        line for line in WHY.splitlines() if line.startswith("|") and f"`{permission}`" in line.split("|")[1]
+    ]
     assert len(rows) == 1
     assert len(rows[0].split("|")[2]) > 40
 
@@ -37,7 +38,9 @@ def test_only_this_machine_is_granted_before_a_site_is_turned_on() -> None:
 
 
 def test_pages_may_show_the_dialog_and_no_other_file() -> None:
-    assert [entry["resources"] for entry in MANIFEST["web_accessible_resources"]] == [["src/dialog/dialog.html"]]
+    assert [entry["resources"] for entry in MANIFEST["web_accessible_resources"]] == [
+        ["src/dialog/dialog.html"]
+    ]
 
 
 def test_nothing_is_loaded_from_elsewhere() -> None:
@@ -51,19 +54,10 @@ def test_nothing_is_loaded_from_elsewhere() -> None:
 def test_what_runs_among_a_pages_scripts_knows_nothing(name: str) -> None:
     text = (EXTENSION / "src/content" / name).read_text("utf-8")
     for word in ("token", "127.0.0.1", "localhost", "chrome.", "runtime", "storage"):
-        code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith(("//", "*", "/*")))
+        code = "\n".join(
+            line for line in text.splitlines() if not line.lstrip().startswith(("//", "*", "/*"))
+        )
         assert word not in code
-
-
-def test_every_word_that_is_said_exists() -> None:
-    texts = [path.read_text("utf-8") for path in [*SCRIPTS, *(EXTENSION / "src").rglob("*.html")]]
-    said = {
-        key
-        for text in texts
-        for key in re.findall(r"""(?:say\('|data-say="|data-label="|words\(')([a-z_]+)['"]""", text)
-    }
-    assert len(said) > 30
-    assert said - set(WORDS) == set()
 
 
 def test_lines_are_short() -> None:
@@ -71,7 +65,7 @@ def test_lines_are_short() -> None:
         f"{path.name}:{i}"
         for path in SCRIPTS
         for i, line in enumerate(path.read_text("utf-8").splitlines(), 1)
-        if len(line) > 140
+        if len(line) > 110
     ]
     assert long == []
 

@@ -1,4 +1,4 @@
-"""Every kind of page with the real method, with small settings: the server's own bytes arrive, and no others."""
+"""Every kind of page with the real method at small settings: exactly the server's bytes arrive."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ from tests.extension.conftest import Photo, Site, Surf
 from tests.server.service.conftest import Live, running, wait_for
 
 pytestmark = pytest.mark.models
+#: The route that every run takes; the others take minutes.
+USUAL = "input"
 #: One step of the search, and no words: whether it protects is for other tests to say.
 SMALL = {"steps": "1", "prompt": "none"}
 ROUTES: dict[str, Callable[[Surf], None]] = {
     "form": routes.test_a_plain_form,
-    "input": partial(routes.test_an_input, trusted=True, name="me.jpeg"),
+    "input": partial(routes.test_an_input, name="me.jpeg", trusted=True),
     "script": partial(routes.test_an_input, trusted=False, name="me.png"),
     "react": routes.test_a_controlled_input,
     "detached": partial(routes.test_a_detached_input, how="listener"),
@@ -94,26 +96,35 @@ def surf(browser: BrowserContext, control: Page, live: Live, tmp_path: Path) -> 
     site.stop()
 
 
-@pytest.mark.parametrize("name", ROUTES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == USUAL else pytest.mark.slow) for name in ROUTES]
+)
 def test_a_page(surf: RealSurf, name: str) -> None:
     ROUTES[name](surf)
+    [last, *_] = surf.tell({"type": "last"})["ok"]
+    assert last["faces"] >= 1 and last["recognisers"] >= 1, "the real report was read"
 
 
+@pytest.mark.slow
 def test_a_paste(surf: RealSurf) -> None:
     """The browser writes what was copied anew, so that nobody else can say which bytes are to come."""
     page, photo = surf.open("paste.html"), surf.photo()
     surf.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.evaluate(
-        "bytes => navigator.clipboard.write([new ClipboardItem({ 'image/png': new Blob([new Uint8Array(bytes)],"
-        " { type: 'image/png' }) })])",
+        """bytes => {
+          const blob = new Blob([new Uint8Array(bytes)], { type: 'image/png' });
+          return navigator.clipboard.write([new ClipboardItem({ 'image/png': blob })]);
+        }""",
         list(photo.data),
     )
     page.click("#field")
     page.keyboard.press("Control+V")
     surf.gets_nothing(page, 100)
     surf.protect(page)
-    [file] = wait_for(lambda: page.evaluate("0") == 0 and surf.site.arrived, 8)
-    before, after = (np.asarray(Image.open(BytesIO(data)).convert("RGB"), float) for data in (photo.data, file.data))
+    [file] = wait_for(lambda: page.evaluate("0") == 0 and surf.site.arrived)
+    before, after = (
+        np.asarray(Image.open(BytesIO(data)).convert("RGB"), float) for data in (photo.data, file.data)
+    )
     changed = np.abs(after - before).max(axis=2) > 3
     assert changed[60:180, 60:160].mean() > 0.1, "the face"
     assert changed[200:, :40].mean() == 0, "the rest"

@@ -1,9 +1,12 @@
-// The badge: off, on, unpaired or error.
+// The badge on the extension's button: off, on, unpaired or error.
 
-import { ruleOf, stored } from '../common/settings.js';
+import { ruleOf } from '../common/sites.js';
+import { stored } from '../common/storage.js';
 
-/** @type {Record<string, [string, string]>} state -> what it shows, its colour */
-const BADGES = { off: ['', '#59636e'], on: ['on', '#15693a'], unpaired: ['?', '#8a5a00'], error: ['!', '#a5241c'] };
+/** State -> text and colour. @type {Record<string, [string, string]>} */
+const BADGES = {
+  off: ['', '#59636e'], on: ['on', '#15693a'], unpaired: ['?', '#8a5a00'], error: ['!', '#a5241c'],
+};
 
 /** @param {'ready' | 'unpaired' | 'down'} state of the server */
 export async function showBadge(state) {
@@ -14,7 +17,7 @@ export async function showBadge(state) {
 /** @param {chrome.tabs.Tab} tab */
 async function showFor(tab) {
   const { badge } = /** @type {{badge: string}} */ (await chrome.storage.session.get({ badge: 'ready' }));
-  // The address is known only where the browser lets us in: elsewhere we are off.
+  // The browser tells the address only of sites that we may enter: elsewhere we are off.
   const host = tab.url && URL.canParse(tab.url) ? new URL(tab.url).hostname : '';
   const on = ruleOf(await stored('sites'), host) !== 'never';
   const name = on ? (badge === 'unpaired' ? 'unpaired' : badge === 'down' ? 'error' : 'on') : 'off';
@@ -25,6 +28,10 @@ async function showFor(tab) {
 
 /** Follow the tabs. */
 export function watchBadge() {
-  chrome.tabs.onUpdated.addListener((_, changes, tab) => { if (changes.status) showFor(tab).catch(() => {}); });
-  chrome.tabs.onActivated.addListener(({ tabId }) => { chrome.tabs.get(tabId).then(showFor).catch(() => {}); });
+  chrome.tabs.onUpdated.addListener((_, changes, tab) => {
+    if (changes.status) showFor(tab).catch(() => {});
+  });
+  chrome.tabs.onActivated.addListener(({ tabId }) => {
+    chrome.tabs.get(tabId).then(showFor).catch(() => {});
+  });
 }

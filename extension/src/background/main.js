@@ -1,22 +1,23 @@
-// The background: all that is said to the server, which sites are on, who may ask for what.  It keeps nothing in
-// variables that must live, for the browser may end it at any time.
+// The background: it asks the server, keeps the sites' rules, and decides who may ask for what.  The browser
+// may end it at any time, so it keeps nothing in variables that must last.
 
-/** @import {Choice, Last, Rule, Ticket} from '../common/types.js' */
+/** @import {Choice, Last, Rule, SentJob, Ticket} from '../common/types.js' */
 
-import * as server from '../common/server.js';
-import { amend, amendStored, choiceFor, entryOf, recall, ruleOf, stored } from '../common/settings.js';
-import { isBlob } from '../common/tell.js';
-import { TroubleError, troubleOf } from '../common/trouble.js';
+import { TroubleError, troubleOf } from '../common/errors.js';
+import { isBlob } from '../common/messages.js';
+import { entryOf, ruleOf } from '../common/sites.js';
+import { amend, amendStored, choiceFor, recall, stored } from '../common/storage.js';
 import { showBadge, watchBadge } from './badge.js';
-import { syncScripts, watchSites } from './scripts.js';
+import { syncScripts, watchSites } from './content-scripts.js';
+import * as server from './server.js';
 
 const PAGES = chrome.runtime.getURL('');
-/** Results that are remembered, without pixels. */
+/** Uploads that are remembered, without pixels. */
 const LAST = 20;
 
 /** What pages of the extension may ask for.
  * @type {Record<string, (message: any, sender: chrome.runtime.MessageSender) => Promise<unknown>>} */
-const FOR_US = {
+const HANDLERS = {
   status: async () => {
     const status = await server.status();
     await showBadge(status.state);
@@ -54,18 +55,20 @@ chrome.runtime.onMessage.addListener((message, sender, answer) => {
  * @returns {Promise<unknown>} */
 async function handle(message, sender) {
   if (sender.id !== chrome.runtime.id || typeof message?.type !== 'string') throw refused();
-  // Who sends is said by the browser, not by the message.  A script in a page may do one thing only.
+  // The browser says who sends, not the message.  A script in a page may do one thing only.
   const ours = sender.url?.startsWith(PAGES);
-  if (message.type === 'open' && sender.tab && !ours) return open(String(message.ticket), message.byUser === true, sender);
-  if (!ours || !Object.hasOwn(FOR_US, message.type)) throw refused();
-  return FOR_US[message.type](message, sender);
+  if (message.type === 'open' && sender.tab && !ours) {
+    return open(String(message.ticket), message.byUser === true, sender);
+  }
+  if (!ours || !Object.hasOwn(HANDLERS, message.type)) throw refused();
+  return HANDLERS[message.type](message, sender);
 }
 
-const refused = () => new TroubleError({ code: 'refused', title: 'This may not be asked from there' });
+const refused = () => new TroubleError({ code: 'refused', title: 'This sender may not ask for this' });
 
 // --- a page's photos were caught ----------------------------------------------------------------------
 
-/** Show the dialog: over the tab where our script is there, else in a window.
+/** Show the dialog: over the page where its main frame has our script, else in a window.
  * @param {string} ticket
  * @param {boolean} byUser whether a person brought the photos, not a script of the page by itself
  * @param {chrome.runtime.MessageSender} sender */
@@ -73,54 +76,57 @@ async function open(ticket, byUser, sender) {
   const tab = sender.tab?.id, frame = sender.frameId ?? 0;
   const known = await recall('tickets');
   if (tab === undefined || !/^[\da-f-]{36}$/.test(ticket) || ticket in known) throw refused();
-  // A frame without an origin of its own belongs to the page that it is in.
-  const origin = sender.origin && sender.origin !== 'null' ? sender.origin : sender.tab?.url ?? sender.url ?? '';
+  // A frame without an origin of its own belongs to the page around it.
+  const own = sender.origin && sender.origin !== 'null';
+  const origin = own ? String(sender.origin) : sender.tab?.url ?? sender.url ?? '';
   const host = URL.canParse(origin) ? new URL(origin).hostname : '';
   const entry = { tab, frame, document: sender.documentId ?? '', host, byUser, claimed: false };
   await amend('tickets', (tickets) => { tickets[ticket] = entry; });
-  const shown = await chrome.tabs.sendMessage(tab, { type: 'show', ticket }, { frameId: 0 }).catch(() => false);
+  const message = { type: 'show', ticket };
+  const shown = await chrome.tabs.sendMessage(tab, message, { frameId: 0 }).catch(() => false);
   if (!shown) {
     const url = chrome.runtime.getURL(`src/dialog/window.html#${ticket}`);
     await chrome.windows.create({ url, type: 'popup', width: 720, height: 760 });
   }
 }
 
-/** What a dialog has to know.  A ticket is good once: a page that shows our dialog by itself has none.
+/** Give a dialog what it needs.  A ticket works once: a page that shows our dialog by itself has none.
  * @param {string} ticket
  * @param {chrome.runtime.MessageSender} sender */
 async function claim(ticket, sender) {
   /** @type {Ticket | undefined} */
-  let found;
+  let claimed;
   await amend('tickets', (tickets) => {
     const known = Object.hasOwn(tickets, ticket) ? tickets[ticket] : undefined;
     const framed = sender.frameId !== 0;
     if (!known || known.claimed || (framed && sender.tab?.id !== known.tab)) return;
     known.claimed = true;
-    found = known;
+    claimed = known;
   });
-  if (!found) throw refused();
-  const { host } = found;
+  if (!claimed) throw refused();
+  const { host } = claimed;
   const [sites, choice, rules] = await Promise.all([stored('sites'), choiceFor(host), stored('rules')]);
   const rule = ruleOf(sites, host);
-  // A page could have its own photos protected without end, and learn from them whose face the owner's is.
-  return { ...found, rule: rule === 'always' && !found.byUser ? 'ask' : rule, choice, rules };
+  // Photos that a page brings by itself are asked about: it could learn from the results whose face the
+  // owner's is.
+  return { ...claimed, rule: rule === 'always' && !claimed.byUser ? 'ask' : rule, choice, rules };
 }
 
-/** Looks at photos follow each other, for a browser has few lines to a server; an upload that is over wants none.
+/** Faces are counted one photo after the other: a browser has few connections to one server.
  * @type {Promise<unknown>} */
-let looking = Promise.resolve();
-/** @type {Map<string, AbortController>} */
-const lookers = new Map();
+let counting = Promise.resolve();
+/** Ticket -> what ends the counting when the upload is over. @type {Map<string, AbortController>} */
+const counters = new Map();
 
 /** @param {{ticket: string, photo: Blob, kind: string}} message */
 async function faces({ ticket, photo, kind }) {
-  const turn = looking.then(async () => {
+  const turn = counting.then(async () => {
     if (!(await recall('tickets'))[ticket]?.claimed || !isBlob(photo)) throw refused();
-    const looker = lookers.get(ticket) ?? new AbortController();
-    lookers.set(ticket, looker);
-    return server.faces(photo, kind, looker.signal);
+    const counter = counters.get(ticket) ?? new AbortController();
+    counters.set(ticket, counter);
+    return server.faces(photo, kind, counter.signal);
   });
-  looking = turn.catch(() => {});
+  counting = turn.catch(() => {});
   return turn;
 }
 
@@ -128,7 +134,7 @@ async function faces({ ticket, photo, kind }) {
 async function submit({ ticket, key, photo, kind, choice }) {
   const known = (await recall('tickets'))[ticket];
   if (!known?.claimed || !isBlob(photo)) throw refused();
-  // The same photo is asked for again when this worker ended before it could answer.
+  // If this worker ended before it could answer, the dialog sends the same photo again.
   const before = (await recall('jobs'))[key];
   if (before) return before.id;
   const options = Object.fromEntries(Object.entries(choice).filter(([, value]) => value));
@@ -149,7 +155,7 @@ async function drop(id) {
   await server.drop(id);
 }
 
-/** An upload is over: remember what was chosen, let go the rest.
+/** End an upload: remember the choice, drop the rest.
  * @param {string} ticket
  * @param {Choice | null} choice
  * @param {Last | null} [last] */
@@ -165,29 +171,30 @@ async function finish(ticket, choice, last = null) {
   if (known) chrome.tabs.sendMessage(known.tab, { type: 'hide', ticket }, { frameId: 0 }).catch(() => {});
   await dropAll((job) => job.ticket === ticket);
   await amend('tickets', (tickets) => { delete tickets[ticket]; });
-  lookers.get(ticket)?.abort();
-  lookers.delete(ticket);
+  counters.get(ticket)?.abort();
+  counters.delete(ticket);
 }
 
-/** Tell the server that nobody waits for some jobs any more.
- * @param {(job: import('../common/types.js').SentJob) => boolean} which */
+/** Let the server drop jobs whose upload is over.
+ * @param {(job: SentJob) => boolean} which */
 async function dropAll(which) {
   const unwanted = Object.values(await recall('jobs')).filter(which);
   await Promise.all(unwanted.map(({ id }) => drop(id).catch(() => {})));
 }
 
-// A dialog holds a line open; when it goes (its tab closed, its page left), so do its photos.
+// A dialog holds a port open.  When the dialog goes (tab closed, page left), its upload ends.
 chrome.runtime.onConnect.addListener((port) => {
   if (port.sender?.id !== chrome.runtime.id || !port.sender?.url?.startsWith(PAGES)) return port.disconnect();
   const ticket = port.name;
-  if (ticket.startsWith('page ')) return handOn(port, ticket.slice(5));
+  if (ticket.startsWith('page ')) return passOn(port, ticket.slice(5));
   port.onDisconnect.addListener(() => { finish(ticket, null); });
 });
 
-/** Hand on what a dialog and the script that caught its photos say, where the dialog cannot reach it by itself.
+/** Pass messages between a dialog and the script that caught its photos, where the dialog cannot reach the
+ * script.
  * @param {chrome.runtime.Port} port
  * @param {string} ticket */
-async function handOn(port, ticket) {
+async function passOn(port, ticket) {
   const known = (await recall('tickets'))[ticket];
   if (!known?.claimed || port.sender?.tab?.id !== known.tab) return port.disconnect();
   const page = chrome.tabs.connect(known.tab, { frameId: known.frame, name: ticket });
@@ -197,33 +204,39 @@ async function handOn(port, ticket) {
   port.onDisconnect.addListener(() => page.disconnect());
 }
 
-// The same where this worker was not there to see the line end.
+// The same, in case this worker was not running when the port closed.
 chrome.tabs.onRemoved.addListener(async (tab) => {
-  for (const [ticket, known] of Object.entries(await recall('tickets'))) if (known.tab === tab) await finish(ticket, null);
+  for (const [ticket, known] of Object.entries(await recall('tickets'))) {
+    if (known.tab === tab) await finish(ticket, null);
+  }
 });
 
 // --- sites -------------------------------------------------------------------------------------------
 
 /** @param {string} host
- * @param {Rule | null} rule null: forget the site, and what was chosen there */
+ * @param {Rule | null} rule null: forget the site, and the choices made there */
 async function setSite(host, rule) {
-  if ((rule !== null && !['ask', 'always', 'never'].includes(rule)) || !/^[\w.:[\]-]+$/.test(host)) throw refused();
+  const known = rule === null || ['ask', 'always', 'never'].includes(rule);
+  if (!known || !/^[\w.:[\]-]+$/.test(host)) throw refused();
   if (rule) {
     await amendStored('sites', (sites) => { sites[entryOf(sites, host)] = rule; });
   } else {
     await amendStored('sites', (sites) => { delete sites[host]; });
     await amendStored('choices', (choices) => {
-      for (const name of Object.keys(choices)) if (entryOf({ [host]: true }, name) === host) delete choices[name];
+      for (const name of Object.keys(choices)) {
+        if (entryOf({ [host]: true }, name) === host) delete choices[name];
+      }
     });
   }
   await syncScripts();
 }
 
-// Scripts in pages need nothing of what is kept, the token least of all.
+// Scripts in pages may not read what is kept, least of all the token.
 chrome.storage.local.setAccessLevel?.({ accessLevel: 'TRUSTED_CONTEXTS' });
 watchSites();
 watchBadge();
 chrome.runtime.onInstalled.addListener(({ reason }) => {
-  if (reason === 'install') chrome.tabs.create({ url: chrome.runtime.getURL('src/onboarding/onboarding.html') });
+  const url = chrome.runtime.getURL('src/onboarding/onboarding.html');
+  if (reason === 'install') chrome.tabs.create({ url });
 });
 chrome.runtime.onStartup.addListener(() => { server.status().then(({ state }) => showBadge(state)); });

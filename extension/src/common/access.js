@@ -1,32 +1,10 @@
-// Which site is meant, and what the browser lets us do there.
+// What the browser lets us do on a site, and how the user changes it.
 
-import { entryOf, stored } from './settings.js';
-import { patternsOf, SITES } from './sites.js';
-import { tell } from './tell.js';
+import { tell } from './messages.js';
+import { patternsOf } from './sites.js';
+import { stored } from './storage.js';
 
 /** @import {Rule} from './types.js' */
-
-const READY_MADE = Object.fromEntries(Object.values(SITES).flat().map((host) => [host, true]));
-
-/** The site that a host belongs to: one that has a rule, a well-known one, or itself.
- * @param {Record<string, Rule>} sites
- * @param {string} host */
-export function siteOf(sites, host) {
-  const entry = entryOf(sites, host);
-  if (Object.hasOwn(sites, entry)) return entry;
-  const known = entryOf(READY_MADE, host);
-  return known in READY_MADE ? known : host.replace(/^www\./, '');
-}
-
-/** The host that somebody typed or pasted, be it a whole address.
- * @param {string} text
- * @returns {string} nothing where it is none, or a whole top-level domain */
-export function hostIn(text) {
-  const address = /^\w+:\/\//.test(text.trim()) ? text.trim() : `https://${text.trim()}`;
-  const url = URL.canParse(address) ? new URL(address) : undefined;
-  const host = url && /^https?:$/.test(url.protocol) ? url.hostname.replace(/\.$/, '') : '';
-  return /^[\w-]+(\.[\w-]+)+$|^localhost$/.test(host) ? host : '';
-}
 
 /** @param {string[]} hosts */
 const origins = (hosts) => ({ origins: hosts.flatMap(patternsOf) });
@@ -35,20 +13,23 @@ const origins = (hosts) => ({ origins: hosts.flatMap(patternsOf) });
  * @returns {Promise<boolean>} */
 export const isAllowed = (host) => chrome.permissions.contains(origins([host])).catch(() => false);
 
-/** Ask the browser to let us into sites.  It asks the user, and only within a click: await nothing before this.
+/** Ask the browser to let us into sites.  The browser asks the user, but only within a click: await nothing
+ * before.
  * @param {string[]} hosts
  * @returns {Promise<boolean>} */
 export const allow = (hosts) => chrome.permissions.request(origins(hosts)).catch(() => false);
 
-/** Set the rule of sites, and have the browser let us in.  The rules go first, for the browser may close a popup when it
- * asks; they are taken back where the answer is no.  Await nothing before this.
+/** Set the rule of sites, and ask the browser to let us in.  Await nothing before this.
+ *
+ * The rules are stored first, because the browser may close a popup when it asks.  The answer no takes
+ * them back.
  * @param {string[]} hosts
  * @param {Rule} rule
- * @returns {Promise<boolean>} whether it is so now */
+ * @returns {Promise<boolean>} whether the rule is set */
 export async function setRule(hosts, rule) {
   const before = stored('sites');
   const sent = before.then(() => Promise.all(hosts.map((host) => tell({ type: 'setSite', host, rule }))));
-  sent.catch(() => {}); // it is looked at below
+  sent.catch(() => {}); // a failure is thrown below
   const allowed = rule === 'never' || await allow(hosts);
   await sent;
   if (allowed) return true;
@@ -59,11 +40,11 @@ export async function setRule(hosts, rule) {
   return false;
 }
 
-/** Forget sites, what was chosen there, and the permission.
+/** Forget sites, the choices made there, and the permission.
  * @param {string[]} hosts */
 export async function forget(hosts) {
   if (!hosts.length) return;
   await Promise.all(hosts.map((host) => tell({ type: 'setSite', host, rule: null })));
-  // What the manifest itself asks for cannot be given back.
+  // The browser keeps what the manifest itself asks for.
   await Promise.all(hosts.map((host) => chrome.permissions.remove(origins([host])).catch(() => false)));
 }

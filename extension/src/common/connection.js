@@ -1,27 +1,55 @@
-// How it stands with the server, in words; and pairing.  Every page of the extension has a place for it.
+// The server's state in words, and pairing.  Popup, settings and first page show it.
 
-/** @import {Status} from './types.js' */
+/** @import {ServerState} from './types.js' */
 
+import { $, make } from './dom.js';
+import { troubleOf } from './errors.js';
 import { say, wordsOf } from './i18n.js';
-import { stored } from './settings.js';
-import { tell } from './tell.js';
-import { troubleOf } from './trouble.js';
-import { $ } from './parts.js';
+import { tell } from './messages.js';
+import { stored } from './storage.js';
 
-/** Where the server may be: the browser may have been told to keep us out even there. */
+/** Where the server may be.  The user may have told the browser to keep us out even there. */
 const HERE = { origins: ['http://127.0.0.1/*', 'http://localhost/*'] };
 
-const DOWN = { state: 'down', code: 'down', detail: '' }, BARRED = { state: 'barred', code: 'barred', detail: '' };
+const DOWN = { state: 'down', code: 'down', detail: '' };
+const BARRED = { state: 'barred', code: 'barred', detail: '' };
 
-/** @typedef {Status['state'] | 'looking' | 'barred'} State */
+/** @typedef {ServerState['state'] | 'looking' | 'barred'} State */
 
-/** The place of the page that shows the server's state and takes the code. */
+/** The field for the pairing code and its button.
+ * @param {string} problem id of the element that says what is wrong with the code
+ * @returns {HTMLElement[]} */
+export function codeField(problem) {
+  const input = make('input', {
+    id: 'code', className: 'code', autocomplete: 'off', spellcheck: false, maxLength: 40, required: true,
+    ariaLabel: say('pairing_code'),
+  });
+  input.setAttribute('aria-describedby', problem);
+  return [input, make('button', { id: 'pair', className: 'main', textContent: say('pair') })];
+}
+
+/** The state, advice, and the form for the code. */
+function makeView() {
+  const form = make('form', { id: 'pairing', className: 'field', hidden: true },
+    make('label', { htmlFor: 'code', textContent: say('pairing_code') }),
+    make('div', { className: 'line' }, ...codeField('problem')));
+  return [
+    make('p', { className: 'state', role: 'status' }, make('span', { id: 'state' })),
+    make('p', { id: 'advice', className: 'quiet' }),
+    form,
+    make('p', { id: 'problem', className: 'bad', role: 'alert' }),
+  ];
+}
+
+/** The place of a page that shows the server's state and takes the code.  It replaces the element
+ * `server-view`. */
 export class Connection {
   /** @param {(state: State) => void} [onState] */
   constructor(onState = () => {}) {
     /** @type {State} */
     this.state = 'looking';
     this.onState = onState;
+    $('server-view').replaceWith(...makeView());
     $('pairing').addEventListener('submit', (/** @type {SubmitEvent} */ event) => this.pair(event));
     $('check').addEventListener('click', () => this.look());
     $('let-in').addEventListener('click', async () => {
@@ -31,14 +59,14 @@ export class Connection {
     this.show('looking');
   }
 
-  /** Ask the server how it is. */
+  /** Ask the server for its state. */
   async look() {
     const allowed = await chrome.permissions.contains(HERE).catch(() => true);
-    const found = allowed ? await tell({ type: 'status' }).catch(() => DOWN) : BARRED;
-    this.show(found.state, await this.advice(found));
+    const server = allowed ? await tell({ type: 'status' }).catch(() => DOWN) : BARRED;
+    this.show(server.state, await this.advice(server));
   }
 
-  /** @param {{state: string, code: string, detail: string}} found */
+  /** @param {{state: string, code: string, detail: string}} server */
   async advice({ state, code, detail }) {
     if (code === 'other') return say('advice_other');
     if (code === 'ailing') return detail;
@@ -48,25 +76,25 @@ export class Connection {
   /** @param {State} state
    * @param {string} [advice] */
   show(state, advice = '') {
-    const held = document.activeElement;
+    const focused = document.activeElement;
     this.state = state;
     $('connection').dataset.state = state;
     for (const [id, words] of [['state', say(`state_${state}`)], ['advice', advice]]) {
-      if ($(id).textContent !== words) $(id).textContent = words; // what did not change is not read out again
+      if ($(id).textContent !== words) $(id).textContent = words; // a screen reader repeats every change
     }
     $('pairing').hidden = state !== 'unpaired';
     $('let-in').hidden = state !== 'barred';
     if (state !== 'unpaired') $('problem').textContent = '';
     this.onState(state);
-    // A field that was typed into and is gone takes the focus with it.
-    if (held && held !== document.body && !held.checkVisibility()) $('connection').focus();
+    // A field that is hidden loses the focus: keep it near.
+    if (focused && focused !== document.body && !focused.checkVisibility()) $('connection').focus();
   }
 
   /** @param {SubmitEvent} event */
   async pair(event) {
     event.preventDefault();
     const button = $('pair');
-    button.disabled = true; // a code works once: a second press would be told that it is wrong
+    button.disabled = true; // a code works once: a second press would find it used up
     $('problem').textContent = '';
     try {
       await tell({ type: 'pair', code: $('code').value });

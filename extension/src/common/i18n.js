@@ -1,11 +1,11 @@
-// Words in the user's language.
+// Texts in the user's language.
 
 /** @param {string} key
  * @param {...(string | number)} values
- * @returns {string} the key itself where there are no such words, so that it is seen */
+ * @returns {string} the key itself where the text is missing, so that the gap is noticed */
 export const say = (key, ...values) => chrome.i18n.getMessage(key, values.map(String)) || key;
 
-/** Put words into elements with `data-say` and, for their accessible name, `data-label`.
+/** Put texts into elements with `data-say`, and accessible names into elements with `data-label`.
  * @param {ParentNode} root */
 export function translate(root) {
   for (const element of root.querySelectorAll('[data-say]')) {
@@ -16,9 +16,10 @@ export function translate(root) {
   }
 }
 
-/** Words for what went wrong: ours where we have some, else the server's.
+/** What went wrong, in words: our own where we have some, else the server's.
  * @param {import('./types.js').Trouble} trouble
  * @returns {string} */
 export function wordsOf(trouble) {
-  return chrome.i18n.getMessage(`trouble_${trouble.code}`) || [trouble.title, trouble.detail].filter(Boolean).join(': ');
+  const own = chrome.i18n.getMessage(`trouble_${trouble.code}`);
+  return own || [trouble.title, trouble.detail].filter(Boolean).join(': ');
 }

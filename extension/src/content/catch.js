@@ -1,33 +1,15 @@
-// Catches photos on their way to the page.  It listens before the page can, in a world of its own: nothing that the page
-// does to its own objects changes what runs here.  When anything at all goes wrong, the page gets no file.
+// Catches photos on their way to the page.  It runs before the page's scripts and in a world of its own, so
+// that nothing the page does to its own objects changes anything here.  If anything goes wrong, the page gets
+// no file.
 
 (() => {
-  const { own, toInput, toDrop, toPaste, rootIn, notice } = clip2protect;
-  /** The hook in the page's world says by this event: keep an eye on this node.  It gives nothing and asks nothing else. */
+  const { own, toInput, toDrop, toPaste, rootIn, notice, isImage, startsLikeImage, fileOf } = clip2protect;
+  /** By this event the hook in the page's world names a node to watch.  The event carries nothing else. */
   const LOOK = 'clip2protect-look';
   /** Milliseconds that the dialog may take to appear. */
   const PATIENCE = 20_000;
-  const ENDINGS = /\.(jpe?g|jfif|pjpeg|png|apng|webp|gif|bmp|avif|hei[cf]|tiff?|jxl|dng|cr2|cr3|nef|arw)$/i;
 
-  // --- what is a photo -----------------------------------------------------------------------------------
-
-  /** @param {File} file
-   * @returns {boolean | undefined} undefined: only its bytes can say */
-  function isImage(file) {
-    if (file.type.startsWith('image/') || ENDINGS.test(file.name)) return !file.type.startsWith('image/svg');
-    return ['', 'application/octet-stream'].includes(file.type) && file.size > 0 ? undefined : false;
-  }
-
-  /** @param {File} file
-   * @returns {Promise<boolean>} */
-  async function startsLikeImage(file) {
-    const bytes = new Uint8Array(await file.slice(0, 12).arrayBuffer());
-    const text = String.fromCharCode(...bytes);
-    return /^(\xff\xd8\xff|\x89PNG|GIF8|BM|II\*\0|MM\0\*)/.test(text) || /^RIFF....WEBP/s.test(text)
-      || /^....ftyp(avi|hei|hev|mif|msf)/s.test(text);
-  }
-
-  // --- the user is asked ---------------------------------------------------------------------------------
+  // --- asking the user -----------------------------------------------------------------------------------
 
   /** @typedef {import('../common/types.js').Decision} Decision */
 
@@ -55,33 +37,21 @@
         port.onDisconnect.addListener(() => resolve(null));
         port.onMessage.addListener((message) => {
           resolve(message.type === 'deliver' ? message.decisions : null);
-          port.disconnect(); // tells the dialog that it was heard
+          port.disconnect(); // so the dialog knows that we have its answer
         });
         port.postMessage({ type: 'files', files });
       });
       const opened = chrome.runtime.sendMessage({ type: 'open', ticket, byUser });
-      opened.then((answer) => { if (!answer || !('ok' in answer)) throw new Error('refused'); }).catch(reject);
+      opened.then((answer) => {
+        if (!answer || !('ok' in answer)) throw new Error('refused');
+      }).catch(reject);
     });
-  }
-
-  /** A protected photo under the name that the user knows, ending as its type does.
-   * @param {File} original
-   * @param {Blob} photo
-   * @returns {File} */
-  function fileOf(original, photo) {
-    // Not `instanceof`: in Firefox what a message brings is of another world.
-    if (Object.prototype.toString.call(photo) !== '[object Blob]' || !photo.size) throw new Error('no photo');
-    const endings = { 'image/jpeg': ['jpg', 'jpeg', 'jfif', 'pjpeg'], 'image/png': ['png'], 'image/webp': ['webp'] }[photo.type];
-    if (!endings) throw new Error('no photo');
-    const [, stem, ending = ''] = /^(.*?)(?:\.([^.]*))?$/s.exec(original.name) ?? ['', original.name];
-    const name = endings.includes(ending.toLowerCase()) ? original.name : `${stem}.${endings[0]}`;
-    return new File([photo], name, { type: photo.type, lastModified: original.lastModified });
   }
 
   /** @param {Decision} decision
    * @param {File} original
    * @returns {File[]} */
-  function decided(decision, original) {
+  function filesFor(decision, original) {
     if (decision.use === 'original') return [original];
     return decision.use === 'protected' ? [fileOf(original, decision.photo)] : [];
   }
@@ -92,11 +62,13 @@
   async function hold(upload, event) {
     const byUser = event.isTrusted || navigator.userActivation?.isActive === true;
     try {
-      const kinds = await Promise.all(upload.files.map(async (file) => isImage(file) ?? startsLikeImage(file)));
+      const asked = upload.files.map(async (file) => isImage(file) ?? startsLikeImage(file));
+      const kinds = await Promise.all(asked);
       const photos = upload.files.filter((_, i) => kinds[i]);
       const decisions = photos.length ? await consult(photos, byUser) : [];
       if (!decisions || decisions.length !== photos.length) return upload.cancel();
-      const ready = upload.files.flatMap((file) => (photos.includes(file) ? decided(decisions[photos.indexOf(file)], file) : [file]));
+      const ready = upload.files.flatMap((file) => (
+        photos.includes(file) ? filesFor(decisions[photos.indexOf(file)], file) : [file]));
       if (ready.length) upload.deliver(ready);
       else upload.cancel();
     } catch {
@@ -105,7 +77,7 @@
     }
   }
 
-  /** An extension that was updated can no longer look up its words.
+  /** After an update of the extension, a script in an old page cannot look up its texts.
    * @param {string} key
    * @param {string} otherwise */
   function words(key, otherwise) {
@@ -117,25 +89,26 @@
   /** @param {File[]} files */
   const someImage = (files) => files.some((file) => isImage(file) !== false);
 
-  /** Inputs whose first event of two was held back, until both are over. @type {WeakSet<HTMLInputElement>} */
+  /** Inputs whose `input` event was held back and whose `change` is still to come.
+   * @type {WeakSet<HTMLInputElement>} */
   const resting = new WeakSet();
 
-  /** `input` or `change`, whichever comes first, of an input with photos.
+  /** Hold back the first of `input` and `change` of an input with photos.
    * @param {Event} event */
   function chosen(event) {
     const input = /** @type {HTMLInputElement} */ (event.composedPath()[0]);
     if (own.has(event)) return;
     if (input.localName !== 'input' || input.type !== 'file') return lookInto(input);
-    if (resting.has(input)) return event.stopImmediatePropagation(); // the second event of the two
+    if (resting.has(input)) return event.stopImmediatePropagation();
     const files = [...input.files ?? []];
     if (!someImage(files)) return;
-    // Folders are left alone, but not in silence: their files' places could not be given back.  The files say whether they
-    // come from one: what the input says, the page can change.
+    // A folder goes to the page as it is, with a notice: a file that we make has no place in a folder.  We
+    // ask the files, not the input, for the page can change the input.
     if (files.some((file) => file.webkitRelativePath)) {
       return notice(words('notice_folder_input', 'The photos of this folder go to the site as they are.'));
     }
     event.stopImmediatePropagation();
-    input.value = ''; // nothing may be read from it, or sent with its form, until it is decided
+    input.value = ''; // so that nothing can be read from it, or sent with its form, before the decision
     resting.add(input);
     setTimeout(() => resting.delete(input));
     hold(toInput(input, files), event);
@@ -146,7 +119,8 @@
     const data = event.dataTransfer;
     if (own.has(event) || !data) return;
     const files = [...data.files];
-    const folder = [...data.items].some((item) => item.kind === 'file' && item.webkitGetAsEntry()?.isDirectory);
+    const items = [...data.items].filter((item) => item.kind === 'file');
+    const folder = items.some((item) => item.webkitGetAsEntry()?.isDirectory);
     if (!folder && !someImage(files)) return;
     stop(event);
     const upload = toDrop(event, files);
@@ -175,7 +149,7 @@
   /** @type {WeakSet<EventTarget>} */
   const watched = new WeakSet();
 
-  /** Listen at a node itself: its events may never reach the window.
+  /** Listen at a node itself, because its events may never reach the window.
    * @param {EventTarget | null} target */
   function watch(target) {
     if (!target || watched.has(target)) return;
@@ -185,7 +159,7 @@
     target.addEventListener(LOOK, looked, true);
   }
 
-  /** Watch the shadow tree of an element, and those within.
+  /** Watch the shadow tree of an element, and the trees inside it.
    * @param {EventTarget} element */
   function lookInto(element) {
     const root = 'nodeType' in element ? rootIn(/** @type {Element} */ (element)) : null;
@@ -207,6 +181,9 @@
   watch(window);
   addEventListener('drop', dropped, true);
   addEventListener('paste', pasted, true);
-  // A closed shadow tree that came with the page's text is found when it is used, before its input can be.
-  for (const kind of ['pointerdown', 'keydown', 'click']) addEventListener(kind, (event) => lookInto(event.composedPath()[0]), true);
+  // A closed shadow tree that came with the page's HTML is found on its first use, before an input in it can
+  // be used.
+  for (const kind of ['pointerdown', 'keydown', 'click']) {
+    addEventListener(kind, (event) => lookInto(event.composedPath()[0]), true);
+  }
 })();

@@ -1,9 +1,10 @@
-// How files that were held back reach the page after all: as if the user had chosen, dropped or pasted them just now.
-// This runs in a world of its own, where nothing that the page has changed is seen.
+// Hands files to the page as if the user had chosen, dropped or pasted them just now.  It runs in a world of
+// its own, where the page's changes to its objects have no effect.
 
 (() => {
-  /** Events of ours.  The mark is seen by our scripts in all frames, which may watch the same node, and by no page: an
-   * object of the browser's has other properties in every world. */
+  /** Our own events.  Our scripts in all frames see the mark, because two of them may watch the same node.  A
+   * page cannot
+   * see or set it: an object of the browser has other properties in every world. */
   const MINE = Symbol.for('clip2protect');
   const own = {
     /** @param {any} event */
@@ -15,7 +16,7 @@
 
   /** @param {EventTarget} target
    * @param {Event} event
-   * @returns {boolean} whether the page let the browser do what it does by itself */
+   * @returns {boolean} whether the page let the browser go on */
   function send(target, event) {
     own.add(event);
     return target.dispatchEvent(event);
@@ -26,7 +27,8 @@
    * @returns {ShadowRoot | null} */
   function rootIn(element) {
     if (!(element instanceof HTMLElement)) return null;
-    return element.openOrClosedShadowRoot?.() ?? globalThis.chrome.dom?.openOrClosedShadowRoot?.(element) ?? null;
+    const { dom } = globalThis.chrome;
+    return element.openOrClosedShadowRoot?.() ?? dom?.openOrClosedShadowRoot?.(element) ?? null;
   }
 
   /** The innermost element at a place.
@@ -53,8 +55,8 @@
     return transfer;
   }
 
-  /** The plain text that comes with the files, as long as the browser lets us read it.  Not HTML and no address: the
-   * original may be in there once more.
+  /** The plain text that comes with the files.  HTML and addresses are left out: they may hold the original
+   * again.
    * @param {DataTransfer} transfer
    * @returns {Map<string, string>} */
   function textsOf(transfer) {
@@ -64,7 +66,7 @@
 
   // --- inputs --------------------------------------------------------------------------------------------
 
-  /** Finds the input again where the page has drawn itself anew meanwhile.
+  /** Finds the input again if the page has replaced it meanwhile.
    * @param {HTMLInputElement} input
    * @returns {() => HTMLInputElement} */
   function finder(input) {
@@ -111,7 +113,10 @@
    * @returns {Upload} */
   function toDrop(event, files) {
     const { clientX, clientY, screenX, screenY, ctrlKey, shiftKey, altKey, metaKey } = event;
-    const how = { clientX, clientY, screenX, screenY, ctrlKey, shiftKey, altKey, metaKey, bubbles: true, composed: true, cancelable: true };
+    const how = {
+      clientX, clientY, screenX, screenY, ctrlKey, shiftKey, altKey, metaKey, bubbles: true, composed: true,
+      cancelable: true,
+    };
     const texts = event.dataTransfer ? textsOf(event.dataTransfer) : undefined;
     const first = /** @type {Element} */ (event.composedPath()[0]);
     const deepest = event.isTrusted ? elementAt(clientX, clientY) ?? first : first;
@@ -122,9 +127,12 @@
         const target = find(), dataTransfer = transferOf(ready, texts);
         const untouched = send(target, new DragEvent('drop', { ...how, dataTransfer }));
         const input = /** @type {HTMLInputElement} */ (target);
-        if (untouched && target.localName === 'input' && input.type === 'file' && !input.disabled) putInto(input, ready);
+        const takes = target.localName === 'input' && input.type === 'file' && !input.disabled;
+        if (untouched && takes) putInto(input, ready);
       },
-      cancel: () => { send(find(), new DragEvent('dragleave', { ...how, dataTransfer: new DataTransfer() })); },
+      cancel: () => {
+        send(find(), new DragEvent('dragleave', { ...how, dataTransfer: new DataTransfer() }));
+      },
     };
   }
 

@@ -1,11 +1,10 @@
-// Shows the dialog above the page, in a frame that the page can neither read nor draw over nor click in our name, and
-// notices where there is no dialog to show them.
+// Shows the dialog above the page, in a frame that the page cannot read, cover or click; and short notices.
 
 (() => {
-  /** @type {Map<string, HTMLElement>} ticket -> the frame's host */
+  /** Ticket -> the element around the frame. @type {Map<string, HTMLElement>} */
   const shown = new Map();
 
-  /** A host in the page with a closed shadow root.
+  /** An element of the page with a closed shadow root.
    * @param {string} css
    * @returns {{host: HTMLElement, root: ShadowRoot}} */
   function makeHost(css) {
@@ -18,7 +17,8 @@
     return { host, root };
   }
 
-  /** A modal dialog comes last in the browser's top layer: above dialogs of the page, which are inert until it goes.
+  /** Show the dialog.  A modal dialog lies above all others in the browser's top layer; those below are
+   * inert.
    * @param {string} ticket */
   function show(ticket) {
     const { host, root } = makeHost(`
@@ -28,7 +28,7 @@
     const dialog = document.createElement('dialog'), frame = document.createElement('iframe');
     frame.src = chrome.runtime.getURL(`src/dialog/dialog.html#${ticket}`);
     frame.allow = '';
-    // Esc is for the dialog in the frame to understand.
+    // The dialog in the frame handles Esc.
     dialog.addEventListener('cancel', (event) => event.preventDefault());
     dialog.addEventListener('close', () => hide(ticket));
     dialog.append(frame);
@@ -45,28 +45,30 @@
     shown.delete(ticket);
   }
 
-  /** The latest notice. @type {HTMLElement | undefined} */
-  let noticed;
+  /** The notice that is shown. @type {HTMLElement | undefined} */
+  let latest;
 
-  /** A few words at the edge of the page, in place of those before.
+  /** Show a text at the edge of the page for ten seconds.  It replaces the one before.
    * @param {string} text */
   function notice(text) {
     const { host, root } = makeHost(`
-      p { all: unset; position: fixed; z-index: 2147483647; right: 16px; bottom: 16px; max-width: 24rem; padding: 14px 18px;
-        border-radius: 10px; background: #1b2026; color: #fff; font: 15px/1.45 system-ui, sans-serif;
+      p { all: unset; position: fixed; z-index: 2147483647; right: 16px; bottom: 16px; max-width: 24rem;
+        padding: 14px 18px; border-radius: 10px; background: #1b2026; color: #fff;
+        font: 15px/1.45 system-ui, sans-serif;
         box-shadow: 0 4px 24px rgb(0 0 0 / .35); }`);
     const words = document.createElement('p');
     words.setAttribute('role', 'alert');
     words.textContent = text;
     root.append(words);
-    noticed?.remove();
-    noticed = host;
+    latest?.remove();
+    latest = host;
     document.documentElement.append(host);
     setTimeout(() => host.remove(), 10_000);
   }
 
   chrome.runtime.onMessage.addListener((message, sender, answer) => {
-    if (sender.id !== chrome.runtime.id || window !== window.top || typeof message?.ticket !== 'string') return;
+    if (sender.id !== chrome.runtime.id || window !== window.top) return;
+    if (typeof message?.ticket !== 'string') return;
     if (message.type === 'show') {
       show(message.ticket);
       answer(true);

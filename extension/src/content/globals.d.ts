@@ -1,14 +1,17 @@
-/** Files that were on their way to the page, and how they go on. */
+/** Files on their way to the page. */
 interface Upload {
   files: File[];
   deliver(files: File[]): void;
-  /** Lets the page's own controls recover; it gets no file. */
+  /** Resets the page's controls; the page gets no file. */
   cancel(): void;
 }
 
-/** What the scripts in the isolated world share with each other; pages see nothing of it. */
-interface Parts {
-  /** Events that we made ourselves. */
+/** What the scripts in our own world share; pages cannot see it. */
+interface ContentScripts {
+  isImage(file: { name: string, type: string, size: number }): boolean | undefined;
+  startsLikeImage(file: Blob): Promise<boolean>;
+  fileOf(original: { name: string, lastModified: number }, photo: Blob): File;
+  /** Our own events. */
   own: { add(event: Event): void; has(event: Event): boolean };
   toInput(input: HTMLInputElement, files: File[]): Upload;
   toDrop(event: DragEvent, files: File[]): Upload;
@@ -17,5 +20,5 @@ interface Parts {
   notice(text: string): void;
 }
 
-declare var clip2protect: Parts;
+declare var clip2protect: ContentScripts;
 interface Element { openOrClosedShadowRoot?(): ShadowRoot | null; }

@@ -1,13 +1,15 @@
-// Runs among the page's own scripts, before them.  It knows no token, no address and no rule: it only calls the catching
-// script's attention to nodes whose events never reach the window, and sends what is picked by showOpenFilePicker through
-// an input like any other.  A page that tampers with it gets less, never more.
+// Runs in the page's own world, before the page's scripts.  It knows no token, no address and no rule.  It
+// names nodes to `catch.js` whose events never reach the window, and sends files of showOpenFilePicker
+// through an input, where they are caught like any others.  A page that tampers with it gets less, never
+// more.
 
 (() => {
   const LOOK = 'clip2protect-look';
-  // What is needed later is taken now, while it is still the browser's own.
+  // Take the browser's functions now, before the page can replace them.
   const { apply } = Reflect, { create, defineProperty, getOwnPropertyDescriptor } = Object;
-  const Mouse = MouseEvent, Plain = Event, Transfer = DataTransfer, Refusal = DOMException, Wrapper = Proxy, Later = Promise;
-  const later = Later.prototype.then, dispatch = EventTarget.prototype.dispatchEvent, listen = EventTarget.prototype.addEventListener;
+  const Mouse = MouseEvent, Plain = Event, Transfer = DataTransfer, Refusal = DOMException, Wrapper = Proxy;
+  const Later = Promise, later = Later.prototype.then;
+  const dispatch = EventTarget.prototype.dispatchEvent, listen = EventTarget.prototype.addEventListener;
   const makeElement = Document.prototype.createElement, addItem = DataTransferItemList.prototype.add;
   const text = String, page = document, view = window;
   /** @param {object} object
@@ -19,13 +21,14 @@
    * @returns {any} */
   const setter = (object, name) => getOwnPropertyDescriptor(object, name)?.set;
   const typeOf = getter(Event.prototype, 'type');
-  const filesOf = getter(HTMLInputElement.prototype, 'files'), setFiles = setter(HTMLInputElement.prototype, 'files');
-  const setKind = setter(HTMLInputElement.prototype, 'type'), setMany = setter(HTMLInputElement.prototype, 'multiple');
+  const Input = HTMLInputElement.prototype;
+  const filesOf = getter(Input, 'files'), setFiles = setter(Input, 'files');
+  const setKind = setter(Input, 'type'), setMany = setter(Input, 'multiple');
   const filesIn = getter(DataTransfer.prototype, 'files'), itemsIn = getter(DataTransfer.prototype, 'items');
   const nameOf = getter(File.prototype, 'name');
   const lengthOf = getter(FileList.prototype, 'length'), fileAt = FileList.prototype.item;
 
-  /** An option that nothing else can be read from.
+  /** An object with one property and no prototype, which the page cannot have changed.
    * @param {string} name
    * @param {any} value
    * @returns {any} */
@@ -35,23 +38,32 @@
     return options;
   }
 
-  /** Add to a list without what the page may have made of lists.
+  /** Add to a list without the page's own version of `push`.
    * @param {any[]} list
    * @param {any} value */
-  const push = (list, value) => { defineProperty(list, list.length, { value, enumerable: true, writable: true, configurable: true }); };
+  const push = (list, value) => {
+    defineProperty(list, list.length, { value, enumerable: true, writable: true, configurable: true });
+  };
 
-  /** @param {any} node */
+  /** @param {object} object
+   * @param {Record<string, any>} values */
+  function defineAll(object, values) {
+    for (const name in values) defineProperty(object, name, { value: values[name] });
+  }
+
+  /** Name a node to `catch.js`.
+   * @param {any} node */
   function look(node) {
     try {
       apply(dispatch, view, [new Mouse(LOOK, bare('relatedTarget', node))]);
-      // A node deep in shadow trees is named so only outside; inside, the tree's own watch hears this.
+      // The first event reaches the window only; the second reaches listeners inside a shadow tree.
       apply(dispatch, node, [new Plain(LOOK, bare('composed', true))]);
     } catch {
-      // It is no node: nothing to look at.
+      // It is no node.
     }
   }
 
-  /** Do something before a function of the browser's runs; to the page it looks like the same function.
+  /** Do something before a function of the browser runs.  To the page it looks like the same function.
    * @param {any} object
    * @param {string} name
    * @param {(self: any, given: any[]) => void} before */
@@ -87,7 +99,7 @@
     defineProperty(object, name, { ...there, set: new Wrapper(there.set, handler) });
   }
 
-  // --- nodes whose events never reach the window -----------------------------------------------------------
+  // --- nodes whose events never reach the window -------------------------------------------------------
 
   precede(HTMLElement.prototype, 'click', look);
   precede(HTMLInputElement.prototype, 'showPicker', look);
@@ -104,7 +116,7 @@
 
   // --- showOpenFilePicker ----------------------------------------------------------------------------------
 
-  /** Send files the way of an input that nobody else holds.
+  /** Send files through an input that only we hold.
    * @param {any[]} files
    * @returns {Promise<any[]>} */
   function throughInput(files) {
@@ -116,9 +128,9 @@
     apply(setFiles, input, [apply(filesIn, transfer, [])]);
     const now = () => {
       /** @type {any[]} */
-      const found = [], list = apply(filesOf, input, []);
-      for (let i = 0; i < apply(lengthOf, list, []); i += 1) push(found, apply(fileAt, list, [i]));
-      return found;
+      const result = [], list = apply(filesOf, input, []);
+      for (let i = 0; i < apply(lengthOf, list, []); i += 1) push(result, apply(fileAt, list, [i]));
+      return result;
     };
     return new Later((resolve, reject) => {
       let caught = true;
@@ -131,7 +143,7 @@
 
   const gone = () => new Refusal('The user aborted a request.', 'AbortError');
 
-  /** A handle of a file that is on no disk: it can be read, and nothing else.
+  /** A handle of a file that is not on the disk.  It can only be read.
    * @param {any} file */
   function handleOf(file) {
     const refuse = () => Later.reject(new Refusal('Not allowed', 'NotAllowedError'));
@@ -139,11 +151,11 @@
     const parts = {
       kind: 'file', name: apply(nameOf, file, []), getFile: () => new Later((resolve) => resolve(file)),
       createWritable: refuse, move: refuse, remove: refuse,
-      isSameEntry: (/** @type {any} */ other) => new Later((resolve) => resolve(other === handle)), queryPermission: grant('granted'),
-      requestPermission: grant('granted'),
+      isSameEntry: (/** @type {any} */ other) => new Later((resolve) => resolve(other === handle)),
+      queryPermission: grant('granted'), requestPermission: grant('granted'),
     };
     const handle = create(view.FileSystemFileHandle.prototype);
-    for (const name in parts) defineProperty(handle, name, { value: parts[/** @type {keyof typeof parts} */ (name)] });
+    defineAll(handle, parts);
     return handle;
   }
 
@@ -161,7 +173,7 @@
     return result;
   }
 
-  /** The same list comes back where there is no photo in it: the catching script lets the event pass.
+  /** The files after protection; the same list where it holds no photo.
    * @param {any[]} files */
   async function route(files) {
     return holdsPhoto(files) ? throughInput(files) : files;
@@ -169,22 +181,25 @@
 
   const kindOf = getter(Blob.prototype, 'type'), test = RegExp.prototype.exec;
   const UNSAID = /^(application\/octet-stream)?$/, IMAGE = /^image\/(?!svg)/;
-  const ENDING = /\.(jpe?g|jfif|pjpeg|png|apng|webp|gif|bmp|avif|hei[cf]|tiff?|jxl|dng|cr2|cr3|nef|arw)$/i;
+  const ENDINGS = /\.(jpe?g|jfif|pjpeg|png|apng|webp|gif|bmp|avif|hei[cf]|tiff?|jxl|dng|cr2|cr3|nef|arw)$/i;
 
-  /** The catching script's own rule, in doubt yes: what it lets pass must not be sent its way.
+  /** The rule of `photo-files.js`, in doubt yes.  Without a photo, the event of the input would not be
+   * caught.
    * @param {any[]} files */
   function holdsPhoto(files) {
     for (let i = 0; i < files.length; i += 1) {
       const kind = apply(kindOf, files[i], []), name = apply(nameOf, files[i], []);
       const svg = apply(test, /^image\/svg/, [kind]);
-      if (!svg && (apply(test, IMAGE, [kind]) || apply(test, ENDING, [name]) || apply(test, UNSAID, [kind]))) return true;
+      const image = apply(test, IMAGE, [kind]) || apply(test, ENDINGS, [name]) || apply(test, UNSAID, [kind]);
+      if (image && !svg) return true;
     }
     return false;
   }
 
-  replace(view, 'showOpenFilePicker', (native, self, given) => apply(later, apply(native, self, given), [protect]));
+  replace(view, 'showOpenFilePicker', (native, self, given) => (
+    apply(later, apply(native, self, given), [protect])));
 
-  // --- navigator.clipboard.read ------------------------------------------------------------------------------
+  // --- navigator.clipboard.read --------------------------------------------------------------------------
 
   const Named = File;
 
@@ -195,24 +210,28 @@
   }
 
   if (view.ClipboardItem) {
-    replace(ClipboardItem.prototype, 'getType', (native, self, given) => apply(later, apply(native, self, given), [protectCopied]));
+    replace(ClipboardItem.prototype, 'getType', (native, self, given) => (
+      apply(later, apply(native, self, given), [protectCopied])));
   }
 
   // --- drop zones that ask for entries ---------------------------------------------------------------------
 
   const fileOf = DataTransferItem.prototype.getAsFile;
 
-  /** What a drop that was made anew has in place of an entry: the file, and no way from there to the disk.
+  /** The entry of a file in a drop that we made: it gives the file, and no way to the disk.
    * @param {any} file */
   function entryOf(file) {
     const name = text(apply(nameOf, file, []));
     const parts = {
       isFile: true, isDirectory: false, name, fullPath: `/${name}`, filesystem: null,
       file: (/** @type {any} */ done) => { apply(later, new Later((resolve) => resolve(file)), [done]); },
-      getParent: (/** @type {any} */ _, /** @type {any} */ failed) => failed?.(new Refusal('Not found', 'NotFoundError')),
+      getParent: (/** @type {any} */ _, /** @type {any} */ failed) => {
+        failed?.(new Refusal('Not found', 'NotFoundError'));
+      },
     };
-    const entry = create(view.FileSystemFileEntry?.prototype ?? view.Object.prototype); // Chromium does not show that class
-    for (const key in parts) defineProperty(entry, key, { value: parts[/** @type {keyof typeof parts} */ (key)] });
+    // Chromium does not show the class to scripts.
+    const entry = create(view.FileSystemFileEntry?.prototype ?? view.Object.prototype);
+    defineAll(entry, parts);
     return entry;
   }
 
@@ -223,6 +242,7 @@
   replace(DataTransferItem.prototype, 'getAsFileSystemHandle', (native, self, given) => {
     const file = apply(fileOf, self, []);
     const handed = apply(native, self, given);
-    return apply(later, handed, [(/** @type {any} */ handle) => handle ?? (file && handleOf(file)), () => file && handleOf(file)]);
+    const ours = () => file && handleOf(file);
+    return apply(later, handed, [(/** @type {any} */ handle) => handle ?? ours(), ours]);
   });
 })();

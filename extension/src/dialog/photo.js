@@ -1,39 +1,33 @@
-// One photo in the dialog: from waiting to a decision.
+// One photo in the dialog, from waiting to a decision.
 
-/** @import {Choice, Face, PhotoRule, Trouble} from '../common/types.js' */
+/** @import {Choice, Decision, FoundFace, Job, PhotoRule, Report, Trouble} from '../common/types.js' */
 
+import { troubleOf } from '../common/errors.js';
 import { say, translate, wordsOf } from '../common/i18n.js';
-import { applied, needCount } from '../common/rules.js';
-import { isBlob, sleep, tell } from '../common/tell.js';
-import { troubleOf } from '../common/trouble.js';
-import { onPress } from './seen.js';
+import { isBlob, sleep, tell } from '../common/messages.js';
+import { applyRules, needCount } from '../common/photo-rules.js';
+import { followSlider } from '../common/slider.js';
+import { onPress } from './click-guard.js';
+import { clock, countMatches, facesInWords, verdictOf } from './verdict.js';
 
-/** What is asked for: a choice, and the rules of the site, which stand above it.
- * @typedef {{choice: Choice, rules: PhotoRule[]}} Asked */
+/** What is asked of the server for a photo: a choice, and the rules of the site, which stand above it.
+ * @typedef {{choice: Choice, rules: PhotoRule[]}} Request */
 /** @typedef {'idle' | 'waiting' | 'working' | 'done' | 'failed'} State */
 
-/** Milliseconds between two looks at a photo. */
-const PAUSE = 450;
-/** A server that is silent so often in a row is gone. */
-const SILENCES = 6;
+/** Milliseconds between two questions after a photo: the first pause, and the longest. */
+const PAUSE = 100, LONGEST_PAUSE = 450;
+/** After so many failures in a row, the server counts as gone. */
+const FAILURES = 6;
 
-/** One photo is sent after the other, so that they are worked on in their order. @type {Promise<unknown>} */
+/** Photos are sent one after the other, so that the server works on them in their order.
+ * @type {Promise<unknown>} */
 let sending = Promise.resolve();
-
-/** Add up what the recognisers say of all faces.
- * @param {any[]} faces
- * @returns {{before: number, after: number, recognisers: number}} */
-function countMatches(faces) {
-  const all = faces.flatMap((face) => Object.values(face.recognisers ?? {}));
-  const count = (/** @type {string} */ key) => all.filter((one) => one[key]).length;
-  return { before: count('matched_before'), after: count('matched_after'), recognisers: all.length };
-}
 
 /** One photo of the upload. */
 export class Photo {
   /** @param {File} file
    * @param {string} ticket
-   * @param {() => void} changed is called after every change */
+   * @param {() => void} changed called after every change */
   constructor(file, ticket, changed) {
     this.file = file;
     this.ticket = ticket;
@@ -44,28 +38,31 @@ export class Photo {
     this.decision = '';
     /** @type {Blob | undefined} */
     this.result = undefined;
-    /** @type {any} */
+    /** @type {Report | undefined} */
     this.report = undefined;
-    /** Which attempt counts: what an older one brings is let go. */
+    /** The number of the current attempt: results of older ones are dropped. */
     this.attempt = 0;
     this.kind = file.type || 'application/octet-stream';
-    /** @type {Face[] | undefined} */
+    /** @type {FoundFace[] | undefined} */
     this.faces = undefined;
-    /** @type {Promise<Face[]> | undefined} */
-    this.looking = undefined;
-    /** What it was protected with last, an `Asked` as text. */
-    this.asked = '';
+    /** @type {Promise<FoundFace[]> | undefined} */
+    this.counting = undefined;
+    /** The last request, as text. */
+    this.request = '';
     this.id = '';
     this.begun = false;
     /** @type {string[]} */
     this.urls = [];
     const template = /** @type {HTMLTemplateElement} */ (document.getElementById('photo'));
-    this.view = /** @type {HTMLElement} */ (/** @type {Element} */ (template.content.cloneNode(true).firstChild?.nextSibling));
+    const content = /** @type {DocumentFragment} */ (template.content.cloneNode(true));
+    this.view = /** @type {HTMLElement} */ (content.firstElementChild);
     translate(this.view);
     this.$('h2').textContent = file.name;
     this.$('.compare input').setAttribute('aria-label', say('slider', file.name));
     this.$('progress').setAttribute('aria-label', file.name);
-    for (const button of this.view.querySelectorAll('.buttons button')) button.ariaLabel = `${button.textContent}: ${file.name}`;
+    for (const button of this.view.querySelectorAll('.buttons button')) {
+      button.ariaLabel = `${button.textContent}: ${file.name}`;
+    }
     this.prepare();
     this.drawThumb();
     this.show();
@@ -88,28 +85,15 @@ export class Photo {
     });
     onPress(this.$('.yes'), 'click', () => this.decide('original'));
     onPress(this.$('.no'), 'click', () => { this.$('.sure').hidden = true; this.$('.original').focus(); });
-    const slider = this.$('.compare input'), pair = this.$('.pair');
-    const move = () => {
-      pair.style.setProperty('--cut', `${slider.value}%`);
-      slider.setAttribute('aria-valuetext', say('slider_at', slider.value));
-    };
-    const follow = (/** @type {PointerEvent} */ event) => {
-      if (!event.buttons) return;
-      const { left, width } = pair.getBoundingClientRect();
-      slider.value = 100 * (event.clientX - left) / width;
-      move();
-    };
-    slider.addEventListener('input', move);
-    for (const kind of ['pointerdown', 'pointermove']) pair.addEventListener(kind, follow);
-    pair.addEventListener('dragstart', (/** @type {Event} */ event) => event.preventDefault());
-    move();
+    followSlider(this.$('.compare input'), this.$('.pair'), (value) => say('slider_at', value));
   }
 
   onAgain() {}
 
   async drawThumb() {
     const canvas = this.$('.thumb');
-    const bitmap = await createImageBitmap(this.file, { resizeHeight: 160, resizeQuality: 'medium' }).catch(() => undefined);
+    const small = /** @type {const} */ ({ resizeHeight: 160, resizeQuality: 'medium' });
+    const bitmap = await createImageBitmap(this.file, small).catch(() => undefined);
     if (!bitmap) return;
     const side = Math.min(bitmap.width, bitmap.height);
     const [x, y] = [(bitmap.width - side) / 2, (bitmap.height - side) / 2];
@@ -117,7 +101,7 @@ export class Photo {
     bitmap.close();
   }
 
-  /** Whether nothing more has to be waited for. */
+  /** Whether there is nothing to wait for any more. */
   get decided() {
     return this.decision !== '' || this.state === 'done';
   }
@@ -135,7 +119,7 @@ export class Photo {
     this.changed();
   }
 
-  /** Forget what is under way. */
+  /** Drop the work in progress. */
   stop() {
     this.attempt += 1;
     if (this.id) tell({ type: 'drop', id: this.id }).catch(() => {});
@@ -143,61 +127,61 @@ export class Photo {
     this.state = 'idle';
   }
 
-  /** What the page is to get.
-   * @returns {{use: 'protected', photo: Blob} | {use: 'original'} | {use: 'skip'}} */
+  /** @returns {Decision} */
   get answer() {
     if (this.decision === 'original') return { use: 'original' };
-    if (this.decision === '' && this.state === 'done' && this.result) return { use: 'protected', photo: this.result };
+    const done = this.decision === '' && this.state === 'done';
+    if (done && this.result) return { use: 'protected', photo: this.result };
     return { use: 'skip' };
   }
 
   // --- at the server ---------------------------------------------------------------------------------------
 
-  /** Have its faces found, once.
-   * @returns {Promise<Face[]>} */
-  async look() {
-    this.looking ??= tell({ type: 'faces', ticket: this.ticket, photo: this.file, kind: this.kind });
+  /** Let the server find its faces, once.
+   * @returns {Promise<FoundFace[]>} */
+  async countFaces() {
+    this.counting ??= tell({ type: 'faces', ticket: this.ticket, photo: this.file, kind: this.kind });
     try {
-      this.faces = await this.looking;
+      this.faces = await this.counting;
     } catch (error) {
-      this.looking = undefined;
+      this.counting = undefined;
       throw error;
     }
     this.changed();
     return this.faces ?? [];
   }
 
-  /** @param {Asked} asked
+  /** @param {Request} request
    * @param {number} attempt */
   async run({ choice: chosen, rules }, attempt) {
     if (attempt !== this.attempt || this.decision) return;
     try {
-      const choice = applied(rules, chosen, needCount(rules) ? (await this.look()).length : 0);
+      const choice = applyRules(rules, chosen, needCount(rules) ? (await this.countFaces()).length : 0);
       const sent = sending.then(() => this.send(choice, attempt));
       sending = sent.catch(() => {});
       const id = await sent;
       if (!id) return;
-      const status = await this.follow(attempt);
-      if (!status) return;
-      if (status.state !== 'done') throw status.error;
+      const job = await this.follow(attempt);
+      if (!job) return;
+      if (job.state !== 'done') throw job.error;
       const result = await tell({ type: 'result', id });
-      if (attempt === this.attempt) await this.finish(result, status.report);
+      if (attempt === this.attempt) await this.finish(result, /** @type {Report} */ (job.report));
     } catch (error) {
       if (attempt !== this.attempt) return;
-      const trouble = error && typeof error === 'object' && 'code' in error ? /** @type {Trouble} */ (error) : troubleOf(error);
-      this.fail(trouble);
+      const problem = error && typeof error === 'object' && 'code' in error; // of the job, by the server
+      this.fail(problem ? /** @type {Trouble} */ (error) : troubleOf(error));
     }
   }
 
   /** @param {Choice} choice
    * @param {number} attempt
-   * @returns {Promise<string>} the job's number; empty where it no longer counts */
+   * @returns {Promise<string>} the job's number; empty where the attempt no longer counts */
   async send(choice, attempt) {
     if (attempt !== this.attempt) return '';
     this.since = performance.now();
     this.step('working', say('sending'));
-    const key = crypto.randomUUID();
-    const id = await tell({ type: 'submit', ticket: this.ticket, key, photo: this.file, kind: this.kind, choice });
+    const { ticket, file: photo, kind } = this, key = crypto.randomUUID();
+    const id = await tell({ type: 'submit', ticket, key, photo, kind, choice });
     if (attempt === this.attempt) {
       this.id = id;
       this.begun = false;
@@ -207,60 +191,53 @@ export class Photo {
     return '';
   }
 
-  /** Look again and again until it is over.
+  /** Ask the server again and again until the job is over.
    * @param {number} attempt
-   * @returns {Promise<any>} undefined where it no longer counts */
+   * @returns {Promise<Job | undefined>} undefined where the attempt no longer counts */
   async follow(attempt) {
-    for (let silences = 0; attempt === this.attempt;) {
+    let failures = 0;
+    for (let pause = PAUSE; attempt === this.attempt; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
       try {
-        const status = await tell({ type: 'job', id: this.id });
-        silences = 0;
-        if (['done', 'failed', 'cancelled'].includes(status.state)) return status;
-        if (attempt === this.attempt) this.progress(status);
+        /** @type {Job} */
+        const job = await tell({ type: 'job', id: this.id });
+        failures = 0;
+        if (['done', 'failed', 'cancelled'].includes(job.state)) return job;
+        if (attempt === this.attempt) this.showProgress(job);
       } catch (error) {
         const { code } = troubleOf(error);
-        if (!['down', 'timeout', 'no_worker'].includes(code) || ++silences >= SILENCES) throw error;
+        if (!['down', 'timeout', 'no_worker'].includes(code) || ++failures >= FAILURES) throw error;
       }
-      await sleep(PAUSE);
+      await sleep(pause);
     }
     return undefined;
   }
 
-  /** @param {any} status */
-  progress(status) {
-    if (status.state === 'queued') return this.step('working', say('queued'));
-    if (!this.begun) [this.begun, this.since] = [true, performance.now()]; // the time in the queue is not its own
-    this.$('progress').value = status.progress;
-    const similarity = status.similarity === null ? '' : say('similarity', Math.max(0, Math.round(100 * status.similarity)));
-    const stage = status.stage ? say(`stage_${status.stage}`) : '';
+  /** @param {Job} job */
+  showProgress(job) {
+    if (job.state === 'queued') return this.step('working', say('queued'));
+    if (!this.begun) [this.begun, this.since] = [true, performance.now()]; // without the time in the queue
+    this.$('progress').value = job.progress;
+    const percent = Math.max(0, Math.round(100 * (job.similarity ?? 0)));
+    const similarity = job.similarity === null ? '' : say('similarity', percent);
+    const stage = job.stage ? say(`stage_${job.stage}`) : '';
     this.step('working', say('working'), [stage, similarity].filter(Boolean).join(' · '));
   }
 
   /** @param {Blob} result
-   * @param {any} report */
+   * @param {Report} report */
   async finish(result, report) {
     if (!isBlob(result)) throw new Error('no photo');
     this.result = result;
     this.report = report;
     this.urls.push(URL.createObjectURL(this.file), URL.createObjectURL(result));
     [this.$('.before').src, this.$('.after').src] = this.urls.slice(-2);
-    this.$('.words').textContent = this.verdict();
+    this.$('.words').textContent = verdictOf(report, this.faces);
     this.step('done', say('done', this.elapsed()));
     this.changed();
   }
 
   get matches() {
-    return countMatches(this.report?.faces ?? []);
-  }
-
-  verdict() {
-    const { before, after, recognisers } = this.matches, faces = this.report.faces.length;
-    if (!recognisers) return '';
-    const done = say(faces === 1 ? 'protected_one' : 'protected_many', faces);
-    let now = after ? say('verdict_after', after, recognisers) : say('verdict_none');
-    const others = (this.faces?.length ?? 0) - faces;
-    if (others > 0) now = [now, say(others === 1 ? 'other_stays' : 'others_stay', others)].join(' ');
-    return [`${done}.`, say('verdict_before', before, recognisers), now].join(' ');
+    return countMatches(this.report);
   }
 
   /** @param {Trouble} trouble */
@@ -271,23 +248,23 @@ export class Photo {
     this.changed();
   }
 
-  // --- what is seen ----------------------------------------------------------------------------------------
+  // --- display ---------------------------------------------------------------------------------------------
 
   elapsed() {
-    const seconds = Math.floor((performance.now() - (this.since ?? performance.now())) / 1000);
-    return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
+    return clock(performance.now() - (this.since ?? performance.now()));
   }
 
-  /** Say which faces were found, and what the rules do to it.
-   * @param {Asked | undefined} asked undefined while nothing can be */
-  showPlan(asked) {
-    const words = [];
-    if (this.faces) words.push(this.faces.length ? say(this.faces.length === 1 ? 'face' : 'faces', this.faces.length) : say('face_none'));
-    if (this.faces?.some(({ mine }) => mine !== null)) words.push(say(this.faces.some(({ mine }) => mine) ? 'mine_found' : 'mine_none'));
-    if (asked && (this.faces || !needCount(asked.rules))) {
-      const { choice, rules } = asked, { level, faces } = applied(rules, choice, this.faces?.length ?? 0);
-      const ruled = [level !== choice.level && say(`short_${level}`), faces !== choice.faces && say(`short_${faces}`)].filter(Boolean);
-      if (ruled.length) words.push(say('ruled', ruled.join(', ')));
+  /** Say which faces were found, and what the rules change.
+   * @param {Request | undefined} request undefined while the server cannot be asked */
+  showPlan(request) {
+    const words = this.faces ? facesInWords(this.faces) : [];
+    if (request && (this.faces || !needCount(request.rules))) {
+      const { choice, rules } = request;
+      const { level, faces } = applyRules(rules, choice, this.faces?.length ?? 0);
+      const changes = [
+        level !== choice.level && say(`short_${level}`), faces !== choice.faces && say(`short_${faces}`),
+      ];
+      if (changes.some(Boolean)) words.push(say('ruled', changes.filter(Boolean).join(', ')));
     }
     const text = words.join(' · ');
     if (this.$('.found').textContent !== text) this.$('.found').textContent = text;
@@ -320,6 +297,7 @@ export class Photo {
   tick() {
     const under = this.state === 'idle' ? say('idle') : this.text ?? '';
     const text = { skip: say('skipped'), original: say('as_original'), '': under }[this.decision];
-    this.$('.state').textContent = this.busy && this.state === 'working' ? `${text} · ${this.elapsed()}` : text;
+    const timed = this.busy && this.state === 'working';
+    this.$('.state').textContent = timed ? `${text} · ${this.elapsed()}` : text;
   }
 }

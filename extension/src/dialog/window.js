@@ -1,2 +1,2 @@
-// The dialog in a window of its own: the browser opens it for the extension's own pages only, so one of them goes there.
+// Goes to the dialog in a window of its own: the browser lets only the extension's own pages go there.
 location.replace(`dialog.html${location.hash}`);

@@ -1,23 +1,23 @@
-// The first page that is seen: start the server, pair, choose sites.  A step is ticked as soon as it is done.
+// The first page: start the server, pair, choose sites.  Each step is ticked as soon as it is done.
 
-import { say } from '../common/i18n.js';
-import { stored } from '../common/settings.js';
-import { sleep } from '../common/tell.js';
 import { isAllowed } from '../common/access.js';
 import { Connection } from '../common/connection.js';
-import { $, keepShown, speak } from '../common/parts.js';
-import { offerSites } from '../common/ready.js';
+import { $, keepShown, translatePage } from '../common/dom.js';
+import { say } from '../common/i18n.js';
+import { sleep } from '../common/messages.js';
+import { offerSites } from '../common/site-switches.js';
+import { stored } from '../common/storage.js';
 
-/** Milliseconds between two looks for a server that does not answer yet. */
+/** Milliseconds between two tries while the server does not answer. */
 const PAUSE = 2000;
 
-speak();
+translatePage();
 
 /** @param {string} step
  * @param {boolean} done */
 const tick = (step, done) => $(step).classList.toggle('done', done);
 
-function showWhole() {
+function showEnd() {
   const all = ['step-start', 'step-pair', 'step-sites'].every((step) => $(step).classList.contains('done'));
   $('all').textContent = all ? say('welcome_ready') : '';
 }
@@ -26,19 +26,21 @@ const connection = new Connection((state) => {
   tick('step-start', ['ready', 'unpaired'].includes(state));
   tick('step-pair', state === 'ready');
   $('mend').hidden = !['down', 'barred'].includes(state);
-  showWhole();
+  showEnd();
 });
 
-offerSites($('ready'), (is) => { $('sites-problem').textContent = is === 'refused' ? say('site_refused') : ''; });
+offerSites($('ready'), (state) => {
+  $('sites-problem').textContent = state === 'refused' ? say('site_refused') : '';
+});
 keepShown(['sites'], async () => {
   const on = Object.entries(await stored('sites')).filter(([, rule]) => rule !== 'never');
   tick('step-sites', (await Promise.all(on.map(([host]) => isAllowed(host)))).some(Boolean));
-  showWhole();
+  showEnd();
 });
 
 $('settings').addEventListener('click', () => chrome.runtime.openOptionsPage());
 
-// Whoever starts the server in another window finds this page in the next step.
+// When the server is started in another window, this page goes on by itself.
 for (await connection.look(); ; await sleep(PAUSE)) {
   if (connection.state === 'down' && document.visibilityState === 'visible') await connection.look();
 }

@@ -1,12 +1,14 @@
-// The look, the strength and the faces that every upload begins with.
+// The card with the choice that every upload begins with.
 
-import { chosen, CONTROLS, offerChoices, showOwn } from '../common/choice.js';
+/** @import {Looks} from '../common/types.js' */
+
+import { chosen, CONTROLS, offerChoices, showOwn } from '../common/choice-lists.js';
+import { $ } from '../common/dom.js';
 import { say } from '../common/i18n.js';
-import { $ } from '../common/parts.js';
-import { store, stored } from '../common/settings.js';
+import { store, stored } from '../common/storage.js';
 
-/** Show what is chosen.  The server says what may be.
- * @param {any} looks what it says; undefined while it says nothing */
+/** Show the choice.
+ * @param {Looks | undefined} looks undefined while the server does not answer */
 export async function showDefaults(looks) {
   $('defaults').hidden = !looks;
   $('offline').hidden = Boolean(looks);
@@ -17,7 +19,7 @@ async function save() {
   showOwn();
   $('defaults-news').textContent = '';
   const choice = chosen();
-  if (!choice.prompt) return $('prompt').focus(); // words are still to come
+  if (!choice.prompt) return $('prompt').focus(); // the user's own words are still missing
   await store('defaults', choice);
   $('defaults-news').textContent = say('saved');
 }

@@ -1,22 +1,23 @@
-// The settings: where the server is and whether we are paired, which sites are on; the other cards have modules of their own.
+// The settings: the server and the sites.  The other cards have modules of their own.
 
 /** @import {Rule} from '../common/types.js' */
 
-import { say } from '../common/i18n.js';
-import { store, stored } from '../common/settings.js';
-import { tell } from '../common/tell.js';
-import { allow, forget, hostIn, isAllowed, setRule, siteOf } from '../common/access.js';
+import { allow, forget, isAllowed, setRule } from '../common/access.js';
 import { Connection } from '../common/connection.js';
+import { $, keepShown, make, makeButton, translatePage } from '../common/dom.js';
+import { say } from '../common/i18n.js';
+import { tell } from '../common/messages.js';
+import { offerSites } from '../common/site-switches.js';
+import { hostIn, loopbackOrigin, siteOf } from '../common/sites.js';
+import { store, stored } from '../common/storage.js';
 import { showDefaults } from './defaults.js';
 import { offerOwner, showOwner } from './owner.js';
-import { knowEnrolled } from './rules.js';
-import { $, keepShown, make, speak } from '../common/parts.js';
-import { offerSites } from '../common/ready.js';
+import { showEnrolled } from './rule-editor.js';
 
 /** @type {Rule[]} */
 const RULES = ['ask', 'always', 'never'];
 
-speak();
+translatePage();
 
 // --- the server ------------------------------------------------------------------------------------------
 
@@ -25,29 +26,22 @@ const connection = new Connection(async (state) => {
   const asked = state === 'ready' ? [tell({ type: 'looks' }), tell({ type: 'owner' })] : [];
   const [looks, photos] = await Promise.all(asked).catch(() => []);
   showOwner(photos);
-  await Promise.all([showDefaults(looks), knowEnrolled(photos?.length)]);
+  await Promise.all([showDefaults(looks), showEnrolled(photos?.length)]);
 });
 
 offerOwner(() => connection.look());
 
-/** The address of a server on this machine in what was typed.
- * @param {string} text */
-function addressIn(text) {
-  const address = /^\w+:\/\//.test(text) ? text : `http://${text}`;
-  const url = URL.canParse(address) ? new URL(address) : undefined;
-  return url?.protocol === 'http:' && ['127.0.0.1', 'localhost'].includes(url.hostname) ? url.origin : '';
-}
-
 $('where').addEventListener('submit', async (/** @type {SubmitEvent} */ event) => {
   event.preventDefault();
-  const address = addressIn($('address').value.trim());
+  const typed = $('address').value.trim();
+  const address = loopbackOrigin(/^\w+:\/\//.test(typed) ? typed : `http://${typed}`);
   $('where-problem').textContent = address ? '' : say('trouble_bad_address');
   $('server-news').textContent = '';
   if (!address) return $('address').focus();
   $('address').value = address;
   const server = await stored('server');
   if (server.address !== address) {
-    // The token is for the server that gave it, and for no other program that may be at the new address.
+    // Only the server that gave the token may see it: another program may be at the new address.
     if (server.token) $('server-news').textContent = say('address_changed');
     await tell({ type: 'unpair' });
     await store('server', { address, token: '', client: '' });
@@ -65,7 +59,7 @@ $('pairing').addEventListener('submit', () => { $('server-news').textContent = '
 
 // --- sites -----------------------------------------------------------------------------------------------
 
-/** Say what became of what was done to the sites.
+/** Say how a change of the sites went.
  * @param {string} words
  * @param {'news' | 'problem'} [where] */
 function report(words, where = 'news') {
@@ -78,14 +72,15 @@ function report(words, where = 'news') {
  * @param {Rule} rule
  * @param {boolean} allowed */
 function rowOf(host, rule, allowed) {
-  const list = make('select', { ariaLabel: say('rule_of', host) }, ...RULES.map((name) => new Option(say(`rule_${name}`), name)));
+  const rules = RULES.map((name) => new Option(say(`rule_${name}`), name));
+  const list = make('select', { ariaLabel: say('rule_of', host) }, ...rules);
   list.value = rule;
   list.addEventListener('change', async () => {
     const done = await setRule([host], /** @type {Rule} */ (list.value));
     if (done) report(say('saved'));
     else report(say('site_refused'), 'problem');
   });
-  const remove = make('button', { type: 'button', textContent: say('remove'), ariaLabel: say('remove_of', host) });
+  const remove = makeButton('remove', say('remove_of', host));
   remove.addEventListener('click', async () => {
     await forget([host]);
     report(say('removed', host));
@@ -93,7 +88,7 @@ function rowOf(host, rule, allowed) {
   });
   const name = make('th', { scope: 'row' }, host);
   if (rule !== 'never' && !allowed) {
-    const button = make('button', { type: 'button', className: 'plain', textContent: say('allow'), ariaLabel: say('allow_of', host) });
+    const button = makeButton('allow', say('allow_of', host), 'plain');
     button.addEventListener('click', () => allow([host]));
     name.append(make('small', {}, say('barred'), button));
   }
@@ -103,12 +98,13 @@ function rowOf(host, rule, allowed) {
 async function showSites() {
   const sites = Object.entries(await stored('sites')).sort(([one], [other]) => one.localeCompare(other));
   const rows = await Promise.all(sites.map(async ([host, rule]) => rowOf(host, rule, await isAllowed(host))));
-  const held = document.activeElement?.ariaLabel;
+  const focused = document.activeElement?.ariaLabel;
   $('sites').replaceChildren(...rows);
   $('table').hidden = !rows.length;
   $('none').hidden = rows.length > 0;
-  // The rows are new: whoever was on one stays there.
-  if (held) for (const control of $('sites').querySelectorAll('select, button')) if (control.ariaLabel === held) control.focus();
+  // The rows are new: the focus stays on the same control.
+  const controls = [...$('sites').querySelectorAll('select, button')];
+  if (focused) controls.find((control) => control.ariaLabel === focused)?.focus();
 }
 
 $('adding').addEventListener('submit', async (/** @type {SubmitEvent} */ event) => {
@@ -125,7 +121,8 @@ $('adding').addEventListener('submit', async (/** @type {SubmitEvent} */ event) 
   report(say('added', site));
 });
 
-/** The sites as they are shown: nothing can be read in the click that the browser wants for its question.
+/** The sites as they are shown.  A click must not await them: the browser asks the user only within the
+ * click.
  * @type {Record<string, Rule>} */
 let shown = {};
 
@@ -134,9 +131,9 @@ keepShown(['sites'], async () => {
   await showSites();
 });
 
-offerSites($('ready'), (is, name) => {
-  if (is === 'refused') report(say('site_refused'), 'problem');
-  else report(say(is === 'on' ? 'added' : 'removed', name));
+offerSites($('ready'), (state, name) => {
+  if (state === 'refused') report(say('site_refused'), 'problem');
+  else report(say(state === 'on' ? 'added' : 'removed', name));
 });
 
 $('address').value = (await stored('server')).address;

@@ -1,19 +1,24 @@
-// The photos by which the server knows the user's face.
+// The card with the photos that taught the server the user's face.
 
+/** @import {Enrolled} from '../common/types.js' */
+
+import { $, language, make, makeButton } from '../common/dom.js';
+import { troubleOf } from '../common/errors.js';
 import { say, wordsOf } from '../common/i18n.js';
-import { $, language, make } from '../common/parts.js';
-import { tell } from '../common/tell.js';
-import { troubleOf } from '../common/trouble.js';
-import { putRows } from './rows.js';
+import { tell } from '../common/messages.js';
+import { putRows } from './row-list.js';
 
-/** What is said of photos that were not learnt. @type {Record<string, string>} */
-const OF_PHOTOS = { no_face: 'enrol_no_face', bad_image: 'enrol_unreadable', unsupported_content: 'enrol_unreadable' };
-/** Troubles that the photos after it would have too. @type {Record<string, string>} */
+/** Troubles of one photo -> their texts. @type {Record<string, string>} */
+const OF_PHOTOS = {
+  no_face: 'enrol_no_face', bad_image: 'enrol_unreadable', unsupported_content: 'enrol_unreadable',
+};
+/** Troubles that the next photos would have too -> their texts. @type {Record<string, string>} */
 const OF_ALL = {
-  too_many_enrolled: 'enrol_full', down: 'owner_away', other: 'owner_away', unpaired: 'owner_away', no_worker: 'owner_away',
+  too_many_enrolled: 'enrol_full', down: 'owner_away', other: 'owner_away', unpaired: 'owner_away',
+  no_worker: 'owner_away',
 };
 
-/** What the page does when the photos are others now. */
+/** Called when the photos have changed. */
 let changed = async () => {};
 
 /** @param {string} news
@@ -23,8 +28,8 @@ function report(news, problem = '') {
   $('owner-problem').textContent = problem;
 }
 
-/** Show by which photos the owner is known.
- * @param {{id: string, added: number}[] | undefined} photos undefined while the server says nothing */
+/** Show the photos.
+ * @param {Enrolled[] | undefined} photos undefined while the server does not answer */
 export function showOwner(photos) {
   $('owner').hidden = !photos;
   $('owner-offline').hidden = Boolean(photos);
@@ -32,7 +37,7 @@ export function showOwner(photos) {
   const time = new Intl.DateTimeFormat(language(), { dateStyle: 'long', timeStyle: 'short' });
   const rows = photos.map(({ id, added }, i) => {
     const words = say('owner_photo', i + 1, time.format(added * 1000));
-    const remove = make('button', { type: 'button', textContent: say('remove'), ariaLabel: say('remove_of', words) });
+    const remove = makeButton('remove', say('remove_of', words));
     remove.addEventListener('click', () => forget(id));
     return make('li', {}, make('span', {}, words), remove);
   });
@@ -47,16 +52,17 @@ async function forget(id) {
     report(say('owner_removed'));
   } catch (error) {
     const trouble = troubleOf(error);
-    if (trouble.code !== 'not_found') report('', OF_ALL[trouble.code] ? say(OF_ALL[trouble.code]) : wordsOf(trouble));
+    const text = OF_ALL[trouble.code];
+    if (trouble.code !== 'not_found') report('', text ? say(text) : wordsOf(trouble));
   }
   await changed();
 }
 
-/** Have the server learn the face from photos, one after the other.
+/** Let the server learn the face from photos, one after the other.
  * @param {File[]} files */
 async function learn(files) {
-  /** Words for what went wrong -> the photos that it went wrong with. @type {Record<string, string[]>} */
-  const missed = {};
+  /** What went wrong -> names of the photos. @type {Record<string, string[]>} */
+  const failures = {};
   let learnt = 0, end = '';
   for (const [i, file] of files.entries()) {
     report(say('learning', i + 1, files.length));
@@ -67,26 +73,26 @@ async function learn(files) {
       const trouble = troubleOf(error);
       end = OF_ALL[trouble.code] ?? '';
       if (end) break;
-      (missed[OF_PHOTOS[trouble.code] ?? wordsOf(trouble)] ??= []).push(file.name);
+      (failures[OF_PHOTOS[trouble.code] ?? wordsOf(trouble)] ??= []).push(file.name);
     }
   }
   const known = Object.values(OF_PHOTOS);
-  const problems = Object.entries(missed).map(([what, names]) => (
+  const problems = Object.entries(failures).map(([what, names]) => (
     known.includes(what) ? say(what, names.join(', ')) : `${names.join(', ')}: ${what}`));
   report(learnt ? say('learnt', learnt, files.length) : '', [...problems, end && say(end)].join(' '));
   await changed();
 }
 
-/** Let photos be added and removed.
+/** Let the user add and remove photos.
  * @param {() => Promise<void>} onChange */
 export function offerOwner(onChange) {
   changed = onChange;
   const add = $('owner-add'), input = $('owner-files');
-  // It stays where the keyboard is, so it is not disabled while photos are learnt.
+  // A disabled button would lose the keyboard's focus while photos are learnt.
   add.addEventListener('click', () => { if (add.ariaDisabled !== 'true') input.click(); });
   input.addEventListener('change', async () => {
     const files = [...input.files];
-    input.value = ''; // the same photo may be chosen again
+    input.value = ''; // so that the same photo can be chosen again
     add.ariaDisabled = 'true';
     await learn(files);
     add.ariaDisabled = 'false';

@@ -1,25 +1,27 @@
-// The popup: is the server there, what happens on this site, what was protected lately.
+// The popup: the server's state, the rule of the site in front, the latest uploads.
 
 /** @import {Last, Rule} from '../common/types.js' */
 
-import { say } from '../common/i18n.js';
-import { ruleOf, stored } from '../common/settings.js';
-import { tell } from '../common/tell.js';
-import { allow, isAllowed, setRule, siteOf } from '../common/access.js';
+import { allow, isAllowed, setRule } from '../common/access.js';
 import { Connection } from '../common/connection.js';
-import { $, keepShown, language, make, speak } from '../common/parts.js';
+import { $, keepShown, language, make, translatePage } from '../common/dom.js';
+import { say } from '../common/i18n.js';
+import { tell } from '../common/messages.js';
+import { ruleOf, siteOf } from '../common/sites.js';
+import { stored } from '../common/storage.js';
+import { agoIn } from './ago.js';
 
 /** Uploads that are shown. */
 const SHOWN = 3;
 
-speak();
+translatePage();
 
 // --- the site in front -----------------------------------------------------------------------------------
 
 const [tab] = await chrome.tabs.query({ active: true, currentWindow: true });
 const url = tab?.url && URL.canParse(tab.url) ? new URL(tab.url) : undefined;
 const host = url && /^https?:$/.test(url.protocol) ? url.hostname : '';
-/** The site that the host belongs to: the rule is the site's. */
+/** The site that the host belongs to. */
 let site = host;
 /** The rule that the page in front was loaded with. @type {Rule | undefined} */
 let atFirst;
@@ -31,7 +33,7 @@ async function showSite() {
   const sites = await stored('sites');
   site = siteOf(sites, host);
   const rule = ruleOf(sites, site), allowed = await isAllowed(site);
-  // A site that we may not enter has been loaded without us.
+  // A page of a site that we may not enter was loaded without our scripts.
   atFirst ??= allowed ? rule : 'never';
   $('host').textContent = site;
   for (const choice of $('site').querySelectorAll('input')) choice.checked = choice.value === rule;
@@ -52,21 +54,13 @@ $('reload').addEventListener('click', async () => {
   window.close();
 });
 
-// --- what was protected ----------------------------------------------------------------------------------
-
-/** How long ago something was, in the largest unit that it fills.
- * @param {number} time */
-function ago(time) {
-  const words = new Intl.RelativeTimeFormat(language(), { numeric: 'auto' });
-  const minutes = Math.round((time - Date.now()) / 60_000);
-  if (minutes > -60) return words.format(minutes, 'minute');
-  return minutes > -24 * 60 ? words.format(Math.round(minutes / 60), 'hour') : words.format(Math.round(minutes / 1440), 'day');
-}
+// --- the latest uploads ----------------------------------------------------------------------------------
 
 async function showLast() {
   /** @type {Last[]} */
   const last = await tell({ type: 'last' }).catch(() => []);
-  const lines = last.slice(0, SHOWN).map(({ host, photos, time }) => say(photos === 1 ? 'last_one' : 'last_many', photos, host, ago(time)));
+  const lines = last.slice(0, SHOWN).map(({ host, photos, time }) => (
+    say(photos === 1 ? 'last_one' : 'last_many', photos, host, agoIn(language(), Date.now() - time))));
   $('last').replaceChildren(...lines.map((line) => make('li', {}, line)));
   $('last-none').hidden = lines.length > 0;
 }

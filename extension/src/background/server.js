@@ -1,11 +1,13 @@
-// The one place that talks to the server.  Only the background uses it: a page's requests would not get there.
+// Requests to the server.  Only the background makes them: the server refuses requests of web pages.
 
-/** @import {Face, Status} from './types.js' */
+/** @import {Enrolled, FoundFace, Health, Job, Looks} from '../common/types.js' */
+/** @import {Options, ServerState, Status, Token} from '../common/types.js' */
 
-import { stored, store } from './settings.js';
-import { TroubleError, troubleOf } from './trouble.js';
+import { TroubleError, troubleOf } from '../common/errors.js';
+import { loopbackOrigin } from '../common/sites.js';
+import { store, stored } from '../common/storage.js';
 
-/** Milliseconds that an answer may take: a word, a photo on its way. */
+/** Milliseconds that an answer may take: without and with a photo. */
 const SHORT = 8_000, LONG = 90_000;
 const PROTOCOL = 1;
 
@@ -13,15 +15,13 @@ const DOWN = { code: 'down', title: 'The server does not answer' };
 const SLOW = { code: 'timeout', title: 'The server did not answer in time' };
 const OTHER = { code: 'other', title: 'Another program answers at the address of the server' };
 
-/** An address that we may ask: this machine, whatever the setting says.
+/** The address of the server.  It must be on this machine, whatever the setting says.
  * @param {string} address
  * @returns {string} */
 function loopback(address) {
-  const url = URL.canParse(address) ? new URL(address) : undefined;
-  if (url?.protocol !== 'http:' || !['127.0.0.1', 'localhost'].includes(url.hostname)) {
-    throw new TroubleError({ code: 'bad_address', title: 'The address of the server is not on this machine' });
-  }
-  return url.origin;
+  const origin = loopbackOrigin(address);
+  if (origin) return origin;
+  throw new TroubleError({ code: 'bad_address', title: 'The address of the server is not on this machine' });
 }
 
 /** @param {string} path
@@ -35,15 +35,18 @@ async function ask(path, { limit = SHORT, ...options } = {}) {
   const late = AbortSignal.timeout(limit);
   const signal = options.signal ? AbortSignal.any([late, options.signal]) : late;
   const where = loopback(server.address) + path;
-  const response = await fetch(where, { ...options, headers, signal, credentials: 'omit', redirect: 'error', cache: 'no-store' })
+  /** @type {RequestInit} */
+  const strict = { credentials: 'omit', redirect: 'error', cache: 'no-store' };
+  const response = await fetch(where, { ...options, ...strict, headers, signal })
     .catch(() => { throw new TroubleError(late.aborted ? SLOW : DOWN); });
   if (response.ok) return response;
   const trouble = await response.json().catch(() => OTHER);
   if (trouble.code === 'unpaired') await forget(server.token);
-  throw new TroubleError({ code: String(trouble.code), title: String(trouble.title), detail: trouble.detail });
+  const { code, title, detail } = trouble;
+  throw new TroubleError({ code: String(code), title: String(title), detail });
 }
 
-/** Forget a token that was refused, unless there is a newer one.
+/** Forget a token that was refused, unless a newer one has replaced it.
  * @param {string} token */
 async function forget(token) {
   const server = await stored('server');
@@ -58,12 +61,14 @@ async function json(path, options) {
   return response.json().catch(() => { throw new TroubleError(response.bodyUsed ? OTHER : DOWN); });
 }
 
-/** @returns {Promise<Status>} */
+/** @returns {Promise<ServerState>} */
 export async function status() {
   try {
+    /** @type {Health} */
     const { name, protocol } = await json('/v1/health');
     if (name !== 'clip2protect' || protocol !== PROTOCOL) throw new TroubleError(OTHER);
     if (!(await stored('server')).token) return { state: 'unpaired', code: 'unpaired', detail: '' };
+    /** @type {Status} */
     const { trouble } = await json('/v1/status');
     return { state: 'ready', code: trouble ? 'ailing' : 'ready', detail: trouble };
   } catch (error) {
@@ -75,32 +80,36 @@ export async function status() {
 /** @param {string} code */
 export async function pair(code) {
   const body = JSON.stringify({ code, name: 'Browser extension' });
-  const { token, client } = await json('/v1/pair', { method: 'POST', body, headers: { 'Content-Type': 'application/json' } });
+  const headers = { 'Content-Type': 'application/json' };
+  /** @type {Token} */
+  const { token, client } = await json('/v1/pair', { method: 'POST', body, headers });
   await store('server', { ...(await stored('server')), token, client });
 }
 
-/** Forget the server, and have it forget us. */
+/** Forget the token here, and revoke it at the server. */
 export async function unpair() {
   const { client, token } = await stored('server');
   if (client) await ask(`/v1/clients/${encodeURIComponent(client)}`, { method: 'DELETE' }).catch(() => {});
   await forget(token);
 }
 
-/** The looks and levels that there are, and by how many photos the owner is known. */
+/** What can be chosen for a photo.
+ * @returns {Promise<Looks>} */
 export async function looks() {
-  const [prompts, levels, { photos }] = await Promise.all([
-    json('/v1/prompts'), json('/v1/levels'), json('/v1/owner').catch(() => ({ photos: [] })), // the settings say what ails it
-  ]);
-  return { prompts, levels, enrolled: photos.length };
+  // The settings say why the owner's photos cannot be read: here they count as none.
+  const photos = owner().catch(() => []);
+  const [prompts, levels, known] = await Promise.all([json('/v1/prompts'), json('/v1/levels'), photos]);
+  return { prompts, levels, enrolled: known.length };
 }
 
-/** The photos by which the owner is known: their numbers, and the seconds since 1970 when they were added.
- * @returns {Promise<{id: string, added: number}[]>} */
+/** The photos that taught the server the owner's face.
+ * @returns {Promise<Enrolled[]>} */
 export const owner = async () => (await json('/v1/owner')).photos;
 
-/** Have the server learn the owner's face from a photo, which it does not keep.
+/** Let the server learn the owner's face from a photo.  It does not keep the photo.
  * @param {Blob} photo
- * @param {string} kind */
+ * @param {string} kind
+ * @returns {Promise<Enrolled>} */
 export const enrol = (photo, kind) => post('/v1/owner', photo, kind);
 
 /** @param {string} id */
@@ -110,16 +119,17 @@ export const forgetOwner = (id) => ask(`/v1/owner/${encodeURIComponent(id)}`, { 
  * @param {Blob} photo
  * @param {string} kind
  * @param {AbortSignal} signal
- * @returns {Promise<Face[]>} */
+ * @returns {Promise<FoundFace[]>} */
 export const faces = async (photo, kind, signal) => (await post('/v1/faces', photo, kind, signal)).faces;
 
 /** Send a photo.
  * @param {Blob} photo
  * @param {string} kind
- * @param {Record<string, string>} options
+ * @param {Options} options
  * @returns {Promise<string>} the job's number */
 export async function submit(photo, kind, options) {
-  return (await post(`/v1/jobs?${new URLSearchParams(options)}`, photo, kind)).id;
+  const query = new URLSearchParams(/** @type {Record<string, string>} */ (options));
+  return (await post(`/v1/jobs?${query}`, photo, kind)).id;
 }
 
 /** @param {string} path
@@ -130,7 +140,8 @@ function post(path, photo, kind, signal) {
   return json(path, { method: 'POST', body: photo, headers: { 'Content-Type': kind }, limit: LONG, signal });
 }
 
-/** @param {string} id */
+/** @param {string} id
+ * @returns {Promise<Job>} */
 export const job = (id) => json(`/v1/jobs/${encodeURIComponent(id)}`);
 
 /** The protected photo.
@@ -141,6 +152,6 @@ export async function result(id) {
   return response.blob().catch(() => { throw new TroubleError(DOWN); });
 }
 
-/** Cancel a job, or have its result dropped.
+/** Cancel a job, or delete its result.
  * @param {string} id */
 export const drop = (id) => ask(`/v1/jobs/${encodeURIComponent(id)}`, { method: 'DELETE' });

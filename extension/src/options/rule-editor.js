@@ -1,37 +1,28 @@
-// Rules for kinds of photos: what is done with them, on all sites or on one.
+// The card with the rules for kinds of photos.
 
 /** @import {PhotoRule, Rule} from '../common/types.js' */
 
-import { hostIn, siteOf } from '../common/access.js';
-import { fill } from '../common/choice.js';
+import { fill } from '../common/choice-lists.js';
+import { $, keepShown, make, makeButton } from '../common/dom.js';
 import { say } from '../common/i18n.js';
-import { $, keepShown, make } from '../common/parts.js';
-import { rulesOf } from '../common/rules.js';
-import { ruleOf, store, stored } from '../common/settings.js';
-import { putRows } from './rows.js';
+import { KINDS, kindOf, rulesFor, textOf } from '../common/photo-rules.js';
+import { hostIn, ruleOf, siteOf } from '../common/sites.js';
+import { store, stored } from '../common/storage.js';
+import { putRows } from './row-list.js';
 
-/** What can be done, which is known while the server is away too. */
+/** What a rule can ask for.  It is known here so that rules can be made without the server. */
 const LEVELS = ['subtle', 'balanced', 'strong'], FACES = ['all', 'largest', 'mine'];
-/** Kinds of photos, by how many faces they have at least and at most; the others have more than some number.
- * @type {Record<string, number[]>} */
-const KINDS = { any: [0, 0], one: [1, 1], several: [2, 0] };
 
 /** The rules as they are shown. @type {PhotoRule[]} */
 let shown = [];
 /** The sites that have a rule of their own. @type {Record<string, Rule>} */
 let sites = {};
-/** By how many photos the owner is known; undefined while the server is away. @type {number | undefined} */
+/** The number of the owner's photos at the server; undefined while it is away. @type {number | undefined} */
 let enrolled;
-/** The rule in the form as it was. */
+/** The rule in the form before it was changed, as text. */
 let before = '';
 
 // --- the list --------------------------------------------------------------------------------------------
-
-/** @param {PhotoRule} rule */
-const textOf = ({ site, least, most, level, faces }) => JSON.stringify([site, least, most, level, faces]);
-
-/** @param {PhotoRule} rule */
-const kindOf = ({ least, most }) => Object.keys(KINDS).find((kind) => String(KINDS[kind]) === String([least, most])) ?? 'more';
 
 /** A rule as a sentence.
  * @param {PhotoRule} rule */
@@ -41,30 +32,33 @@ function wordsOf(rule) {
   return say('photo_rule', say(`kind_${kindOf(rule)}`, least - 1), site || say('every_site'), done);
 }
 
-/** What keeps a rule from being followed.
+/** Reasons why a rule has no effect now.
  * @param {PhotoRule} rule */
-function* hindrances(rule) {
+function* obstaclesOf(rule) {
   if (rule.faces === 'mine' && enrolled === 0) yield say('rule_nobody');
-  const below = Object.keys(sites).filter((host) => rulesOf([rule], host).length);
-  if (rule.site && [rule.site, ...below].every((host) => ruleOf(sites, host) === 'never')) yield say('rule_off');
+  const below = Object.keys(sites).filter((host) => rulesFor([rule], host).length);
+  const off = [rule.site, ...below].every((host) => ruleOf(sites, host) === 'never');
+  if (rule.site && off) yield say('rule_off');
 }
 
 /** @param {PhotoRule} rule
- * @param {number} at */
-function rowOf(rule, at) {
+ * @param {number} place in the list, from 0 */
+function rowOf(rule, place) {
   const words = wordsOf(rule);
-  const up = make('button', { type: 'button', textContent: '↑', ariaLabel: say('move_up', words), disabled: at === 0 });
+  const up = makeButton('', say('move_up', words));
+  Object.assign(up, { textContent: '↑', disabled: place === 0 });
   up.addEventListener('click', () => {
-    // Whoever moves a rule stays on it.
-    $('rules').children[at - 1].querySelector('button:enabled').focus();
-    keep(shown.with(at - 1, rule).with(at, shown[at - 1]));
+    // The focus moves with the rule.
+    $('rules').children[place - 1].querySelector('button:enabled').focus();
+    keep(shown.with(place - 1, rule).with(place, shown[place - 1]));
   });
-  const change = make('button', { type: 'button', textContent: say('change'), ariaLabel: say('change_of', words) });
+  const change = makeButton('change', say('change_of', words));
   change.addEventListener('click', () => openForm(rule));
-  const remove = make('button', { type: 'button', textContent: say('remove'), ariaLabel: say('remove_of', words) });
-  remove.addEventListener('click', () => keep(shown.filter((one) => one !== rule), 'rule_removed'));
-  const notes = [...hindrances(rule)].map((note) => make('small', {}, note));
-  return make('li', { className: 'of-rule' }, make('span', {}, words, ...notes), make('span', { className: 'line' }, up, change, remove));
+  const remove = makeButton('remove', say('remove_of', words));
+  remove.addEventListener('click', () => keep(shown.filter((other) => other !== rule), 'rule_removed'));
+  const notes = [...obstaclesOf(rule)].map((note) => make('small', {}, note));
+  const buttons = make('span', { className: 'line' }, up, change, remove);
+  return make('li', { className: 'of-rule' }, make('span', {}, words, ...notes), buttons);
 }
 
 async function showRules() {
@@ -74,9 +68,9 @@ async function showRules() {
   $('rule-sites').replaceChildren(...Object.keys(sites).sort().map((site) => new Option(site)));
 }
 
-/** Take note of by how many photos the owner is known.
+/** Show the rules for a number of the owner's photos.
  * @param {number | undefined} count undefined while the server is away */
-export async function knowEnrolled(count) {
+export async function showEnrolled(count) {
   enrolled = count;
   await showRules();
 }
@@ -84,7 +78,7 @@ export async function knowEnrolled(count) {
 /** @param {PhotoRule[]} rules
  * @param {string} [news] */
 async function keep(rules, news = 'saved') {
-  shown = rules; // what is done next counts on it, be it before the rows are drawn
+  shown = rules; // at once: the next click may come before the rows are replaced
   await store('rules', rules);
   report(say(news));
 }
@@ -119,7 +113,7 @@ function showNumber() {
   $('rule-number').hidden = $('rule-kind').value !== 'more';
 }
 
-/** Close the form and go back to where it was opened. */
+/** Close the form; the focus goes back to the button that opened it. */
 function closeForm() {
   $('rule-form').hidden = true;
   $('rule-new').hidden = false;
@@ -128,13 +122,15 @@ function closeForm() {
 }
 
 /** @param {string} problem
- * @param {string} id of what is to be mended */
+ * @param {string} id of the control to mend */
 function refuse(problem, id) {
   report('', say(problem));
   $(id).focus();
 }
 
-$('rule-new').addEventListener('click', () => openForm({ site: '', least: 0, most: 0, level: '', faces: '' }));
+$('rule-new').addEventListener('click', () => {
+  openForm({ site: '', least: 0, most: 0, level: '', faces: '' });
+});
 $('rule-kind').addEventListener('change', showNumber);
 $('rule-discard').addEventListener('click', () => { report(''); closeForm(); });
 $('rule-form').addEventListener('submit', (/** @type {SubmitEvent} */ event) => {
@@ -146,10 +142,10 @@ $('rule-form').addEventListener('submit', (/** @type {SubmitEvent} */ event) => 
   if (!number.hidden && !number.validity.valid) return refuse('rule_number', 'rule-number');
   if (!level && !faces) return refuse('rule_nothing', 'rule-level');
   const rule = { site: host && siteOf(sites, host), least, most, level, faces };
-  const at = shown.findIndex((one) => textOf(one) === before), same = shown.findIndex((one) => textOf(one) === textOf(rule));
-  if (same >= 0 && same !== at) return report('', say('rule_known'));
+  const texts = shown.map(textOf), place = texts.indexOf(before), same = texts.indexOf(textOf(rule));
+  if (same >= 0 && same !== place) return report('', say('rule_known'));
   closeForm();
-  keep(at < 0 ? [...shown, rule] : shown.with(at, rule));
+  keep(place < 0 ? [...shown, rule] : shown.with(place, rule));
 });
 
 keepShown(['rules', 'sites'], showRules);

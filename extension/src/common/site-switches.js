@@ -1,14 +1,14 @@
 // The well-known sites, one switch each.
 
-import { stored } from './settings.js';
-import { SITES } from './sites.js';
 import { forget, isAllowed, setRule } from './access.js';
-import { keepShown, make } from './parts.js';
+import { keepShown, make } from './dom.js';
+import { SITES } from './sites.js';
+import { stored } from './storage.js';
 
-/** Fill a place with switches.
- * @param {HTMLElement} place
- * @param {(is: 'on' | 'off' | 'refused', name: string) => void} [onChange] */
-export function offerSites(place, onChange = () => {}) {
+/** Fill a list with the switches.
+ * @param {HTMLElement} list
+ * @param {(state: 'on' | 'off' | 'refused', name: string) => void} [onChange] */
+export function offerSites(list, onChange = () => {}) {
   const switches = Object.entries(SITES).map(([name, hosts]) => {
     const button = make('button', { type: 'button', textContent: name, title: hosts.join(', ') });
     button.addEventListener('click', async () => {
@@ -18,7 +18,7 @@ export function offerSites(place, onChange = () => {}) {
     });
     return { button, hosts };
   });
-  place.replaceChildren(...switches.map(({ button }) => make('li', {}, button)));
+  list.replaceChildren(...switches.map(({ button }) => make('li', {}, button)));
   keepShown(['sites'], async () => {
     const sites = await stored('sites');
     for (const { button, hosts } of switches) {

@@ -1,4 +1,4 @@
-// Small things that the extension's own pages share.
+// Helpers for the extension's own pages.
 
 import { say, translate } from './i18n.js';
 
@@ -18,20 +18,28 @@ export function make(kind, properties = {}, ...children) {
   return element;
 }
 
-/** The language of our words; the browser's own may be one that we have none in. */
+/** A button with a text, and a longer name for screen readers.
+ * @param {string} key of the text
+ * @param {string} name
+ * @param {string} [className] */
+export function makeButton(key, name, className = '') {
+  return make('button', { type: 'button', className, textContent: key && say(key), ariaLabel: name });
+}
+
+/** The language of our texts.  The browser's own language may be one that we have no texts in. */
 export const language = () => say('language');
 
-/** Put the words in. */
-export function speak() {
+/** Put the texts into the page. */
+export function translatePage() {
   document.documentElement.lang = language();
   translate(document);
 }
 
-/** Have something shown now, and whenever what it depends on changes.
- * @param {string[]} keys of what the extension remembers
+/** Show something now, and again whenever a stored value or a permission changes.
+ * @param {string[]} keys of the stored values
  * @param {() => Promise<void>} show */
 export function keepShown(keys, show) {
-  let turn = show(); // one after the other: what was looked at last is what stays
+  let turn = show(); // one after the other: the newest state is shown last
   const again = () => { turn = turn.then(show, show); };
   chrome.storage.onChanged.addListener((changes) => { if (keys.some((key) => key in changes)) again(); });
   chrome.permissions.onAdded.addListener(again);
