@@ -9,13 +9,13 @@ import pytest
 if TYPE_CHECKING:  # torch takes seconds to import, and many tests need none of it
     from pathlib import Path
 
-    from engines.load import embedded_stack
     from engines.stack import Stack
 
 
 @pytest.fixture(scope="session")
 def stack() -> Stack:
     """The embedded networks on the CPU, fetched on first use."""
+    from engines.load import embedded_stack
     from engines.runtime import tune_allocator
 
     tune_allocator()

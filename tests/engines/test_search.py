@@ -9,7 +9,7 @@ from torch.autograd import gradcheck
 
 from engines.latent.descent import Descent
 from engines.latent.scene import strength
-from engines.latent.search import wall
+from engines.latent.search import change_term
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -60,8 +60,8 @@ def test_strength_uses_up_the_budget_and_no_more() -> None:
     assert not parts.requires_grad
 
 
-def test_the_wall_is_flat_at_nothing_and_steep_past_the_budget() -> None:
+def test_the_change_term_is_flat_at_nothing_and_steep_past_the_budget() -> None:
     used = torch.tensor([[0.1, 0, 0, 0], [1.0, 0, 0, 0], [5.0, 0, 0, 0]]).requires_grad_()
-    (slopes,) = torch.autograd.grad(wall(used).sum(), used)
+    (slopes,) = torch.autograd.grad(change_term(used).sum(), used)
     assert slopes[:, 0].tolist() == pytest.approx([0.1, 1, 1])
-    assert gradcheck(lambda x: wall(x), random(3, 4).abs().requires_grad_())
+    assert gradcheck(lambda x: change_term(x), random(3, 4).abs().requires_grad_())
