@@ -25,7 +25,7 @@ from export.limits import Deadline
 from export.onnx import to_onnx
 from export.wrappers import Exportable, exportables
 from server.cli.main import main
-from tests.published import LAYOUTS, drawer
+from tests.support.published import LAYOUTS, drawer
 
 NETWORKS = (
     "mapping",

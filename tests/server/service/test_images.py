@@ -23,7 +23,7 @@ from engines.photo.decode import MAX_PIXELS, decode
 from engines.photo.encode import encode
 from engines.photo.quality import psnr
 from server.service.problems import CODES
-from tests.pictures import (
+from tests.support.pictures import (
     ASTRONAUT,
     CANARY,
     FACE,
