@@ -16,13 +16,12 @@ from skimage.data import astronaut
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from engines import pipeline
-from engines.config import Settings
+from engines.config import STEPS, Settings
 from engines.errors import ConfigError, NoFaceError
 from engines.face import align
 from engines.face.crop import AlignedFace
 from engines.face.detect import Face, detect
 from engines.face.recognise import embed_face
-from engines.latent import search as search_module
 from engines.latent.invert import invert
 from engines.latent.target import generated_face
 from engines.makeup.regions import REGIONS, locate, masks
@@ -155,7 +154,7 @@ def test_the_report_says_all_that_was_done(protected: Protected) -> None:
         "found_after",
         "recognisers",
     }
-    assert (face["steps"], face["seed"]) == (search_module.STEPS, 0)
+    assert (face["steps"], face["seed"]) == (STEPS, 0)
     assert (face["prompt"], face["target"]) == ("natural", None)
     assert face["seconds"].items() <= report["stages"].items()  # one face: its stages are the photo's
     for name, result in face["recognisers"].items():

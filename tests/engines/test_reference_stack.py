@@ -31,7 +31,7 @@ def test_a_missing_file_is_named_before_anything_is_loaded(tmp_path: Path) -> No
 
 @pytest.fixture(scope="module")
 def paper(tmp_path_factory: pytest.TempPathFactory) -> Stack:
-    """The reference networks from files of the published layout, with random weights that take little room."""
+    """The reference networks from files of the published layout, with small random weights."""
     where = tmp_path_factory.mktemp("reference")
     for name, layout in LAYOUTS.items():
         written(where / reference.SPECS[name].file, layout(pooled))

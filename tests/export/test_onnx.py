@@ -30,7 +30,7 @@ def test_every_network_is_in_the_table(entries: dict[str, Exportable]) -> None:
 def test_onnx_runtime_gives_what_torch_gives(
     name: str, entries: dict[str, Exportable], engines: dict[str, Engine]
 ) -> None:
-    """On random inputs that are others in every run, one and two of them, and on a real one: see `engines_folder`."""
+    """On random inputs that are others in every run, one and two of them, and on a real one."""
     verdict = engines[name].verified
     assert verdict is not None
     assert set(verdict.errors) == set(entries[name].outputs)

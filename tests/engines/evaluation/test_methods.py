@@ -13,7 +13,7 @@ from skimage.metrics import structural_similarity
 from engines.config import Settings
 from engines.errors import ConfigError, NoFaceError
 from engines.photo.decode import decode
-from tests.support.pictures import saved
+from tests.pictures import saved
 
 if TYPE_CHECKING:
     from engines.face.crop import AlignedFace

@@ -20,7 +20,7 @@ from engines.stack import Stack
 
 
 class ByColour:
-    """A text-image model whose embeddings say by how much the lower part is redder, greener, bluer than the upper."""
+    """A text-image model whose embeddings say how much redder, greener, bluer the lower part is."""
 
     side = 64
 
