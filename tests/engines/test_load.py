@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-from engines import stack as stack_module
 from engines.errors import FormatError
 from engines.load import load_network
 from engines.models import store
@@ -31,7 +30,7 @@ def test_cached_weights_load_strictly(flaw: str, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_loaded_network_is_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stack_module.store, "load", lambda name: MTCNN().state_dict())
+    monkeypatch.setattr(store, "load", lambda name: MTCNN().state_dict())
     network = load_network("mtcnn")
     assert not network.training
     assert not any(p.requires_grad for p in network.parameters())

@@ -16,7 +16,7 @@ from skimage.data import astronaut
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from engines import pipeline
-from engines.config import STEPS, Settings
+from engines.config import STEPS, Settings, Target
 from engines.errors import ConfigError, NoFaceError
 from engines.face import align
 from engines.face.crop import AlignedFace
@@ -62,7 +62,7 @@ def protected(stack: Stack, astronaut_photo: Photo, events: list[Event]) -> Prot
 
 def window_of(face: Face, shape: tuple[int, ...]) -> np.ndarray:
     """(H, W): whether the centre of a photo's pixel lies within the mask's window of a face."""
-    inverse = align.invert(align.ffhq_transform(face.points))
+    inverse = align.inverse(align.ffhq_transform(face.points))
     y, x = np.mgrid[: shape[0], : shape[1]] + 0.5
     u, v = np.moveaxis(np.stack((x, y), axis=-1) @ inverse[:, :2].T + inverse[:, 2], -1, 0)
     rows, columns = MASK_WINDOW.pixels
@@ -132,8 +132,8 @@ def test_the_report_says_all_that_was_done(protected: Protected) -> None:
         "render": "residual",
         "surrogates": list(SURROGATES),
         "target": None,
-        "steps": None,
-        "tuning_steps": None,
+        "steps": STEPS,
+        "tuning_steps": 0,
         "seed": 0,
         "prompt": "natural",
         "source_text": "no makeup",
@@ -263,7 +263,7 @@ def test_only_the_largest_face_or_all(stack: Stack, two: np.ndarray, quick: None
 
 
 def test_impersonation_nears_the_target(stack: Stack, portrait: np.ndarray, quick: None) -> None:
-    settings = Settings(mode="impersonate", target=7, steps=15, level="strong")
+    settings = Settings(target=Target(seeds=(7,)), steps=15, level="strong")
     (face,) = protect(photo_of(portrait), stack, settings).report["faces"]
     for name in SURROGATES:
         result = face["recognisers"][name]
@@ -275,9 +275,9 @@ def test_impersonation_nears_the_target(stack: Stack, portrait: np.ndarray, quic
 def test_the_target_may_be_a_photo(stack: Stack, portrait: np.ndarray, quick: None) -> None:
     """Of the generated face itself: the same target as by its seed."""
     photo, seed = photo_of(portrait), 7
-    by_seed = protect(photo, stack, Settings(mode="impersonate", target=seed, steps=1))
+    by_seed = protect(photo, stack, Settings(target=Target(seeds=(seed,)), steps=1))
     by_photo = protect(
-        photo, stack, Settings(mode="impersonate", target=png(generated_face(stack.generator, seed)), steps=1)
+        photo, stack, Settings(target=Target(photo=png(generated_face(stack.generator, seed))), steps=1)
     )
     assert by_photo.data == by_seed.data
     assert by_seed.report["settings"]["target"] == "synthetic:7"
@@ -321,9 +321,8 @@ def test_prompt_and_target_are_chosen(
     stack: Stack, portrait: np.ndarray, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engines.latent.choose.SHORT", 1)
-    monkeypatch.setattr(pipeline, "AUTO_TARGETS", 2)
     monkeypatch.setattr(pipeline, "CANDIDATES", ("red-lips", "tan"))
-    settings = Settings(mode="impersonate", target="auto", prompt="auto", steps=1)
+    settings = Settings(target=Target(seeds=(0, 1)), prompt="auto", steps=1)
     report = protect(photo_of(portrait), stack, settings).report
     (face,) = report["faces"]
     assert face["prompt"] in ("red-lips", "tan")
@@ -355,4 +354,4 @@ def test_an_unknown_surrogate_is_refused_with_the_known_ones(
 
 def test_a_target_without_a_face_is_refused(stack: Stack, portrait: np.ndarray, refused: None) -> None:
     with pytest.raises(NoFaceError, match="the target shows no face"):
-        protect(photo_of(portrait), stack, Settings(mode="impersonate", target=png(FACELESS)))
+        protect(photo_of(portrait), stack, Settings(target=Target(photo=png(FACELESS))))

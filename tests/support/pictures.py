@@ -1,4 +1,4 @@
-"""Pictures that tests send in: photos in every kind of storage, broken ones, hostile ones, and how to take them apart.
+"""Pictures that tests send in: photos in every kind of storage, broken ones, hostile ones.
 
 All of them are made here, of one photo from scikit-image and of bytes; no file of anybody is kept.
 """
@@ -169,7 +169,7 @@ def text_bomb(tag: bytes, size: int = 64 * 2**20) -> bytes:
 
 
 def scan_bomb(scans: int, side: int = 10_000) -> bytes:
-    """A progressive gray JPEG of empty scans: each takes 142 bytes and a walk over all of `side` ** 2 pixels."""
+    """A progressive gray JPEG of empty scans: each takes 142 bytes and a walk over `side` ** 2 pixels."""
 
     def segment(marker: int, *body: int | bytes) -> bytes:
         data = b"".join(part if isinstance(part, bytes) else bytes([part]) for part in body)

@@ -1,4 +1,4 @@
-"""The paper's checkpoints as their authors lay them out, with made-up weights, and what such a layout computes.
+"""The paper's checkpoints as their authors lay them out, with made-up weights, and what they compute.
 
 Names, shapes and arithmetic are written out here a second time, by the published names, so that they can
 be compared with the project's own networks.
@@ -155,8 +155,11 @@ def facenet(draw: Draw) -> Named:
             draw(channels),
         )
 
-    for name, *shape in (("1a", 32, 3, 3), ("2a", 32, 32, 3), ("2b", 64, 32, 3), ("3b", 80, 64, 1), ("4a", 192, 80, 3),
-                         ("4b", 256, 192, 3)):  # fmt: skip
+    stem = (
+        ("1a", 32, 3, 3), ("2a", 32, 32, 3), ("2b", 64, 32, 3),
+        ("3b", 80, 64, 1), ("4a", 192, 80, 3), ("4b", 256, 192, 3),
+    )  # fmt: skip
+    for name, *shape in stem:
         conv(f"conv2d_{name}", *shape)
     for block in (f"repeat_1.{i}" for i in range(5)):
         conv(f"{block}.branch0", 32, 256, 1)

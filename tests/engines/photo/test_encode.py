@@ -187,10 +187,10 @@ def test_50_megapixels_in_bounded_memory(tmp_path: Path) -> None:
     script = textwrap.dedent("""
         import resource, sys
         from engines.photo.encode import encode
-        from engines.photo.decode import load
+        from engines.photo.decode import load_photo
         def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         start = peak()
-        photo = load(sys.argv[1])
+        photo = load_photo(sys.argv[1])
         decoded = peak()
         pixels = photo.pixels.copy()
         pixels[::2] ^= 1

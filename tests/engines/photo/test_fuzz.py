@@ -1,6 +1,6 @@
 """Whatever bytes come, `decode` makes a photo of them or says in one line why not.
 
-The examples are the same at every run.  `CLIP2PROTECT_FUZZ=20000` in the environment tries so many, drawn anew.
+The examples are the same at every run.  `CLIP2PROTECT_FUZZ=20000` tries that many others.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def quiet(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[[Callable[[], None]], None]:
     """Run a test that may print nothing, neither from Python nor from C."""
-    # A damaged size is often a large one: 100 megapixels are read like 1, but not a thousand times in a minute.
+    # A damaged size is often a large one: 100 megapixels are read as 1 is, but slowly.
     monkeypatch.setattr(imaging, "MAX_PIXELS", 10**6)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10**6)
 

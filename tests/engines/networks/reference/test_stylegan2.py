@@ -188,6 +188,7 @@ def test_a_window_is_a_part_of_the_image(
     assert float((generator(w, window=window) - whole[:, :, rows, columns]).abs().max()) < 1e-4
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_every_row_and_every_noise_map_acts(generator: StyleGAN2, w: Tensor, whole: Tensor) -> None:
     rows, columns = MIDDLE.pixels
