@@ -8,11 +8,12 @@ BIN := $(VENV)/bin
 NODE := extension/node_modules
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test check format clean
+.PHONY: help demo test test-all test-slow check format clean
 
 help:
 	@echo "make demo    protect a photo and show the result in demo/"
-	@echo "make test    run the tests"
+	@echo "make test    run the tests but the slow ones"
+	@echo "make test-all run all tests"
 	@echo "make check   lint, format and types"
 	@echo "make format  put the code into the project's format"
 	@echo "make clean   remove all that make has made here (the networks' cache stays)"
@@ -20,9 +21,22 @@ help:
 demo: $(VENV)/.installed
 	$(BIN)/clip2protect demo -o demo
 
-test: $(VENV)/.installed-dev $(VENV)/.browser $(NODE)/.installed
+# Two processes; the tests of a file stay in one of them.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test test-slow test-all: $(VENV)/.installed-dev $(VENV)/.browser $(NODE)/.installed
+
+test:
 	$(BIN)/clip2protect models pull
-	$(BIN)/python -m pytest
+	$(PYTEST) -m "not slow"
+
+test-slow:
+	$(BIN)/clip2protect models pull
+	$(PYTEST) -m slow
+
+test-all:
+	$(BIN)/clip2protect models pull
+	$(PYTEST)
 
 check: $(VENV)/.installed-dev $(NODE)/.installed
 	$(BIN)/ruff check .

@@ -1,7 +1,15 @@
-"""Fixtures that several test files share."""
+"""Fixtures that several test files share, and what a run does with its processes, memory and slow tests."""
 
 from __future__ import annotations
 
+import gc
+import os
+import sys
+
+# Two processes share two cores, and results must not depend on the machine: set before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +18,58 @@ if TYPE_CHECKING:  # torch takes seconds to import, and many tests need none of 
     from pathlib import Path
 
     from engines.stack import Stack
+
+
+#: The fixtures that take long, or much memory, to make -> the group whose tests share one process.
+SHARED = {"engines_folder": "exported networks"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of a file stay in one process, and so do the tests that share an expensive fixture."""
+    groups: dict[object, str] = {}
+    for item in items:
+        for name in getattr(item, "fixturenames", ()):
+            if name in SHARED:
+                groups[item.path] = SHARED[name]
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(groups.get(item.path, item.nodeid.partition("::")[0])))
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Counts the slow tests that the run leaves out; every process of a run leaves out the same ones."""
+    config = items[0].config
+    slow = sum(item.get_closest_marker("slow") is not None for item in items)
+    config.stash[LEFT_OUT] = config.stash.get(LEFT_OUT, 0) + slow
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["left_out"] = config.stash[LEFT_OUT]
+
+
+LEFT_OUT = pytest.StashKey[int]()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    """Takes over the number of slow tests from a process that has ended."""
+    node.config.stash[LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", 0)  # type: ignore[attr-defined]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Says what the run left out."""
+    if count := config.stash.get(LEFT_OUT, 0):
+        terminalreporter.write_line(f"{count} slow tests were left out; `make test-all` runs them too")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def memory_goes_back() -> Iterator[None]:
+    """Networks that a file made do not stay beside those of the next file."""
+    yield
+    if "torch" in sys.modules:
+        from engines.runtime import release_memory
+
+        gc.collect()
+        release_memory()
 
 
 @pytest.fixture(scope="session")

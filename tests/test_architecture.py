@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
+import sys
+import tomllib
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -17,6 +23,7 @@ ENGINES = [path for path in MODULES if path.parts[0] == "engines"]
 #: The one module of the server that knows `export`: the command line is where the two meet.
 EXPORT_COMMAND = Path("server/cli/commands/export.py")
 MAX_LINES = 400
+MAX_MODULES = 12
 
 
 def tree_of(path: Path) -> ast.Module:
@@ -118,3 +125,101 @@ def test_shipped_weights_are_small_and_have_a_model_card(path: Path) -> None:
 
 def test_there_are_shipped_weights() -> None:
     assert [path.stem for path in WEIGHTS] == ["encoder", "makeup_clip", "preview"]
+
+
+# --- rooms --------------------------------------------------------------------------------------------
+
+#: Public names that two modules of a package may share: a command of the command line is its module's entry.
+SHARED_NAMES = {"main", "run", "add_parser", "register"}
+#: Import name -> the distribution that brings it, where several do.
+OPTIONAL = {"tensorrt": "tensorrt", "tensorrt_rtx": "tensorrt-rtx", "onnxruntime": "onnxruntime"}
+
+
+def engines_of(path: Path) -> set[str]:
+    """The modules of `engines` that a module imports."""
+    return {name for name in imported(tree_of(path), path.parent.parts) if name.startswith("engines")}
+
+
+@pytest.mark.parametrize("path", [p for p in ENGINES if p.parts[1] == "networks"], ids=str)
+def test_networks_stand_on_the_ground(path: Path) -> None:
+    assert {name for name in engines_of(path) if not name.startswith("engines.networks")} == set()
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in MODULES if p.parts[:2] in {("server", "service"), ("server", "study")}], ids=str
+)
+def test_the_service_and_the_study_know_nothing_of_the_command_line(path: Path) -> None:
+    used = imported(tree_of(path), path.parent.parts)
+    assert [name for name in used if name.startswith("server.cli")] == []
+
+
+PROGRAMS = sorted(
+    path.relative_to(ROOT)
+    for folder in ("benchmarks", "extension/scripts")
+    for path in (ROOT / folder).rglob("*.py")
+)
+
+
+@pytest.mark.parametrize("path", [*MODULES, *PROGRAMS], ids=str)
+def test_nothing_outside_the_tests_imports_tests(path: Path) -> None:
+    assert [n for n in imported(tree_of(path), path.parent.parts) if n.partition(".")[0] == "tests"] == []
+
+
+def test_a_folder_has_few_modules() -> None:
+    modules = Counter(path.parent for path in MODULES if path.stem not in {"__init__", "__main__"})
+    assert {str(folder): n for folder, n in modules.items() if n > MAX_MODULES} == {}
+
+
+def test_no_public_name_is_in_two_modules_of_a_folder() -> None:
+    homes = defaultdict(list)
+    for path in MODULES:
+        for node in tree_of(path).body:
+            if (
+                isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+                and node.name[0] != "_"
+            ):
+                homes[path.parent, node.name].append(path.name)
+    twice = {(str(room), name): files for (room, name), files in homes.items() if len(files) > 1}
+    assert {key: files for key, files in twice.items() if key[1] not in SHARED_NAMES} == {}
+
+
+def test_the_rooms_of_the_engines_form_no_circle() -> None:
+    """A module at the root of `engines` is a room by itself."""
+
+    def room(name: str) -> str:
+        parts = name.split(".")
+        return ".".join(parts[:2])
+
+    rooms = defaultdict(set)
+    for path in ENGINES:
+        own = room(".".join(path.with_suffix("").parts))
+        rooms[own] |= {room(name) for name in engines_of(path)} - {own, "engines"}
+    assert list(TopologicalSorter(rooms).static_order())
+
+
+def declared() -> set[str]:
+    """The names of all distributions in pyproject.toml, normalised."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    lists = [project["dependencies"], *project["optional-dependencies"].values()]
+    return {re.split(r"[^\w.-]", text)[0].lower().replace("_", "-") for entries in lists for text in entries}
+
+
+def test_every_package_that_is_imported_is_declared() -> None:
+    ours, brought = set(PACKAGES) | {"tests"}, packages_distributions()
+    used = {name.partition(".")[0] for path in MODULES for name in imported(tree_of(path), path.parent.parts)}
+    undeclared = {}
+    for name in used - ours - set(sys.stdlib_module_names) - {""}:
+        bringers = {d.lower().replace("_", "-") for d in brought.get(name, [OPTIONAL.get(name, name)])}
+        if not bringers & declared():
+            undeclared[name] = bringers
+    assert undeclared == {}
+
+
+#: Modules without a test of their name -> the test that covers them.
+COVERED: dict[str, str] = {}
+
+
+@pytest.mark.parametrize("path", [p for p in ENGINES if p.stem[0] != "_"], ids=str)
+def test_a_module_has_a_test_of_its_name(path: Path) -> None:
+    test = COVERED.get(str(path), str(path.parent / f"test_{path.stem}.py"))
+    assert (ROOT / "tests" / test).exists()

@@ -25,7 +25,7 @@ from export.catalogue import Exportable, exportables
 from export.limits import Deadline
 from export.onnx import to_onnx
 from server.cli.main import main
-from tests.published import LAYOUTS, drawer
+from tests.support.published import LAYOUTS, drawer
 
 NETWORKS = (
     "mapping",
@@ -57,6 +57,8 @@ def entries(stack: Stack) -> dict[str, Exportable]:
         name: Recogniser(reference.NETWORKS[name], frozen(fill(name, LAYOUTS[name](drawer()))))
         for name in reference.RECOGNISERS
     }
+    clip = frozen(open_clip.create_model(REFERENCE))
+    prompter = SimpleNamespace(model=OpenClip(clip, open_clip.get_tokenizer(REFERENCE)))
     paper = Stack(
         generator=generator,
         preview=generator,
@@ -64,13 +66,14 @@ def entries(stack: Stack) -> dict[str, Exportable]:
         detector=stack.detector,
         recognisers=recognisers,
         device=torch.device("cpu"),
+        load_prompter=lambda: prompter,
     )
-    clip = frozen(open_clip.create_model(REFERENCE))
-    paper.__dict__["prompter"] = SimpleNamespace(model=OpenClip(clip, open_clip.get_tokenizer(REFERENCE)))
     groups = ("generator", "clip-image", "clip-text", "recognisers", "encoder")
     return {entry.name: entry for entry in exportables(paper, groups)}
 
 
+@pytest.mark.models
+@pytest.mark.slow
 def test_every_network_is_in_the_table(entries: dict[str, Exportable]) -> None:
     assert tuple(entries) == NETWORKS
 

@@ -1,4 +1,4 @@
-"""TensorRT: names, refusals and remedies anywhere; builds where TensorRT for RTX is installed; runs on a GPU."""
+"""TensorRT: names and refusals anywhere, builds where TensorRT for RTX is installed, runs on a GPU."""
 
 from __future__ import annotations
 

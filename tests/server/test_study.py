@@ -21,7 +21,7 @@ from engines.errors import ConfigError
 from engines.evaluation.study.answers import Choice, picture, read_trials, score
 from server.cli.main import main
 from server.common.private import write_private
-from server.study.participants import Session
+from server.study.participants import Participants
 
 ROOT = Path(__file__).parents[2]
 
@@ -273,7 +273,7 @@ def test_there_is_one_study_a_folder(
 
 
 def test_everybody_has_an_order_and_sides_of_their_own_that_stay(tmp_path: Path) -> None:
-    session = Session(make_report(tmp_path / "many", 40))
+    session = Participants(make_report(tmp_path / "many", 40))
     people = [session.join() for _ in range(8)]
     orders = [[turn.trial.id for turn in session.turns(who)] for who in people]
     assert len({tuple(order) for order in orders}) == len(people)
@@ -281,20 +281,20 @@ def test_everybody_has_an_order_and_sides_of_their_own_that_stay(tmp_path: Path)
     sides = [turn.order.index(turn.trial.answer) for who in people for turn in session.turns(who)]
     assert 0.4 < sum(sides) / len(sides) < 0.6
     session.choose(people[0], 0, 1, 10, familiar=False)
-    again = Session(session.folder)
+    again = Participants(session.folder)
     assert [turn.trial.id for turn in again.turns(people[0])] == orders[0]
     assert again.position(people[0]) == 1
 
 
 def test_fewer_trials(report: Path) -> None:
-    session = Session(report, 2)
+    session = Participants(report, 2)
     assert len(session.turns(session.join())) == 2
 
 
 def test_a_choice_that_cannot_be_written_does_not_count(
     report: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session = Session(report)
+    session = Participants(report)
     who = session.join()
     (report / "study.json").mkdir()
     with pytest.raises(Exception, match="that is a folder"):

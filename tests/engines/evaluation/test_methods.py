@@ -9,11 +9,11 @@ import pytest
 import torch
 from skimage import data
 from skimage.metrics import structural_similarity
+from tests.pictures import saved
 
 from engines.config import Settings
 from engines.errors import ConfigError, NoFaceError
 from engines.photo.decode import decode
-from tests.pictures import saved
 
 if TYPE_CHECKING:
     from engines.face.crop import AlignedFace
@@ -44,11 +44,11 @@ def matches(stack: Stack, face: AlignedFace, image: torch.Tensor) -> dict[str, f
     """Excess over the thresholds, beside the clean face."""
     from torch.nn.functional import avg_pool2d
 
-    from engines.latent.views import View, embeddings
+    from engines.latent.views import View, embed_views
 
     crop, views, every = avg_pool2d(face.crop, 4) / 2 + 0.5, [View.plain()], list(stack.recognisers.values())
     with torch.no_grad():
-        before, after = (embeddings(every, x, [face], views) for x in (crop, image))
+        before, after = (embed_views(every, x, [face], views) for x in (crop, image))
         return {r.name: float(r.excess(before[r.name][0], after[r.name][0])) for r in every}
 
 
@@ -90,7 +90,7 @@ def test_an_attack_with_a_target_comes_nearer_to_it(stack: Stack, face: AlignedF
     from engines.face.recognise import identity_of_face
     from engines.latent.scene import BUDGETS
     from engines.latent.target import generated_face
-    from engines.latent.views import View, embeddings
+    from engines.latent.views import View, embed_views
 
     other = generated_face(stack.generator, 5)
     target = identity_of_face(stack.recognisers.values(), other, detect(stack.detector, other)[0])
@@ -99,7 +99,7 @@ def test_an_attack_with_a_target_comes_nearer_to_it(stack: Stack, face: AlignedF
     for wanted in (None, target):
         image = shown(face, baselines.mi_fgsm(face, surrogates, BUDGETS["balanced"], wanted))
         with torch.no_grad():
-            seen = embeddings(surrogates, image, [face], [View.plain()])
+            seen = embed_views(surrogates, image, [face], [View.plain()])
         near.append([float(s.excess(seen[s.name][0], target.embeddings[s.name])) for s in surrogates])
     assert all(with_target > without + 0.2 for without, with_target in zip(*near, strict=True))
 

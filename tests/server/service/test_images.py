@@ -23,7 +23,7 @@ from engines.photo.decode import MAX_PIXELS, decode
 from engines.photo.encode import encode
 from engines.photo.quality import psnr
 from server.common.problems import CODES
-from tests.pictures import (
+from tests.support.pictures import (
     ASTRONAUT,
     CANARY,
     FACE,
@@ -77,7 +77,7 @@ def live(server: Live) -> Iterator[Live]:
 
 
 def worker(live: Live) -> int:
-    pid = live.server.service.crew.pids[0]
+    pid = live.server.service.crew._workers[0].pid
     assert pid is not None
     return pid
 
