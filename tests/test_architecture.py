@@ -129,7 +129,7 @@ def test_there_are_shipped_weights() -> None:
 
 # --- rooms --------------------------------------------------------------------------------------------
 
-#: Public names that the modules of a folder may share: the entries of commands and of recipes, the door of a runtime.
+#: Public names that the modules of a folder may share: entries of commands, recipes and runtimes.
 SHARED_NAMES = {"main", "run", "add", "Pool", "loss_of", "runtime"}
 #: Import name -> the distribution that brings it, where several do.
 OPTIONAL = {"tensorrt": "tensorrt", "tensorrt_rtx": "tensorrt-rtx", "onnxruntime": "onnxruntime"}
@@ -231,10 +231,9 @@ COVERED = {
     "engines/networks/dlib_resnet.py": "engines/networks/test_parity.py",
     "engines/networks/landmarks.py": "engines/networks/test_parity.py",
     "engines/networks/mtcnn.py": "engines/networks/test_parity.py",
-    "engines/networks/generator.py": "engines/networks/test_mobilestylegan.py",  # the protocol of both generators
+    "engines/networks/generator.py": "engines/networks/test_mobilestylegan.py",  # a protocol
     "engines/networks/makeup_clip.py": "engines/makeup/test_prompter.py",
     "engines/networks/makeup_tower.py": "engines/training/test_makeup_clip.py",
-    "engines/networks/reference/facenet.py": "engines/models/test_checkpoints.py",
     "engines/photo/colour.py": "engines/makeup/test_palette.py",
     "engines/training/augment.py": "engines/training/test_encoder.py",
     "engines/training/faces.py": "engines/training/test_preview.py",
