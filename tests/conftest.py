@@ -58,7 +58,7 @@ def pytest_testnodedown(node: object) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Says what the run left out."""
     if count := config.stash.get(LEFT_OUT, 0):
-        terminalreporter.write_line(f"{count} slow tests were left out; `make test-all` runs them too")
+        terminalreporter.write_line(f"slow tests left out: {count}; `make test-all` runs them too")
 
 
 @pytest.fixture(autouse=True, scope="module")

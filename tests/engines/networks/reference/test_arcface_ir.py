@@ -19,14 +19,3 @@ def test_arcface_computes_what_the_published_layout_does(name: str, depth: int) 
         off_from_varied(fill(name, named).eval()(faces(112)), published.run_arcface(named, faces(112), depth))
         < 1e-4
     )
-
-
-@torch.no_grad()
-def test_mobileface_with_its_norms_folded_computes_the_same() -> None:
-    named = LAYOUTS["mobileface"](drawer())
-    assert (
-        off_from_varied(
-            fill("mobileface", named).eval()(faces(112)), published.run_mobileface(named, faces(112))
-        )
-        < 1e-4
-    )
