@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from engines.backends import Backend
-from engines.backends.loading import Torch, load
+from engines.backends.loading import Torch, load_exported
 from engines.backends.manifest import Precision
 from engines.errors import EngineError
 from engines.load import embedded_stack
@@ -29,9 +29,9 @@ from engines.runtime import tune_allocator
 from engines.stack import Stack
 from export import tensorrt
 from export.build import Format, export_one
+from export.catalogue import Exportable, exportables
 from export.limits import Deadline
 from export.parity import relative_error, seconds
-from export.wrappers import Exportable, exportables
 
 #: Rows beside torch: name, format, precision, provider of ONNX Runtime.
 ENGINES: tuple[tuple[str, Format, Precision, str | None], ...] = (
@@ -135,7 +135,7 @@ def engine(
         raise EngineError("torch sees no GPU here")
     batch = (1, min(sizes), max(sizes))
     made = export_one(entry, folder, target, half, batch, Deadline(entry.name), silent)
-    return load(folder, made, stack.device, provider)
+    return load_exported(folder, made, stack.device, provider)
 
 
 def compiled(entry: Exportable, stack: Stack, on_cpu: bool) -> Backend:

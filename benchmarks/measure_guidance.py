@@ -30,7 +30,8 @@ from engines.face.crop import AlignedFace
 from engines.face.detect import detect
 from engines.latent.target import generated_face
 from engines.load import embedded_stack
-from engines.makeup.regions import REGIONS, Region, locate, masks
+from engines.makeup.regions import locate, masks
+from engines.networks.frame import REGIONS, Region
 from engines.photo.decode import Photo, decode, load_photo
 from engines.pipeline import protect
 from engines.runtime import tune_allocator

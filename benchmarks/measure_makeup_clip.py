@@ -21,7 +21,7 @@ from torch import Tensor
 from engines.makeup.text_image import Embedded
 from engines.networks.makeup_clip import MakeupClip
 from engines.training.augment import degraded
-from engines.training.makeup_clip import LIGHT, Faces, embed_texts, fresh_model
+from engines.training.makeup_clip import LIGHT, GeneratedFaces, embed_texts, fresh_model
 from engines.training.painter import paint
 from engines.training.vocabulary import Caption, Layer, Look, caption, phrase
 from engines.training.words import EFFECTS
@@ -50,7 +50,7 @@ def main() -> int:
     parser.add_argument("--faces", type=int, default=400)
     args = parser.parse_args()
     model = load(args.weights)
-    faces = Faces(torch.device("cpu")).draw(args.faces, _FIRST_SEED)
+    faces = GeneratedFaces(torch.device("cpu")).draw(args.faces, _FIRST_SEED)
     for kind, (parts, held_out) in KINDS.items():
         right = retrieval(model, faces, parts, held_out)
         sys.stdout.write(f"{kind}: {100 * right:.1f} % of {args.faces} first among {AMONG}\n")

@@ -12,8 +12,8 @@ Mode = Literal["dodge", "impersonate"]
 Level = Literal["subtle", "balanced", "strong"]
 Faces = Literal["all", "largest", "mine"]
 Render = Literal["residual", "generator"]
-#: Parts of the method that an ablation can leave out.  `freezing` keeps the rows of W+ that hold pose and shape;
-#: `robustness` damages and misaligns what the surrogates get.
+#: Parts of the method that an ablation can leave out.  `freezing` keeps the rows of W+ that hold pose and
+#: shape; `robustness` damages and misaligns what the surrogates get.
 Part = Literal["freezing", "robustness"]
 
 #: Words with a meaning of their own: no guidance by text, and a choice that is left to the program.
@@ -52,7 +52,8 @@ PROFILES = {
 class Target:
     """The person whom a face comes to resemble: a generated face by its seed, or the largest face of a photo.
 
-    Several `seeds` leave the choice to short searches.  `photo` holds the bytes of a file and goes before them.
+    Several `seeds` leave the choice to short searches.  `photo` holds the bytes of a file and goes before
+    them.
     """
 
     seeds: tuple[int, ...] = (0,)
@@ -80,9 +81,10 @@ class Settings:
     """How to protect a photo.
 
     `target` is the person to resemble; without one the face dodges recognition.  `surrogates` are names of
-    recognisers.  `steps` are search steps of a face.  `tuning_steps` fine-tunes the generator around the pivot
-    (None: as `tuning` says).  `prompt` describes the makeup in words, or is a preset's name, `auto` or `none`;
-    `source_text` describes the face without it.  `without` names parts of the method to leave out, for ablation.
+    recognisers.  `steps` are search steps of a face.  `tuning_steps` fine-tunes the generator around the
+    pivot (None: as `tuning` says).  `prompt` describes the makeup in words, or is a preset's name, `auto` or
+    `none`; `source_text` describes the face without it.  `without` names parts of the method to leave out,
+    for ablation.
 
     Raises ConfigError for an unknown value, with the list of known ones.
     """
@@ -123,7 +125,8 @@ class Settings:
     def tuning(self) -> int:
         """Steps of pivotal tuning.
 
-        Residual rendering needs no exact pivot and is better without tuning, which leaves marks in the picture.
+        Residual rendering needs no exact pivot and is better without tuning, which leaves marks in the
+        picture.
         """
         if self.tuning_steps is not None:
             return self.tuning_steps
@@ -137,7 +140,9 @@ class Settings:
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> Settings:
-        """The settings of JSON as `as_options` gives it; what is missing has its default, and `target` may be a seed.
+        """The settings of JSON as `as_options` gives it.
+
+        A missing option has its default, and `target` may be a seed.
 
         Raises ConfigError for unknown values, a target without `mode` impersonate, and a photo as target.
         """

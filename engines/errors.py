@@ -12,16 +12,16 @@
         ├── IntegrityError  the bytes are not the published ones
         ├── FormatError     a tensor is missing, left over or of another shape
         └── EngineError     an exported network cannot be made or used here
-            └── GradientError   a job needs gradients, and what runs its network gives none
+            └── GradientError   a job needs gradients, and its network's runtime gives none
 
-The message is one line that says what happened and what to do.  It never holds pixels.
+The message is one line: what happened and what to do.  It never holds pixels.
 """
 
 from __future__ import annotations
 
 
 class Clip2ProtectError(Exception):
-    """Base of the tree: catch this to catch whatever the project raises on purpose."""
+    """Base of the tree: catch it to catch every error that the project raises on purpose."""
 
 
 class ConfigError(Clip2ProtectError):
@@ -69,4 +69,4 @@ class EngineError(ModelError):
 
 
 class GradientError(EngineError):
-    """A job needs gradients, and what runs its network gives none."""
+    """A job needs gradients, and its network's runtime gives none."""

@@ -25,12 +25,13 @@ _CAUSES = {
 }
 
 
-def write_atomic(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) -> None:
+def write_atomic(path: str | os.PathLike[str], data: bytes | Iterable[bytes], *, mode: int = 0o666) -> None:
     """Write `data` to `path`; the name shows the old content or all of the new, never a part.
 
     The bytes go to a temporary file in the same folder (a rename is atomic only within one file
     system), which is removed on any failure, Ctrl-C included.  A symbolic link is followed.
-    What `data` raises while it is iterated passes through unchanged.
+    An error that `data` raises while it is iterated passes through unchanged.  `mode` are the rights of the
+    file, less the umask; an old file's rights do not stay.
 
     Raises:
         OutputError: the file cannot be written; the one line names the cause and the remedy.
@@ -42,7 +43,7 @@ def write_atomic(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) ->
     temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.tmp")
     chunks = [data] if isinstance(data, bytes) else data
     try:
-        _write_synced(temporary, target, chunks)
+        _write_synced(temporary, target, chunks, mode)
         with explained(target):
             temporary.replace(target)
     except BaseException:
@@ -62,12 +63,11 @@ def explained(target: Path) -> Iterator[None]:
         raise OutputError(f"cannot write {target}: {cause}") from error
 
 
-def _write_synced(temporary: Path, target: Path, chunks: Iterable[bytes]) -> None:
+def _write_synced(temporary: Path, target: Path, chunks: Iterable[bytes], mode: int) -> None:
     with explained(target):
-        # "x": never write into a file that somebody put there.  Mode 0666 less the umask, as
-        # any new file (mkstemp would make it unreadable for others).  Unbuffered: with a buffer,
-        # closing after a full disk would raise a second time.
-        file = temporary.open("xb", buffering=0)
+        # "x": never write into a file that somebody put there.  Unbuffered: with a buffer, closing after a full
+        # disk would raise a second time.
+        file = open(temporary, "xb", buffering=0, opener=lambda name, flags: os.open(name, flags, mode))
     with file:
         for chunk in chunks:
             with explained(target):

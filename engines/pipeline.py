@@ -1,7 +1,7 @@
 """`protect`: the whole method, from a decoded photo to an encoded one.
 
-CLIP2Protect (Shamshad, Naseer, Nandakumar, CVPR 2023): invert a face into the latent space of a generator, search
-there for a code that recognisers no longer match, render it back.
+CLIP2Protect (Shamshad, Naseer, Nandakumar, CVPR 2023): invert a face into the latent space of a generator,
+search there for a code that recognisers no longer match, render it back.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ GROUP = 8
 class Event:
     """OnFetch of a protection: `done` of `total` steps of a stage of face `face` (from 1) of `faces`.
 
-    Of faces that are worked on side by side, `face` is the first.  `similarity` is the surrogates' mean excess: 1 at
-    a typical pair of one person, 0 at their thresholds.
+    Of faces that are worked on side by side, `face` is the first.  `similarity` is the surrogates' mean
+    excess: 1 at a typical pair of one person, 0 at their thresholds.
     """
 
     stage: str
@@ -88,28 +88,23 @@ def protect(
         protected = protect(load_photo("me.jpg"), embedded_stack(), Settings(prompt="red lipstick"))
         open("me-protected.jpg", "wb").write(protected.data)
 
-    Raises NoFaceError where there is no such face; ConfigError for an unknown surrogate, a prompt that names no
-    makeup, or faces `mine` without an owner; OutputError if the encoder fails.
+    Raises NoFaceError where there is no such face; ConfigError for an unknown surrogate, a prompt that names
+    no makeup, or faces `mine` without an owner; OutputError if the encoder fails.
     """
     work = _Protection(photo, stack, settings, on_event)
     faces, surrogates = _choose_faces(stack, photo, settings, owner), stack.choose(settings.surrogates)
     targets = target_identities(stack, settings.target)
     generator, renderer = stack.generator, stack.renderer(settings.render)
+    find_code = partial(search, steps=settings.steps, seed=settings.seed, without=settings.without)
     pixels = photo.pixels
     for group in work.groups(faces):
         crops = group.align(pixels)
+        # Stage 1: the pivot, the code of W+ that shows the faces; the paper tunes the generator around it.
         pivot = invert(renderer, crops, encoder=stack.encoder, on_step=group.stage("invert"))
         with tuned(generator, pivot, crops, steps=settings.tuning, on_step=group.stage("tune")):
+            # Stage 2: the code near the pivot that the surrogates match least, in the makeup of the prompt.
             scene, target = group.choose(LatentCode.at(pivot, generator), surrogates, targets)
-            code = search(
-                scene,
-                surrogates,
-                target=target,
-                steps=settings.steps,
-                seed=settings.seed,
-                without=settings.without,
-                on_step=group.stage("search"),
-            )
+            code = find_code(scene, surrogates, target=target, on_step=group.stage("search"))
             group.stage("render")
             rendering = final_rendering(generator, scene, code, tuned=settings.tuning > 0)
         pixels = group.composite(pixels, rendering)
@@ -133,8 +128,8 @@ class _Protection:
     def groups(self, faces: list[Face]) -> Iterator[_Group]:
         """Faces that are worked on side by side.
 
-        A GPU has room for several at the time of one, where a preview draws them; a whole generator takes several
-        times as much memory.  A CPU gains nothing, and tuning fits the generator to a single face.
+        A GPU has room for several at the time of one, where a preview draws them; a whole generator takes
+        several times as much memory.  A CPU gains nothing, and tuning fits the generator to a single face.
         """
         self._watch.lap("detect")
         by_preview = isinstance(self.stack.preview, Preview) and not self.settings.tuning

@@ -1,4 +1,4 @@
-"""The report of a protected photo: what was done and measured, typed and ready for JSON."""
+"""The report of a protected photo, typed and ready for JSON: the settings, the measures, the verdicts."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class RecogniserReport(TypedDict):
 
 
 class FaceReport(TypedDict):
-    """One face: its box (left, top, right, bottom) in px, what was done to it, and what the recognisers say.
+    """One face: its box (left, top, right, bottom) in px, its protection, and the recognisers' verdicts.
 
-    `psnr` (dB) and `ssim` are taken in the box.  `target` is a name or None, `seconds` are by stage, `found_after`
-    says whether the detector still finds the face.
+    `psnr` (dB) and `ssim` are taken in the box.  `target` is a name or None, `seconds` are by stage,
+    `found_after` says whether the detector still finds the face.
     """
 
     box: list[float]
@@ -125,7 +125,7 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class ProtectedFace:
-    """A face and what was done to it; `target` is the name of the person to resemble, "" if there is none."""
+    """A face and its protection; `target` is the name of the person to resemble, "" if there is none."""
 
     face: Face
     prompt: str
@@ -164,7 +164,10 @@ def face_report(
 def photo_report(
     photo: Photo, pixels: np.ndarray, settings: Settings, faces: list[FaceReport], watch: Stopwatch
 ) -> Report:
-    """The whole report; `pixels` (H, W, 3) uint8 is the decoded result.  The caller adds backends and fallbacks."""
+    """The whole report;
+
+    `pixels` (H, W, 3) uint8 is the decoded result.  The caller adds `backends` and `fallbacks`.
+    """
     height, width = photo.pixels.shape[:2]
     stages = dict(watch.seconds)
     for face in faces:
@@ -193,7 +196,7 @@ def _recogniser_report(
     looks: tuple[tuple[np.ndarray, Face], tuple[np.ndarray, Face]],
     target: Identity | None,
 ) -> RecogniserReport:
-    """What a recogniser says of the face before and after, each a photo (H, W, 3) uint8 and the face in it."""
+    """A recogniser's report; `looks` are photo (H, W, 3) uint8 and face, before and after."""
     owner = embed_face(recogniser, *looks[0], mirror=True)
     embeddings = [embed_face(recogniser, *look) for look in looks]
     before, after = (compare_embeddings(recogniser, embedding, owner) for embedding in embeddings)

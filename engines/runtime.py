@@ -17,10 +17,9 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
 def tune_allocator() -> bool:
     """Let glibc keep freed pages instead of handing them back to the kernel after every layer.
 
-    A step of the search allocates and frees about a gigabyte; with the default thresholds each
-    tensor is mapped and cleared anew, and three quarters of the time pass in the kernel.  What is kept
-    goes back by `release_memory`.  Returns whether the allocator took it: elsewhere than on Linux with
-    glibc there is nothing to tune.
+    A step of the search allocates and frees about a gigabyte.  With the default thresholds the kernel maps
+    and clears each tensor again, which takes three quarters of the time.  `release_memory` gives kept pages
+    back.  Returns whether the allocator accepted it; only glibc on Linux has something to tune.
     """
     mallopt = _glibc("mallopt")
     if mallopt is None:
@@ -29,7 +28,7 @@ def tune_allocator() -> bool:
 
 
 def release_memory() -> bool:
-    """Hand freed pages back to the kernel: after a photo, so that many of them hold no more than one.
+    """Hand freed pages back to the kernel, after each photo, so that many photos hold no more than one.
 
     Returns whether there were any.
     """
@@ -38,10 +37,10 @@ def release_memory() -> bool:
 
 
 def limit_memory(megabytes: int = 0) -> bool:
-    """Let this process allocate no more than so many MiB from now on; 0 for three quarters of the machine's.
+    """Limit the memory of this process from now on, in MiB; 0 for three quarters of the machine's.
 
-    What needs more fails with an error instead of bringing the machine to a halt.  Returns whether there is
-    such a limit here: there is on Linux.
+    A job that needs more fails with an error instead of halting the machine.  Returns whether this system has
+    such a limit: Linux has.
     """
     if not sys.platform.startswith("linux"):
         return False

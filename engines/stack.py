@@ -28,7 +28,8 @@ class Stack:
     """
 
     generator: StyleGenerator
-    #: The generator's image at a quarter of its size; the generator itself where no preview head was trained for it.
+    #: The generator's image at a quarter of its size; the generator itself where no preview head was trained
+    #: for it.
     preview: StyleGenerator | Preview
     encoder: Encoder | E4E
     detector: MTCNN
@@ -51,7 +52,7 @@ class Stack:
         return self.load_prompter()
 
     def renderer(self, kind: Render) -> StyleGenerator | Preview:
-        """The network that draws for a way of rendering: the preview for a residual, else the whole generator."""
+        """The network that draws in the search: the preview for a residual, else the whole generator."""
         return self.preview if kind == "residual" else self.generator
 
     def choose(self, names: tuple[str, ...]) -> list[Recogniser]:

@@ -1,1 +1,1 @@
-"""Networks turned into ONNX and TensorRT files."""
+"""Exports networks as ONNX and TensorRT files."""

@@ -1,4 +1,4 @@
-"""Exports: networks of a stack into a folder, each file whole or not there, with the manifest beside them."""
+"""Exports networks of a stack into a folder, with the manifest beside them.  Each file is whole or absent."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from engines.backends.manifest import Engine, Precision, record
+from engines.backends.manifest import ExportedNetwork, Precision, record
 from engines.errors import ConfigError
 from engines.files import explained, write_atomic
 from engines.models.fetch import OnFetch, silent
 from engines.stack import Stack
 from export import onnx, precision, tensorrt
+from export.catalogue import GROUPS, Exportable, exportables
 from export.limits import SECONDS, Deadline, check_size
-from export.wrappers import GROUPS, Exportable, exportables
 
 Format = Literal["onnx", "tensorrt", "tensorrt_rtx"]
 Batch = tuple[int, int, int]
 
 
 def parse_batch(text: str) -> Batch:
-    """`least:typical:largest`, or one number for all three.  Raises ConfigError."""
+    """Parses `least:typical:largest`, or one number for all three.  Raises ConfigError."""
     match = re.fullmatch(r"(\d{1,4})(?::(\d{1,4}):(\d{1,4}))?", text)
     if match is None:
         raise ConfigError(f"--batch is one number, or least:typical:largest as in 1:4:16, not {text!r}")
@@ -46,15 +46,15 @@ def export(
     batch: Batch = (1, 4, 16),
     time_limit: float = SECONDS,
     progress: OnFetch = silent,
-) -> Iterator[Engine]:
-    """Exports one network after the other and yields what the manifest says of it.
+) -> Iterator[ExportedNetwork]:
+    """Exports one network after the other and yields its entry in the manifest.
 
-    Raises ConfigError for an unknown name, EngineError where a package, a GPU or a network's export fails, OutputError
-    where the folder cannot be written.  What was yielded before stays.
+    Raises ConfigError for an unknown name, EngineError where a package or a GPU is missing or an export
+    fails, OutputError where the folder cannot be written.  Networks that were yielded before an error stay.
     """
-    for value, known, what in ((kind, Format, "format"), (half, Precision, "precision")):
-        if value not in get_args(known):
-            raise ConfigError(f"unknown {what} {value!r}: choose from {', '.join(get_args(known))}")
+    for value, names, option in ((kind, Format, "format"), (half, Precision, "precision")):
+        if value not in get_args(names):
+            raise ConfigError(f"unknown {option} {value!r}: choose from {', '.join(get_args(names))}")
     onnx.packages()
     target = None if kind == "onnx" else tensorrt.target(kind)
     entries = exportables(stack, groups)
@@ -73,8 +73,8 @@ def export_one(
     batch: Batch,
     deadline: Deadline,
     progress: OnFetch,
-) -> Engine:
-    """Exports one network; `target` None makes an ONNX model.  Raises as `export`."""
+) -> ExportedNetwork:
+    """Exports one network.  Without a `target` it becomes an ONNX model.  Raises as `export`."""
     model = onnx.to_onnx(entry, deadline, onnx.OPSET[half])
     specs = onnx.values(model.graph.input), onnx.values(model.graph.output)
     kept: tuple[str, ...] = ()
@@ -88,7 +88,7 @@ def export_one(
         name = target.file_name(entry.name, half)
     deadline.check()
     write_atomic(folder / name, data)
-    engine = Engine(
+    exported = ExportedNetwork(
         network=entry.name,
         runtime="onnxruntime" if target is None else target.runtime,
         precision=half,
@@ -105,8 +105,8 @@ def export_one(
         gpu=target.gpu if target else None,
         kept_fp32=kept,
     )
-    record(folder, engine)
-    return engine
+    record(folder, exported)
+    return exported
 
 
 def _serialised(name: str, model: Any, folder: Path) -> bytes:
@@ -115,5 +115,5 @@ def _serialised(name: str, model: Any, folder: Path) -> bytes:
 
 
 def _versions() -> dict[str, str]:
-    named = {name: importlib.metadata.version(name) for name in ("onnx", "onnxscript", "onnxslim")}
-    return {"torch": str(torch.__version__)} | named
+    exporters = {name: importlib.metadata.version(name) for name in ("onnx", "onnxscript", "onnxslim")}
+    return {"torch": str(torch.__version__)} | exporters

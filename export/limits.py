@@ -1,4 +1,4 @@
-"""How long an export may take and how large its result may be."""
+"""Limits on the time of an export and on the size of its result."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from pathlib import Path
 
 from engines.errors import EngineError, OutputError
 
-#: A protobuf message, which an ONNX file is, cannot be larger.
+#: An ONNX file is a protobuf message, which cannot be larger.
 MAX_BYTES = 2**31 - 1
-#: Seconds for one network: ONNX takes up to 15 on 2 cores, TensorRT minutes.
+#: Seconds for one network.  ONNX takes up to 15 s on 2 cores, TensorRT minutes.
 SECONDS = 1800
-#: Free disk space that is left alone, in bytes.
+#: Disk space that an export leaves free, in bytes.
 _SPARE = 100 * 2**20
 
 
 class Deadline:
-    """The time by which one network has to be ready."""
+    """The time by which one network must be ready."""
 
     def __init__(self, name: str, seconds: float = SECONDS) -> None:
         self.name, self.seconds = name, seconds
@@ -29,23 +29,28 @@ class Deadline:
 
     @property
     def over(self) -> bool:
-        """Whether it has passed."""
+        """Whether the deadline has passed."""
         return time.monotonic() >= self._end
 
     def check(self) -> None:
-        """Raises EngineError once it has passed."""
+        """Raises EngineError once the deadline has passed."""
         if self.over:
             raise EngineError(f"{self.name} was not ready after {self.seconds:g} s: raise --time-limit")
 
     @contextmanager
     def enforced(self) -> Iterator[None]:
-        """Ends the block at the deadline even amid a step, where the system can: in the main thread, not on Windows."""
+        """Ends the block at the deadline, even in the middle of a step.
+
+        Only the main thread can do so, and not on Windows.  Elsewhere the deadline is checked after the
+        block.
+        """
         if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
             yield
             self.check()
             return
         before = signal.signal(signal.SIGALRM, lambda *_: self.check())
-        # Again every second: the exporter catches what its first attempts raise, and tries another way.
+        # The signal comes again every second: the exporter catches errors of its first attempts and tries
+        # another way.
         signal.setitimer(signal.ITIMER_REAL, max(1e-3, self._end - time.monotonic()), 1.0)
         try:
             yield
@@ -56,7 +61,7 @@ class Deadline:
 
 
 def check_size(name: str, size: int, folder: Path) -> None:
-    """Raises EngineError for more bytes than a file can hold, OutputError for more than the disk has room for."""
+    """Raises EngineError if an ONNX file cannot hold `size` bytes, OutputError if the disk cannot."""
     if size > MAX_BYTES:
         raise EngineError(
             f"{name} has {size} bytes and an ONNX file holds {MAX_BYTES}: export it in --precision fp16"

@@ -1,4 +1,7 @@
-"""A network as an ONNX model, by torch's exporter: named inputs, the batch and other sizes left open, simplified."""
+"""A network as an ONNX model, made by torch's exporter and simplified.
+
+Inputs have names, and the batch and some other sizes stay open.
+"""
 
 from __future__ import annotations
 
@@ -14,25 +17,27 @@ from torch.export import Dim
 
 from engines.backends.manifest import Precision, Value
 from engines.errors import EngineError
+from export.catalogue import Exportable
 from export.limits import Deadline
-from export.wrappers import Exportable, placed
+from export.wrappers import on_device
 
-#: The oldest opset with all that the networks use, for the widest choice of runtimes; bf16 convolutions came later.
+#: The oldest opset with all operations of the networks, for the widest choice of runtimes.  Convolutions in
+#: bf16 came later.
 OPSET: dict[Precision, int] = {"fp32": 20, "fp16": 20, "bf16": 22}
 _DTYPES = {1: "float32", 7: "int64"}
 
 
 def packages() -> dict[str, Any]:
     """The packages that an export needs.  Raises EngineError with the remedy where one is missing."""
-    found = {}
+    modules = {}
     for name in ("onnx", "onnxscript", "onnxslim"):
         try:
-            found[name] = importlib.import_module(name)
+            modules[name] = importlib.import_module(name)
         except ImportError as error:
             raise EngineError(
                 f"an export needs the package {name}: pip install 'clip2protect[export]'"
             ) from error
-    return found
+    return modules
 
 
 def to_onnx(entry: Exportable, deadline: Deadline, opset: int = OPSET["fp32"]) -> Any:
@@ -42,10 +47,10 @@ def to_onnx(entry: Exportable, deadline: Deadline, opset: int = OPSET["fp32"]) -
     """
     tools = packages()
     chance = torch.Generator().manual_seed(0)
-    # Sizes of 1 would be taken for constants.
+    # The exporter would take sizes of 1 for constants.
     inputs = entry.random(2, chance)
     dynamic = _dynamic_shapes(entry)
-    with _quiet(), deadline.enforced(), placed(entry.network, torch.device("cpu")) as network:
+    with _quiet(), deadline.enforced(), on_device(entry.network, torch.device("cpu")) as network:
         try:
             program = torch.onnx.export(
                 network,
@@ -64,7 +69,7 @@ def to_onnx(entry: Exportable, deadline: Deadline, opset: int = OPSET["fp32"]) -
             tools["onnx"].checker.check_model(model, full_check=True)
         except EngineError:
             raise
-        except Exception as error:  # the exporter raises whatever the network makes it stumble over
+        except Exception as error:  # the exporter has no base class for its errors
             deadline.check()
             cause = str(error).strip().partition("\n")[0][:300]
             raise EngineError(f"{entry.name} cannot be exported ({type(error).__name__}: {cause})") from error
@@ -72,7 +77,7 @@ def to_onnx(entry: Exportable, deadline: Deadline, opset: int = OPSET["fp32"]) -
 
 
 def values(infos: Sequence[Any]) -> tuple[Value, ...]:
-    """Inputs or outputs of an ONNX graph."""
+    """Inputs or outputs of an ONNX graph, as the manifest records them."""
     return tuple(
         Value(
             info.name,
@@ -84,7 +89,7 @@ def values(infos: Sequence[Any]) -> tuple[Value, ...]:
 
 
 def require_open(entry: Exportable, model: Any) -> None:
-    """Raises EngineError if the exporter took a size that varies for a constant: it only warns about it."""
+    """Raises EngineError if a varying size became a constant.  The exporter only warns about it."""
     for declared, value in zip(entry.inputs, values(model.graph.input), strict=True):
         for axis in (0, *(axis for axis, _ in declared.axes)):
             if not isinstance(value.shape[axis], str):
@@ -94,10 +99,10 @@ def require_open(entry: Exportable, model: Any) -> None:
 
 
 def _dynamic_shapes(entry: Exportable) -> tuple[Any, ...]:
-    """As `torch.onnx.export` wants them; inputs of a star argument come as a tuple."""
+    """The shapes in the form of `torch.onnx.export`.  Inputs of a star argument come as a tuple."""
     batch = Dim("batch", min=1)
-    named = {a.name: Dim(a.name, min=a.least, max=a.largest) for i in entry.inputs for _, a in i.axes}
-    shapes = [{0: batch} | {axis: named[a.name] for axis, a in i.axes} for i in entry.inputs]
+    dims = {a.name: Dim(a.name, min=a.least, max=a.largest) for i in entry.inputs for _, a in i.axes}
+    shapes = [{0: batch} | {axis: dims[a.name] for axis, a in i.axes} for i in entry.inputs]
     if len(shapes) > 2:  # W+ and the star of noise maps
         return shapes[0], tuple(shapes[1:])
     return tuple(shapes)
@@ -105,7 +110,7 @@ def _dynamic_shapes(entry: Exportable) -> tuple[Any, ...]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter and its libraries talk to the log and warn of what is none of the user's business."""
+    """Silences the log and the warnings of the exporter and its libraries: they do not concern the user."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,8 +1,8 @@
 """Half precision without calibration: a float32 ONNX model with most of its operations in fp16 or bf16.
 
-Inputs and outputs stay float32.  An operation stays as a whole where half precision cannot hold what flows through it:
-found by running the model on samples and looking at every value, then by running the lowered model until no value is
-infinite.  bf16 has float32's range, so there nothing overflows.
+Inputs and outputs stay float32.  An operation stays in float32 as a whole where half precision cannot hold
+its values. Two passes find these operations: the model runs on samples, and every value is inspected; then
+the lowered model runs until no value is infinite.  bf16 has the range of float32, so nothing overflows there.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ import numpy as np
 import torch
 
 from engines.backends.manifest import Precision
-from engines.backends.ort import runtime
+from engines.backends.ort import onnxruntime_package
 from engines.errors import EngineError
+from export.catalogue import Exportable
 from export.limits import Deadline
-from export.wrappers import Exportable
 
-#: Largest fp16 number, and what part of it a value on the samples may reach: other inputs may go further.
+#: Largest fp16 number, and the part of it that a value on the samples may reach.  Other inputs may go
+#: further.
 FP16_MAX = 65504.0
 _HEADROOM = 0.25
-#: Operations whose float inputs say sizes or are float32 by definition, those with graphs inside, and those that
-#: runtimes have in float32 alone.
+#: Operations that always stay in float32: float inputs are sizes or float32 by definition, the operation
+#: holds a graph, or runtimes have it in float32 alone.
 _NEVER = frozenset(
     {
         "Resize",
@@ -37,16 +38,17 @@ _NEVER = frozenset(
         "ScatterElements",
     }
 )
-#: Lowered models that are tried before giving up.
+#: Number of lowered models to try.
 _ROUNDS = 8
 
 
 def lowered(
     model: Any, entry: Exportable, precision: Precision, deadline: Deadline
 ) -> tuple[Any, tuple[str, ...]]:
-    """The model in half precision, and the names of the operations that stay in float32 because they would overflow.
+    """The model in half precision, and the names of the operations that stay in float32 because they would
+    overflow.
 
-    Raises EngineError where no choice of such operations keeps the outputs finite.
+    Raises EngineError where no choice of operations keeps the outputs finite.
     """
     if precision == "bf16":
         return lower(model, frozenset(), precision), ()
@@ -54,15 +56,15 @@ def lowered(
     kept = overflowing(model, feeds)
     for _ in range(_ROUNDS):
         deadline.check()
-        made = lower(model, kept, precision)
+        half = lower(model, kept, precision)
         try:
-            infinite = _infinite(made, feeds)
-        except Exception as error:  # ONNX Runtime's errors have no base of their own
+            infinite = _infinite(half, feeds)
+        except Exception as error:  # ONNX Runtime's errors have no base class of their own
             raise EngineError(
                 f"{entry.name} cannot be run in fp16 ({str(error)[:200]}): use --precision fp32"
             ) from error
         if not infinite:
-            return made, tuple(sorted(kept))
+            return half, tuple(sorted(kept))
         if infinite <= kept:
             break
         kept = kept | infinite
@@ -72,7 +74,7 @@ def lowered(
 
 
 def sample_feeds(entry: Exportable) -> list[dict[str, np.ndarray]]:
-    """Random and real inputs by name."""
+    """Random and real inputs, by name."""
     samples = (entry.random(1, torch.Generator().manual_seed(1)), entry.real())
     return [
         {i.name: x.detach().numpy() for i, x in zip(entry.inputs, sample, strict=True)} for sample in samples
@@ -80,7 +82,7 @@ def sample_feeds(entry: Exportable) -> list[dict[str, np.ndarray]]:
 
 
 def overflowing(model: Any, feeds: Iterable[dict[str, np.ndarray]]) -> frozenset[str]:
-    """Names of the operations with a value, in or out, that is too large for fp16, constants included."""
+    """Names of the operations with an input, output or constant that is too large for fp16."""
     from onnx import numpy_helper
 
     limit = FP16_MAX * _HEADROOM
@@ -91,12 +93,15 @@ def overflowing(model: Any, feeds: Iterable[dict[str, np.ndarray]]) -> frozenset
 
 
 def lower(model: Any, keep: frozenset[str], precision: Precision) -> Any:
-    """A copy in which all operations but those named run in half precision, with casts where the two meet."""
+    """A copy in which all operations but those in `keep` run in half precision.
+
+    Casts stand where the two precisions meet.
+    """
     return _Lowering(model, keep, precision).result
 
 
 class _Lowering:
-    """Walks the operations in order and remembers which values are at hand in which type."""
+    """Walks the operations in order and keeps track of the types in which each value exists."""
 
     def __init__(self, model: Any, keep: frozenset[str], precision: Precision) -> None:
         import onnx
@@ -119,11 +124,11 @@ class _Lowering:
         weights = [w for w in graph.initializer if w.name in used]
         del graph.node[:], graph.value_info[:], graph.initializer[:]
         graph.node.extend(self._nodes)
-        graph.initializer.extend([*weights, *(w for w in self._made if w.name in used)])
+        graph.initializer.extend([*weights, *(w for w in self._half_weights if w.name in used)])
         onnx.checker.check_model(self.result, full_check=True)
 
     @property
-    def _made(self) -> list[Any]:
+    def _half_weights(self) -> list[Any]:
         return [
             self._weights[name]
             for (_, kind), name in self._casts.items()
@@ -132,10 +137,10 @@ class _Lowering:
 
     def _walk(self, node: Any, full: bool, outputs: set[str]) -> None:
         casts_itself = node.op_type == "Cast"
-        wanted = self._full if full else self._half
+        kind = self._full if full else self._half
         for i, name in enumerate(node.input):
             if not casts_itself and (name in self._floats):
-                node.input[i] = self._as(name, wanted)
+                node.input[i] = self._as(name, kind)
         self._nodes.append(node)
         if full or casts_itself:
             return
@@ -143,7 +148,7 @@ class _Lowering:
             if name not in self._floats:
                 continue
             self._is_half.add(name)
-            if name in outputs:  # its name is promised in float32
+            if name in outputs:  # outputs keep their name and stay float32
                 node.output[i] = f"{name}_half"
                 self._nodes.append(
                     self._onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=self._full)
@@ -152,24 +157,24 @@ class _Lowering:
                 self._is_half.discard(name)
 
     def _as(self, name: str, kind: int) -> str:
-        """The value's name in that type; a cast is made the first time that one is needed."""
+        """The value's name in that type.  The first use adds a cast."""
         if (self._half if name in self._is_half else self._full) == kind:
             return name
         if (name, kind) not in self._casts:
-            made = self._casts[name, kind] = f"{name}_{'half' if kind == self._half else 'full'}"
+            result = self._casts[name, kind] = f"{name}_{'half' if kind == self._half else 'full'}"
             if name in self._weights:
-                self._weights[made] = self._lowered_weight(name, made)
+                self._weights[result] = self._lowered_weight(name, result)
             else:
                 self._nodes.append(
-                    self._onnx.helper.make_node("Cast", [name], [made], f"cast_{made}", to=kind)
+                    self._onnx.helper.make_node("Cast", [name], [result], f"cast_{result}", to=kind)
                 )
         return self._casts[name, kind]
 
-    def _lowered_weight(self, name: str, made: str) -> Any:
+    def _lowered_weight(self, name: str, result: str) -> Any:
         values = self._onnx.numpy_helper.to_array(self._weights[name])
         kind = self._onnx.helper.tensor_dtype_to_np_dtype(self._half)
-        with np.errstate(over="ignore"):  # what overflows is for the caller to keep
-            return self._onnx.numpy_helper.from_array(values.astype(kind), made)
+        with np.errstate(over="ignore"):  # the caller keeps operations that overflow
+            return self._onnx.numpy_helper.from_array(values.astype(kind), result)
 
 
 def _types(model: Any) -> dict[str, int]:
@@ -177,8 +182,8 @@ def _types(model: Any) -> dict[str, int]:
     import onnx
 
     graph = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
-    named = (*graph.input, *graph.output, *graph.value_info)
-    return {v.name: v.type.tensor_type.elem_type for v in named} | {
+    values = (*graph.input, *graph.output, *graph.value_info)
+    return {v.name: v.type.tensor_type.elem_type for v in values} | {
         w.name: w.data_type for w in graph.initializer
     }
 
@@ -193,11 +198,11 @@ def _all_values(model: Any, feeds: Iterable[dict[str, np.ndarray]]) -> Iterable[
     names = [
         o for node in model.graph.node for o in node.output if types.get(o) in (proto.FLOAT, proto.FLOAT16)
     ]
-    shown = {value.name for value in model.graph.output}
+    outputs = {value.name for value in model.graph.output}
     probe.graph.output.extend(
-        onnx.helper.make_tensor_value_info(name, types[name], None) for name in names if name not in shown
+        onnx.helper.make_tensor_value_info(name, types[name], None) for name in names if name not in outputs
     )
-    ort = runtime()
+    ort = onnxruntime_package()
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = torch.get_num_threads()
@@ -208,12 +213,14 @@ def _all_values(model: Any, feeds: Iterable[dict[str, np.ndarray]]) -> Iterable[
 
 
 def _infinite(model: Any, feeds: Iterable[dict[str, np.ndarray]]) -> frozenset[str]:
-    """The first operations on each way from the inputs whose result is not finite."""
-    found: set[str] = set()
+    """The first operation with a result that is not finite, on each path from the inputs."""
+    operations: set[str] = set()
     for values in _all_values(model, feeds):
-        bad = {name for name, value in values.items() if not np.isfinite(_largest(value))}
-        found |= {n.name for n in model.graph.node if bad & {*n.output} and not bad & {*n.input}}
-    return frozenset(found)
+        infinite = {name for name, value in values.items() if not np.isfinite(_largest(value))}
+        operations |= {
+            n.name for n in model.graph.node if infinite & {*n.output} and not infinite & {*n.input}
+        }
+    return frozenset(operations)
 
 
 def _largest(values: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""Real inputs of every network: from the photo of an astronaut that scikit-image carries."""
+"""Real inputs of every network, from the photo of an astronaut in scikit-image."""
 
 from __future__ import annotations
 
@@ -12,38 +12,40 @@ from engines.face.crop import AlignedFace, cut
 from engines.face.detect import Face, detect
 from engines.face.recognise import Recogniser
 from engines.makeup.regions import view_of
+from engines.networks.frame import quarter
 from engines.stack import Stack
 
-#: What prompts look like.
+#: Typical prompts.
 SENTENCES = ("red lipstick", "dark smoky eyes with a soft natural blush", "no makeup")
 
 
 def photo() -> np.ndarray:
-    """(512, 512, 3) uint8 RGB."""
+    """The photo (512, 512, 3), uint8 RGB."""
     return skimage.data.astronaut()
 
 
-def found(stack: Stack) -> Face:
-    """The face in it."""
+def detected_face(stack: Stack) -> Face:
+    """The face in the photo."""
     return detect(stack.detector, photo())[0]
 
 
 def face_crop(stack: Stack) -> Tensor:
     """The aligned face (1, 3, 1024, 1024) in [-1, 1]."""
-    return AlignedFace.cut(photo(), found(stack), torch.device("cpu")).crop
+    return AlignedFace.cut(photo(), detected_face(stack), torch.device("cpu")).crop
 
 
 def face_view(stack: Stack, side: int) -> Tensor:
     """The face as the text-image model sees it, (1, 3, side, side) in [0, 1]."""
-    small = torch.nn.functional.avg_pool2d(face_crop(stack), 4) / 2 + 0.5
-    return view_of(small, side)
+    return view_of(quarter(face_crop(stack)), side)
 
 
 def recogniser_crops(stack: Stack, recogniser: Recogniser) -> Tensor:
-    """The face as a recogniser gets it, mirrored, and a little off: (3, 3, S, S), normalised."""
-    points = found(stack).points
-    exact, off = (cut(photo(), recogniser.crop_transform(p), recogniser.size) for p in (points, points + 4))
-    crops = (exact, exact.flip(3), off)
+    """The face in a recogniser's crop, mirrored, and 4 px off: (3, 3, S, S), normalised."""
+    points = detected_face(stack).points
+    exact, shifted = (
+        cut(photo(), recogniser.crop_transform(p), recogniser.size) for p in (points, points + 4)
+    )
+    crops = (exact, exact.flip(3), shifted)
     return recogniser.normalised(torch.cat(crops))
 
 
@@ -63,7 +65,7 @@ def pyramid_level() -> Tensor:
 
 
 def _box(stack: Stack, side: int) -> Image.Image:
-    left, top, right, bottom = (round(v) for v in found(stack).box)
+    left, top, right, bottom = (round(v) for v in detected_face(stack).box)
     return Image.fromarray(photo()).crop((left, top, right, bottom)).resize((side, side))
 
 

@@ -1,7 +1,7 @@
-"""TensorRT engines, also those of TensorRT for RTX, out of ONNX models.
+"""TensorRT engines from ONNX models, also for TensorRT for RTX.
 
-Networks are strongly typed: precision is what the ONNX model says (`export.precision`), as TensorRT 11 wants it.
-A build ends at its deadline and by Ctrl-C, and a build that did not come to its end leaves nothing behind.
+Networks are strongly typed, as TensorRT 11 demands: the ONNX model decides the precision
+(`export.precision`).  A build ends at its deadline and on Ctrl-C.  An unfinished build leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from engines.backends.manifest import Precision
 from engines.errors import EngineError
 from engines.files import write_atomic
 from engines.models.fetch import OnFetch
+from export.catalogue import Axis, Exportable
 from export.limits import Deadline
-from export.wrappers import Axis, Exportable
 
 #: Scratch memory of a build on the GPU, in bytes.
 _WORKSPACE = 4 << 30
@@ -26,19 +26,22 @@ _WORKSPACE = 4 << 30
 
 @dataclass(frozen=True)
 class Target:
-    """What engines are built with and for: runtime, its version, and the GPU; None: any that the runtime knows."""
+    """The runtime that builds an engine, its version, and the GPU that the engine is for.
+
+    A `gpu` of None stands for any GPU that the runtime knows.
+    """
 
     runtime: Literal["tensorrt", "tensorrt_rtx"]
     version: str
     gpu: str | None
 
     def file_name(self, network: str, precision: Precision) -> str:
-        """A name that no engine for another GPU, version or precision has."""
+        """The file name.  Engines for another GPU, version or precision have other names."""
         return f"{network}.{precision}.{self.runtime}-{self._suffix}.engine"
 
     @property
     def cache_name(self) -> str:
-        """Where the measured times of kernels are kept: they hold for one GPU and version."""
+        """File name of the measured times of kernels.  They hold for one GPU and version."""
         return f"timing.{self.runtime}-{self._suffix}.cache"
 
     @property
@@ -47,11 +50,12 @@ class Target:
 
 
 def target(runtime: Literal["tensorrt", "tensorrt_rtx"]) -> Target:
-    """This machine as a target.  Raises EngineError where the package, or the GPU that it measures on, is missing.
+    """This machine as a target.  Raises EngineError where the package is missing, or the GPU that it measures
+    on.
 
-    TensorRT for RTX measures nothing: what it builds is finished on the machine that runs it.
+    TensorRT for RTX measures nothing: the machine that runs an engine finishes it.
     """
-    version = backend.runtime(runtime).__version__
+    version = backend.tensorrt_package(runtime).__version__
     gpu = None if runtime == "tensorrt_rtx" else backend.gpu_name()
     if runtime == "tensorrt" and gpu is None:
         raise EngineError(
@@ -69,8 +73,8 @@ def build(
     deadline: Deadline,
     progress: OnFetch,
 ) -> bytes:
-    """The engine of an ONNX model.  Raises EngineError where it cannot be built or takes too long."""
-    trt = backend.runtime(target.runtime)
+    """The TensorRT engine of an ONNX model.  Raises EngineError where the build fails or takes too long."""
+    trt = backend.tensorrt_package(target.runtime)
     log = backend.logger(trt)
     builder = trt.Builder(log)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
@@ -104,7 +108,7 @@ def build(
 def profile_shapes(
     entry: Exportable, index: int, shape: tuple[int, ...], batch: tuple[int, int, int]
 ) -> list[tuple[int, ...]]:
-    """Least, typical and largest shape of an input; what varies is -1 in `shape`."""
+    """Least, typical and largest shape of an input.  Sizes that vary are -1 in `shape`."""
     axes = {0: Axis("batch", *batch)} | dict(entry.inputs[index].axes)
     return [
         tuple(getattr(axes[i], size) if length < 0 else length for i, length in enumerate(shape))
@@ -113,7 +117,10 @@ def profile_shapes(
 
 
 def _monitor(trt: Any, name: str, deadline: Deadline, progress: OnFetch) -> Any:
-    """Tells how far a build is, and ends it at its deadline or when Ctrl-C was pressed while it was told so."""
+    """Reports the progress of a build.
+
+    The build ends at its deadline, or when the report raises, as on Ctrl-C.
+    """
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -128,7 +135,9 @@ def _monitor(trt: Any, name: str, deadline: Deadline, progress: OnFetch) -> Any:
             try:
                 progress(f"{name}: {phase}", step, self.phases.get(phase))
                 deadline.check()
-            except BaseException as error:  # an exception cannot cross TensorRT: it is raised after the build
+            except (
+                BaseException
+            ) as error:  # an exception cannot cross TensorRT, so it is raised after the build
                 self.stopped = error
             return self.stopped is None
 
@@ -139,14 +148,17 @@ def _monitor(trt: Any, name: str, deadline: Deadline, progress: OnFetch) -> Any:
 
 
 def _use_times(trt: Any, config: Any, target: Target, folder: Path) -> Callable[[], None]:
-    """Takes the times that earlier builds measured; what is returned writes them down.  Only TensorRT measures."""
+    """Loads the kernel times of earlier builds.  Returns a function that saves them.
+
+    Only TensorRT measures.  For TensorRT for RTX nothing is loaded or saved.
+    """
     if target.runtime != "tensorrt":
         return lambda: None
     path = folder / target.cache_name
     try:
-        known = path.read_bytes()
+        times = path.read_bytes()
     except OSError:
-        known = b""
-    cache = config.create_timing_cache(known)
+        times = b""
+    cache = config.create_timing_cache(times)
     config.set_timing_cache(cache, ignore_mismatch=False)
     return lambda: write_atomic(path, bytes(cache.serialize()))

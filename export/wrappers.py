@@ -1,78 +1,21 @@
-"""What can be exported: one table of networks with their inputs, made from a stack.
-
-A new network needs one entry.  Recognisers come from the stack by themselves, and shapes from the samples, so that a
-stack of other networks is exported by the same table.
-"""
+"""The networks in the form in which they are exported: traceable modules with tensors in and tensors out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engines.backends.manifest import fingerprint
 from engines.errors import ConfigError
-from engines.face.recognise import Recogniser
 from engines.makeup.text_image import Embedded, OpenClip, TextImageModel
-from engines.networks.encoder import VIEW, Encoder, features, view_of
+from engines.networks.encoder import Encoder, trunk_features
 from engines.networks.frame import MASK_WINDOW, trim
-from engines.networks.generator import W_DIM, StyleGenerator
-from engines.networks.makeup_clip import CONTEXT, MakeupClip
+from engines.networks.generator import StyleGenerator
+from engines.networks.makeup_clip import MakeupClip
 from engines.networks.preview import LAYERS, Preview
-from engines.networks.reference.e4e import E4E, SIDE
-from engines.stack import Stack
-from export import samples
-
-#: What `--models` takes, beside `all`.
-GROUPS = ("generator", "clip-image", "clip-text", "recognisers", "encoder", "detector", "landmarks")
-
-Tensors = tuple[Tensor, ...]
-
-
-@dataclass(frozen=True)
-class Axis:
-    """A size that may vary: its name, least, typical and largest value."""
-
-    name: str
-    least: int
-    typical: int
-    largest: int
-
-
-@dataclass(frozen=True)
-class Input:
-    """An input and, by dimension, what of its shape may vary beside the batch (dimension 0)."""
-
-    name: str
-    axes: tuple[tuple[int, Axis], ...] = ()
-
-
-@dataclass(frozen=True)
-class Exportable:
-    """A network as it is exported: W+ and noise, images and tokens in, tensors with the batch first out.
-
-    `random` draws inputs of a batch, `real` takes them from a photo of a face; both on the CPU.  A `recogniser` says
-    what its embeddings mean.  No name is one of torch's operations: the exporter gives those to values inside.
-    """
-
-    name: str
-    group: str
-    network: nn.Module
-    inputs: tuple[Input, ...]
-    outputs: tuple[str, ...]
-    random: Callable[[int, torch.Generator], Tensors]
-    real: Callable[[], Tensors]
-    recogniser: Recogniser | None = None
-
-    @property
-    def weights(self) -> str:
-        """Fingerprint of what is exported."""
-        return fingerprint(self.network)
 
 
 class Synthesis(nn.Module):
@@ -87,15 +30,15 @@ class Synthesis(nn.Module):
 
 
 class SmallWindow(nn.Module):
-    """W+ and the noise maps of the first layers -> the mask's window of the image at a quarter of its size."""
+    """W+ and the first layers' noise maps -> the mask's window of the image at a quarter of its size."""
 
     def __init__(self, preview: Preview) -> None:
         super().__init__()
         self.synthesis, self.head = preview.generator.synthesis, preview.head
 
     def forward(self, w: Tensor, *noise: Tensor) -> Tensor:
-        made = self.synthesis.features(w, noise, MASK_WINDOW, LAYERS)
-        return trim(self.head(made, w), MASK_WINDOW)
+        features = self.synthesis.features(w, noise, MASK_WINDOW, LAYERS)
+        return trim(self.head(features, w), MASK_WINDOW)
 
 
 class TrunkAndHead(nn.Module):
@@ -106,7 +49,7 @@ class TrunkAndHead(nn.Module):
         self.trunk, self.head = encoder.trunk, encoder.head
 
     def forward(self, face: Tensor) -> Tensor:
-        return self.head(features(self.trunk, face))
+        return self.head(trunk_features(self.trunk, face))
 
 
 class ClipImage(nn.Module):
@@ -115,7 +58,7 @@ class ClipImage(nn.Module):
     def __init__(self, model: TextImageModel) -> None:
         super().__init__()
         self.tower = (
-            model.model.clip.visual if isinstance(model, Embedded) else _open_clip(model).model.visual
+            model.model.clip.visual if isinstance(model, Embedded) else require_open_clip(model).model.visual
         )
         self._images = model.images
 
@@ -124,15 +67,15 @@ class ClipImage(nn.Module):
 
 
 class ClipText(nn.Module):
-    """Tokens (N, L) and which of them are words -> unit embeddings (N, D), and what regions they speak of (N, R)."""
+    """Tokens (N, L) and the mask of words (N, L) -> unit embeddings (N, D), scores of the regions (N, R)."""
 
     def __init__(self, makeup: MakeupClip) -> None:
         super().__init__()
         self.text, self.regions = makeup.clip.text, makeup.regions
 
     def forward(self, tokens: Tensor, attended: Tensor) -> tuple[Tensor, Tensor]:
-        made = self.text.transformer(input_ids=tokens, attention_mask=attended)
-        pooled = self.text.pooler(made, attended)
+        words = self.text.transformer(input_ids=tokens, attention_mask=attended)
+        pooled = self.text.pooler(words, attended)
         return F.normalize(self.text.proj(pooled), dim=1), self.regions(pooled)
 
 
@@ -147,168 +90,19 @@ class OpenClipText(nn.Module):
         return F.normalize(self.clip.encode_text(tokens), dim=1)
 
 
+def require_open_clip(model: TextImageModel) -> OpenClip:
+    """A model of open_clip.  Raises ConfigError for a model of another class."""
+    if not isinstance(model, OpenClip):
+        raise ConfigError(f"a text model of class {type(model).__name__} cannot be exported")
+    return model
+
+
 @contextmanager
-def placed(network: nn.Module, device: torch.device) -> Iterator[nn.Module]:
-    """The network on that device within the block, in evaluation; it belongs to a stack, and goes back."""
+def on_device(network: nn.Module, device: torch.device) -> Iterator[nn.Module]:
+    """The network on a device, in evaluation mode.  It belongs to a stack and goes back after the block."""
     before = next((weight.device for weight in network.parameters()), device)
     network.to(device).eval()
     try:
         yield network
     finally:
         network.to(before)
-
-
-def exportables(stack: Stack, groups: Sequence[str] = GROUPS) -> list[Exportable]:
-    """The networks of these groups; `all` is every group.  Raises ConfigError with the list of known ones."""
-    wanted = GROUPS if "all" in groups else tuple(dict.fromkeys(groups))
-    unknown = [group for group in wanted if group not in GROUPS]
-    if unknown:
-        raise ConfigError(f"unknown model {unknown[0]!r}: choose from {', '.join(GROUPS)}, all")
-    return [entry for group in wanted for entry in _MAKERS[group](stack)]
-
-
-def _generator(stack: Stack) -> Iterator[Exportable]:
-    generator, preview = stack.generator, stack.preview
-    yield Exportable(
-        "mapping", "generator", generator.mapping, (Input("latent_z"),), ("latent_w",),
-        random=lambda n, g: (torch.randn(n, W_DIM, generator=g),),
-        real=lambda: (torch.randn(4, W_DIM, generator=torch.Generator().manual_seed(0)),),
-    )  # fmt: skip
-    drawn: list[tuple[str, nn.Module, int, str]] = [
-        ("generator", Synthesis(generator), len(generator.synthesis.noise_maps()), "picture")
-    ]
-    if isinstance(preview, Preview):  # elsewhere the generator draws the previews, too
-        drawn.append(("preview", SmallWindow(preview), 2 * LAYERS + 1, "small_picture"))
-    for name, network, maps, image in drawn:
-        inputs = (Input("w_plus"), *(Input(f"noise_map_{i}") for i in range(maps)))
-        yield Exportable(
-            name, "generator", network, inputs, (image,),
-            random=partial(_latents, generator, maps), real=partial(_encoded, stack, maps),
-        )  # fmt: skip
-
-
-def _latents(generator: StyleGenerator, maps: int, batch: int, chance: torch.Generator) -> Tensors:
-    """W+ of generated faces and noise maps near the published ones."""
-    seed = int(torch.randint(2**31, (), generator=chance))
-    w = generator.sample_w(seed, batch).cpu()
-    noise = [m.cpu().expand(batch, -1, -1, -1) for m in generator.synthesis.noise_maps()[:maps]]
-    return (w, *(m + 0.1 * torch.randn(m.shape, generator=chance) for m in noise))
-
-
-@torch.no_grad()
-def _encoded(stack: Stack, maps: int) -> Tensors:
-    """W+ of a real face and the published noise maps."""
-    generator = stack.generator
-    w = generator.mean_latent + stack.encoder.offsets(samples.face_crop(stack).to(stack.device))
-    return (w.cpu(), *(m.detach().cpu() for m in generator.synthesis.noise_maps()[:maps]))
-
-
-def _clip_image(stack: Stack) -> Iterator[Exportable]:
-    model = stack.prompter.model
-    yield Exportable(
-        "clip-image", "clip-image", ClipImage(model), (Input("face_view"),), ("unit_image",),
-        random=lambda n, g: (torch.rand(n, 3, model.side, model.side, generator=g),),
-        real=lambda: (samples.face_view(stack, model.side),),
-    )  # fmt: skip
-
-
-def _clip_text(stack: Stack) -> Iterator[Exportable]:
-    model = stack.prompter.model
-    if not isinstance(model, Embedded):
-        yield _open_clip_text(_open_clip(model))
-        return
-    makeup = model.model
-    words = ((1, Axis("words", 3, 16, CONTEXT)),)
-
-    def of(tokens: Tensor) -> Tensors:
-        return tokens.cpu(), (tokens != 0).long().cpu()
-
-    yield Exportable(
-        "clip-text", "clip-text", ClipText(makeup), (Input("token_ids", words), Input("word_mask", words)),
-        ("unit_text", "region_scores"),
-        random=lambda n, g: of(torch.randint(1000, 30_000, (n, 12), generator=g)),
-        real=lambda: of(makeup.tokenize(samples.SENTENCES)),
-    )  # fmt: skip
-
-
-def _open_clip_text(model: OpenClip) -> Exportable:
-    def tokens(batch: int, chance: torch.Generator) -> Tensors:
-        """Sentences of ten words; the end's token is the largest, and stands where the sentence is read off."""
-        drawn = torch.zeros(batch, model.model.context_length, dtype=torch.long)
-        drawn[:, 1:11] = torch.randint(1000, 40_000, (batch, 10), generator=chance)
-        drawn[:, 0], drawn[:, 11] = model.model.vocab_size - 2, model.model.vocab_size - 1
-        return (drawn,)
-
-    return Exportable(
-        "clip-text", "clip-text", OpenClipText(model), (Input("token_ids"),), ("unit_text",),
-        random=tokens, real=lambda: (model.tokenizer(list(samples.SENTENCES)),),
-    )  # fmt: skip
-
-
-def _open_clip(model: TextImageModel) -> OpenClip:
-    if not isinstance(model, OpenClip):
-        raise ConfigError(f"a text model of class {type(model).__name__} cannot be exported")
-    return model
-
-
-def _recognisers(stack: Stack) -> Iterator[Exportable]:
-    for name, recogniser in stack.recognisers.items():
-        shape = (3, recogniser.size, recogniser.size)
-        yield Exportable(
-            name, "recognisers", recogniser.network, (Input("aligned_face"),), ("features",),
-            random=partial(_uniform, shape), real=partial(_one, samples.recogniser_crops, stack, recogniser),
-            recogniser=recogniser,
-        )  # fmt: skip
-
-
-def _encoder(stack: Stack) -> Iterator[Exportable]:
-    encoder = stack.encoder
-    if isinstance(encoder, E4E):
-        yield Exportable(
-            "e4e", "encoder", encoder.network, (Input("face_view"),), ("w_plus",),
-            random=partial(_uniform, (3, SIDE, SIDE)), real=lambda: (encoder.view(samples.face_crop(stack)),),
-        )  # fmt: skip
-        return
-    yield Exportable(
-        "encoder", "encoder", TrunkAndHead(encoder), (Input("face_view"),), ("w_offsets",),
-        random=partial(_uniform, (3, *VIEW)), real=lambda: (view_of(samples.face_crop(stack)),),
-    )  # fmt: skip
-
-
-def _detector(stack: Stack) -> Iterator[Exportable]:
-    detector = stack.detector
-    sides = tuple((2 + i, Axis(name, 12, 320, 640)) for i, name in enumerate(("columns", "rows")))
-    yield Exportable(
-        "pnet", "detector", detector.pnet, (Input("pyramid_level", sides),), ("face_map", "box_map"),
-        random=partial(_uniform, (3, 61, 40)), real=partial(_one, samples.pyramid_level),
-    )  # fmt: skip
-    for name, network, side, outputs in (
-        ("rnet", detector.rnet, 24, ("face_score", "box_offsets")),
-        ("onet", detector.onet, 48, ("face_score", "box_offsets", "five_points")),
-    ):
-        yield Exportable(
-            name, "detector", network, (Input("box_crops"),), outputs,
-            random=partial(_uniform, (3, side, side)), real=partial(_one, samples.detector_crops, stack, side),
-        )  # fmt: skip
-
-
-def _landmarks(stack: Stack) -> Iterator[Exportable]:
-    yield Exportable(
-        "landmarks-68", "landmarks", stack.prompter.landmarks, (Input("gray_face"),), ("landmark_points",),
-        random=lambda n, g: (torch.rand(n, 1, 64, 64, generator=g),),
-        real=lambda: (samples.gray_face(stack),),
-    )  # fmt: skip
-
-
-def _one(make: Callable[..., Tensor], *arguments: object) -> Tensors:
-    return (make(*arguments),)
-
-
-def _uniform(shape: tuple[int, ...], batch: int, chance: torch.Generator) -> Tensors:
-    return (torch.rand(batch, *shape, generator=chance) * 2 - 1,)
-
-
-_MAKERS: dict[str, Callable[[Stack], Iterator[Exportable]]] = {
-    "generator": _generator, "clip-image": _clip_image, "clip-text": _clip_text, "recognisers": _recognisers,
-    "encoder": _encoder, "detector": _detector, "landmarks": _landmarks,
-}  # fmt: skip

@@ -9,13 +9,13 @@ import pytest
 if TYPE_CHECKING:  # torch takes seconds to import, and many tests need none of it
     from pathlib import Path
 
-    from engines.load import embedded_stack
     from engines.stack import Stack
 
 
 @pytest.fixture(scope="session")
 def stack() -> Stack:
     """The embedded networks on the CPU, fetched on first use."""
+    from engines.load import embedded_stack
     from engines.runtime import tune_allocator
 
     tune_allocator()
@@ -31,7 +31,7 @@ def engines_folder(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Pa
     folder = tmp_path_factory.mktemp("engines")
     made = [engine.network for engine in export(stack, folder)]
     judged = list(verify(stack, folder))
-    assert [parity.engine.network for parity in judged] == made
+    assert [parity.exported.network for parity in judged] == made
     return folder
 
 

@@ -1,7 +1,7 @@
 """What runs a network: torch, ONNX Runtime or TensorRT, behind one protocol.
 
-A job that needs gradients takes torch alone.  A forward-only job may take an exported engine: one that `clip2protect
-export` made and `clip2protect export verify` compared with torch (see `serve`).
+A job that needs gradients always runs in torch.  A forward-only job may run an exported network.
+`clip2protect export` makes those, and `clip2protect export verify` compares them with torch (see `attach`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Backend(Protocol):
 
     @property
     def name(self) -> str:
-        """What runs it, as the report says it: `onnxruntime 1.31.1 cpu fp32`."""
+        """The runtime, as it stands in the report: `onnxruntime 1.31.1 cpu fp32`."""
         ...
 
     @property
@@ -27,15 +27,15 @@ class Backend(Protocol):
         ...
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """Outputs, batch first, in the order of the manifest, of inputs in that order; on the inputs' device.
+        """Inputs -> outputs, both batch first and in the order of the manifest.
 
-        Raises EngineError where the runtime fails.
+        Outputs lie on the device of the inputs.  Raises EngineError where the runtime fails.
         """
         ...
 
 
 def require_gradients(network: object, job: str) -> None:
-    """Raises GradientError if a network says of itself that it gives no gradients; a torch module gives them."""
+    """Raises GradientError if a network declares that it gives no gradients.  A torch module gives them."""
     if not getattr(network, "differentiable", True):
         name = getattr(network, "name", type(network).__name__)
         raise GradientError(f"{job} needs gradients, and {name} gives none: use the torch network for it")

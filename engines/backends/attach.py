@@ -1,8 +1,8 @@
-"""Which backend runs each forward-only job of a stack: the fastest exported network that passed its comparison,
-else torch.
+"""Chooses the backend of each forward-only job of a stack.
 
-Jobs that need gradients (inversion's refinement, tuning, search) always run in torch.  `Stack.unused` says why an
-exported network of the folder is not used; the command line prints it and the report holds it.
+It is the fastest exported network that passed its comparison and beats torch, else torch.  Jobs that need
+gradients (inversion's refinement, tuning, search) always run in torch.  `Stack.unused` tells why an exported
+network of the folder is not used.  The command line prints it, and the report holds it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from engines.backends import Backend
-from engines.backends.loading import load, require_verified
-from engines.backends.manifest import Engine, fingerprint, read
+from engines.backends.loading import load_exported, require_verified
+from engines.backends.manifest import ExportedNetwork, fingerprint, read_manifest
 from engines.backends.served import Served
 from engines.errors import EngineError
 from engines.networks.encoder import Encoder
@@ -35,7 +35,7 @@ JOBS = ("detection", "encoding", "embedding", "render", "target")
 
 @dataclass(frozen=True)
 class _Slot:
-    """A place for an exported network: its job and network, the torch modules behind it, and how it is put there."""
+    """A place for an exported network: job, name, the torch modules behind it, and the way into it."""
 
     job: str
     network: str
@@ -45,14 +45,14 @@ class _Slot:
 
 
 def attach(stack: Stack, folder: Path | None) -> None:
-    """Puts the exported networks of a folder into the stack; without a folder everything runs in torch."""
+    """Puts the exported networks of a folder into the stack.  Without a folder everything runs in torch."""
     try:
-        engines = read(folder) if folder is not None else []
+        exports = read_manifest(folder) if folder is not None else []
     except EngineError as error:
         stack.unused.append(f"all networks run in torch: {error}")
         return
     for slot in _slots(stack):
-        candidates = [engine for engine in engines if engine.network == slot.network]
+        candidates = [exported for exported in exports if exported.network == slot.network]
         if folder is not None and candidates:
             backend = _fastest(folder, candidates, slot, stack.device, stack.unused)
             if backend is not None:
@@ -63,47 +63,47 @@ def attach(stack: Stack, folder: Path | None) -> None:
 
 
 def backends(stack: Stack) -> dict[str, str]:
-    """Forward-only job -> name of the runtime, for the report."""
+    """Forward-only job -> name of its runtime, for the report."""
     jobs: dict[str, dict[str, list[str]]] = {job: {} for job in JOBS}
     for slot in _slots(stack):
         served = stack.served.get(slot.network)
         jobs[slot.job].setdefault("torch" if served is None else served.backend, []).append(slot.network)
-    return {job: _joined(by) if by else "torch" for job, by in jobs.items()}
+    return {job: _joined(runtimes) if runtimes else "torch" for job, runtimes in jobs.items()}
 
 
-def _joined(by: dict[str, list[str]]) -> str:
-    """One backend by its name, several with the networks that each of them runs."""
-    if len(by) == 1:
-        return next(iter(by))
-    return ", ".join(f"{backend} ({', '.join(networks)})" for backend, networks in by.items())
+def _joined(networks_by_runtime: dict[str, list[str]]) -> str:
+    """One runtime by its name, several with the networks that each of them runs."""
+    if len(networks_by_runtime) == 1:
+        return next(iter(networks_by_runtime))
+    return ", ".join(f"{runtime} ({', '.join(names)})" for runtime, names in networks_by_runtime.items())
 
 
 def _fastest(
-    folder: Path, candidates: Sequence[Engine], slot: _Slot, device: torch.device, unused: list[str]
+    folder: Path, candidates: Sequence[ExportedNetwork], slot: _Slot, device: torch.device, unused: list[str]
 ) -> Backend | None:
     """The fastest exported network that can be used and beats torch."""
     weights, usable = fingerprint(*slot.modules), []
-    for engine in candidates:
+    for exported in candidates:
         try:
-            require_verified(engine, weights)
+            require_verified(exported, weights)
         except EngineError as error:
-            unused.append(f"{slot.network} does not use an engine: {error}")
+            unused.append(f"{slot.network} does not use its exported file: {error}")
             continue
-        verdict = engine.verified
-        if verdict is None or (verdict.provider != "cpu" and device.type == "cpu"):
+        measurement = exported.verified
+        if measurement is None or (measurement.provider != "cpu" and device.type == "cpu"):
             continue
-        if verdict.seconds < verdict.torch_seconds:
-            usable.append((verdict.seconds, engine, verdict.provider))
-    for _, engine, provider in sorted(usable, key=lambda item: item[0]):
+        if measurement.seconds < measurement.torch_seconds:
+            usable.append((measurement.seconds, exported, measurement.provider))
+    for _, exported, provider in sorted(usable, key=lambda item: item[0]):
         try:
-            return load(folder, engine, device, provider)
+            return load_exported(folder, exported, device, provider)
         except EngineError as error:
-            unused.append(f"{slot.network} does not use an engine: {error}")
+            unused.append(f"{slot.network} does not use its exported file: {error}")
     return None
 
 
 def _slots(stack: Stack) -> list[_Slot]:
-    """The places of this stack.  A network of another class runs in torch until it gets a place here."""
+    """The places in this stack.  A network of another class runs in torch until it gets a place here."""
     detector, encoder, preview, generator = stack.detector, stack.encoder, stack.preview, stack.generator
     slots = []
     for name in ("pnet", "rnet", "onet") if isinstance(detector, MTCNN) else ():
@@ -112,17 +112,19 @@ def _slots(stack: Stack) -> list[_Slot]:
     if isinstance(encoder, Encoder):
         parts: tuple[nn.Module, ...] = (encoder.trunk, encoder.head)
         slots.append(
-            _Slot("encoding", "encoder", parts, encoder.in_torch, partial(setattr, encoder, "engine"))
+            _Slot("encoding", "encoder", parts, encoder.in_torch, partial(setattr, encoder, "exported"))
         )
     for name, recogniser in stack.recognisers.items():
         network = recogniser.network
-        slots.append(_Slot("embedding", name, (network,), network, partial(setattr, recogniser, "engine")))
+        slots.append(_Slot("embedding", name, (network,), network, partial(setattr, recogniser, "exported")))
     if isinstance(preview, Preview):
         parts = (preview.generator.synthesis, preview.head)
-        slots.append(_Slot("render", "preview", parts, preview.in_torch, partial(setattr, preview, "engine")))
+        slots.append(
+            _Slot("render", "preview", parts, preview.in_torch, partial(setattr, preview, "exported"))
+        )
     if isinstance(generator, Generator):
         parts = (generator.synthesis,)
         slots.append(
-            _Slot("target", "generator", parts, generator.in_torch, partial(setattr, generator, "engine"))
+            _Slot("target", "generator", parts, generator.in_torch, partial(setattr, generator, "exported"))
         )
     return slots

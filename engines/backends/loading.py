@@ -1,4 +1,4 @@
-"""From an entry of the manifest to something that runs."""
+"""From an entry of the manifest to a backend that runs it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from engines.backends import Backend, ort, trt
-from engines.backends.manifest import Engine, Runtime
+from engines.backends.manifest import ExportedNetwork, Runtime
 from engines.errors import EngineError
 
 
 class Torch:
-    """A torch module as a backend: where there is no engine, and what engines are compared with."""
+    """A torch module as a backend.  Exported networks are compared with it."""
 
     differentiable = True
 
@@ -26,34 +26,40 @@ class Torch:
         )
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """As the protocol says."""
+        """See `Backend`."""
         outputs = self.network(*inputs)
         return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
-def load(folder: Path, engine: Engine, device: torch.device, provider: str | None = None) -> Backend:
-    """An engine of a folder, ready to run; its sha256 is checked first.
+def load_exported(
+    folder: Path, exported: ExportedNetwork, device: torch.device, provider: str | None = None
+) -> Backend:
+    """An exported network of a folder, ready to run.  Its sha256 is checked first.
 
-    Raises EngineError for a changed file, a missing runtime, and an engine built for another GPU or version.
+    Raises EngineError for a changed file, a missing runtime, and a file built for another GPU or version.
     """
-    path = engine.checked(folder)
-    if engine.runtime == "onnxruntime":
-        return ort.OnnxRuntime(path, engine, cast(ort.Provider, provider or device.type))
-    return trt.TensorRT(path, engine)
+    path = exported.checked_file(folder)
+    if exported.runtime == "onnxruntime":
+        return ort.OnnxRuntime(path, exported, cast(ort.Provider, provider or device.type))
+    return trt.TensorRT(path, exported)
 
 
 def runtime_version(runtime: Runtime) -> str:
-    """The runtime that is installed here, as a verdict names it.  Raises EngineError where it is missing."""
-    return ort.version() if runtime == "onnxruntime" else f"{runtime} {trt.runtime(runtime).__version__}"
+    """Name and version of a runtime as it is installed here.  Raises EngineError where it is missing."""
+    if runtime == "onnxruntime":
+        return f"onnxruntime {ort.onnxruntime_package().__version__}"
+    return f"{runtime} {trt.tensorrt_package(runtime).__version__}"
 
 
-def require_verified(engine: Engine, weights: str) -> None:
-    """Raises EngineError for an engine of other weights, and for one not compared with torch on this runtime."""
+def require_verified(exported: ExportedNetwork, weights: str) -> None:
+    """Raises EngineError for other weights, and where no comparison with torch on this runtime was passed."""
     again = "run `clip2protect export verify`"
-    if engine.weights != weights:
-        raise EngineError(f"{engine.file} holds other weights than the network here: export it again")
-    if engine.verified is None:
-        raise EngineError(f"{engine.file} was not compared with torch, or did not pass: {again}")
-    here = runtime_version(engine.runtime)
-    if engine.verified.runtime != here:
-        raise EngineError(f"{engine.file} was compared on {engine.verified.runtime}, here is {here}: {again}")
+    if exported.weights != weights:
+        raise EngineError(f"{exported.file} holds other weights than the network here: export it again")
+    if exported.verified is None:
+        raise EngineError(f"{exported.file} was not compared with torch, or did not pass: {again}")
+    here = runtime_version(exported.runtime)
+    if exported.verified.runtime != here:
+        raise EngineError(
+            f"{exported.file} was compared on {exported.verified.runtime}, here is {here}: {again}"
+        )

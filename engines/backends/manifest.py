@@ -1,4 +1,7 @@
-"""`manifest.json` beside exported engines: what each one is, what made it, and whether it was compared with torch."""
+"""`manifest.json` beside the exported networks.
+
+It holds what each one is, what made it, and the result of its comparison with torch.
+"""
 
 from __future__ import annotations
 
@@ -22,18 +25,20 @@ from engines.models.store import cache_dir
 Runtime = Literal["onnxruntime", "tensorrt", "tensorrt_rtx"]
 Precision = Literal["fp32", "fp16", "bf16"]
 
-#: Names the folder of engines instead of the cache's; `none`: no engine is used.
-ENGINES = "CLIP2PROTECT_ENGINES"
+#: Environment variable with the folder of exported networks, in place of the cache's; `none`: all run in
+#: torch.
+EXPORTS_VARIABLE = "CLIP2PROTECT_ENGINES"
 NAME = "manifest.json"
-#: Raise it when the meaning of the file or of an engine's inputs changes.
+#: Raise it when the meaning of the file or of a network's inputs changes.
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class Value:
-    """An input or output; a name in `shape` stands for a size that may vary, the first of which is the batch's.
+    """An input or output.  A name in `shape` stands for a size that may vary; the first one is the batch.
 
-    `dtype` is torch's name of it: whatever the precision inside, floating-point values go in and out as float32.
+    `dtype` is torch's name of the type.  Floating-point values go in and out as float32 at any precision
+    inside.
     """
 
     name: str
@@ -42,11 +47,11 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What the comparison with torch in float32 found.
+class Measurement:
+    """The result of a comparison with torch in float32.  It holds for `runtime` alone.
 
-    `errors` is the largest relative error of each output; `similarity` how much a recogniser's verdict on two faces
-    moved at most.  The seconds are those of one call with a batch of 1.  It holds for `runtime` alone.
+    `errors` has the largest relative error of each output.  `similarity` is the largest change in how similar
+    a recogniser finds two faces.  The seconds are those of one call with a batch of 1.
     """
 
     runtime: str
@@ -60,12 +65,13 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Engine:
+class ExportedNetwork:
     """One exported network.
 
-    `weights` is the fingerprint of what was exported.  `version` is that of the runtime that built it and `gpu`
-    names what it was built for, both None for ONNX, which runs anywhere.  `batch` is least, typical and largest; larger
-    ones are run in parts.  `kept_fp32` are the operations that would overflow in half precision.
+    `weights` is the fingerprint of its weights.  `version` is that of the runtime that built it, and `gpu` is
+    the GPU that it was built for.  Both are None for ONNX, which runs anywhere.  `batch` is the least,
+    typical and largest batch.  Larger ones run in parts.  `kept_fp32` are the operations that would overflow
+    in half precision.
     """
 
     network: str
@@ -83,10 +89,10 @@ class Engine:
     version: str | None = None
     gpu: str | None = None
     kept_fp32: tuple[str, ...] = ()
-    verified: Verdict | None = None
+    verified: Measurement | None = None
 
-    def checked(self, folder: Path) -> Path:
-        """Its file, once that has the recorded sha256.  Raises EngineError."""
+    def checked_file(self, folder: Path) -> Path:
+        """The path of its file.  Raises EngineError unless the file has the recorded sha256."""
         path = folder / self.file
         try:
             intact = file_sha256(path) == self.sha256
@@ -97,20 +103,21 @@ class Engine:
         return path
 
 
-def engines_dir(profile: str = "embedded") -> Path | None:
-    """Folder of exported engines: `CLIP2PROTECT_ENGINES`, else `engines` in the cache; None: none are wanted.
+def exports_dir(profile: str = "embedded") -> Path | None:
+    """Folder of exported networks: `CLIP2PROTECT_ENGINES`, else `engines` in the cache.  None: all run in
+    torch.
 
-    Those of the reference profile, some of the same names, lie in a folder below.
+    Networks of the reference profile lie in a folder below, because some have the same names.
     """
-    named = os.environ.get(ENGINES)
-    if named == "none":
+    setting = os.environ.get(EXPORTS_VARIABLE)
+    if setting == "none":
         return None
-    folder = Path(named).expanduser().absolute() if named else cache_dir() / "engines"
+    folder = Path(setting).expanduser().absolute() if setting else cache_dir() / "engines"
     return folder if profile == "embedded" else folder / profile
 
 
 def fingerprint(*modules: nn.Module) -> str:
-    """One sha256 over all parameters and buffers, whatever they are called and in whatever order they come."""
+    """One sha256 over all parameters and buffers, independent of their names and order."""
     tensors = {id(t): t for module in modules for t in (*module.parameters(), *module.buffers())}
     digests = []
     for tensor in tensors.values():
@@ -120,8 +127,11 @@ def fingerprint(*modules: nn.Module) -> str:
     return hashlib.sha256(b"".join(sorted(digests))).hexdigest()
 
 
-def read(folder: Path) -> list[Engine]:
-    """The engines of a folder, none where there is no manifest.  Raises EngineError for one that cannot be read."""
+def read_manifest(folder: Path) -> list[ExportedNetwork]:
+    """The exported networks of a folder, none where it has no manifest.
+
+    Raises EngineError for a manifest that cannot be read.
+    """
     path = folder / NAME
     try:
         content = json.loads(path.read_text("utf-8"))
@@ -134,46 +144,48 @@ def read(folder: Path) -> list[Engine]:
     try:
         if content["format"] != FORMAT:
             raise ValueError("format")
-        return [_engine(entry) for entry in content["engines"]]
+        return [_exported_network(entry) for entry in content["engines"]]
     except (KeyError, TypeError, ValueError) as error:
         raise EngineError(f"{path} was written by another version: remove it and export again") from error
 
 
-def record(folder: Path, engine: Engine) -> None:
-    """Adds an engine to the manifest, or takes the place of the one with that file."""
+def record(folder: Path, exported: ExportedNetwork) -> None:
+    """Adds an exported network to the manifest, or replaces the entry of the same file."""
     with _locked(folder):
-        others = [known for known in read(folder) if known.file != engine.file]
-        content = {"format": FORMAT, "engines": [asdict(e) for e in (*others, engine)]}
+        others = [other for other in read_manifest(folder) if other.file != exported.file]
+        content = {"format": FORMAT, "engines": [asdict(entry) for entry in (*others, exported)]}
         write_atomic(folder / NAME, json.dumps(content, indent=1).encode())
 
 
-def judged(folder: Path, engine: Engine, verdict: Verdict | None) -> Engine:
-    """Writes down what the comparison found; None: it does not hold."""
-    engine = replace(engine, verified=verdict)
-    record(folder, engine)
-    return engine
+def record_measurement(
+    folder: Path, exported: ExportedNetwork, measurement: Measurement | None
+) -> ExportedNetwork:
+    """Writes the result of a comparison into the manifest.  None: the network did not pass."""
+    exported = replace(exported, verified=measurement)
+    record(folder, exported)
+    return exported
 
 
-def _engine(entry: dict[str, Any]) -> Engine:
+def _exported_network(entry: dict[str, Any]) -> ExportedNetwork:
     values = {
         key: tuple(Value(v["name"], v["dtype"], tuple(v["shape"])) for v in entry[key])
         for key in ("inputs", "outputs")
     }
     least, typical, largest = (int(n) for n in entry["batch"])
-    verdict = None if entry["verified"] is None else Verdict(**entry["verified"])
+    measurement = None if entry["verified"] is None else Measurement(**entry["verified"])
     kept = tuple(entry["kept_fp32"])
-    engine = Engine(
-        **entry | values | {"batch": (least, typical, largest), "verified": verdict, "kept_fp32": kept}
+    exported = ExportedNetwork(
+        **entry | values | {"batch": (least, typical, largest), "verified": measurement, "kept_fp32": kept}
     )
-    named = engine.runtime in get_args(Runtime) and engine.precision in get_args(Precision)
-    if not named or Path(engine.file).name != engine.file:
-        raise ValueError(engine.file)
-    return engine
+    known = exported.runtime in get_args(Runtime) and exported.precision in get_args(Precision)
+    if not known or Path(exported.file).name != exported.file:
+        raise ValueError(exported.file)
+    return exported
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Two processes that write engines take turns."""
+    """Processes that write into the folder take turns."""
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
     try:

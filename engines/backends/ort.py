@@ -8,14 +8,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from engines.backends.manifest import Engine
+from engines.backends.manifest import ExportedNetwork
 from engines.errors import EngineError
 
 Provider = Literal["cpu", "cuda", "tensorrt"]
 
 
-def runtime() -> Any:
-    """The package.  Raises EngineError with the remedy where it is missing."""
+def onnxruntime_package() -> Any:
+    """The package `onnxruntime`.  Raises EngineError with the remedy where it is missing."""
     try:
         import onnxruntime
     except ImportError as error:
@@ -23,13 +23,8 @@ def runtime() -> Any:
     return onnxruntime
 
 
-def version() -> str:
-    """As a verdict names it.  Raises as `runtime`."""
-    return f"onnxruntime {runtime().__version__}"
-
-
 def _providers(provider: Provider, cache: Path) -> tuple[str, list[tuple[str, dict[str, Any]]]]:
-    """The provider's name, and it with its options.  TF32 would cost three digits."""
+    """The provider's name, and the providers with their options.  TF32 would cost three digits."""
     cuda: tuple[str, dict[str, Any]] = ("CUDAExecutionProvider", {"use_tf32": 0})
     if provider == "cuda":
         return cuda[0], [cuda]
@@ -44,50 +39,54 @@ class OnnxRuntime:
 
     differentiable = False
 
-    def __init__(self, path: Path, engine: Engine, provider: Provider = "cpu") -> None:
+    def __init__(self, path: Path, exported: ExportedNetwork, provider: Provider = "cpu") -> None:
         """Raises EngineError if the package or the provider is missing, or the model cannot be loaded."""
-        ort = runtime()
-        self.engine, self.provider = engine, provider
-        self.name = f"onnxruntime {ort.__version__} {provider} {engine.precision}"
-        wanted, providers = _providers(provider, path.parent)
-        if wanted not in ort.get_available_providers():
-            raise EngineError(f"this ONNX Runtime has no {wanted}: pip install 'clip2protect[gpu]'")
+        ort = onnxruntime_package()
+        self.exported, self.provider = exported, provider
+        self.name = f"onnxruntime {ort.__version__} {provider} {exported.precision}"
+        name, providers = _providers(provider, path.parent)
+        if name not in ort.get_available_providers():
+            raise EngineError(f"this ONNX Runtime has no {name}: pip install 'clip2protect[gpu]'")
         options = ort.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 3
         try:
             self._session = ort.InferenceSession(str(path), options, providers=providers)
-        except Exception as error:  # its errors have no base of their own
-            raise EngineError(f"ONNX Runtime cannot load {path}: {_first(error)}; export it again") from error
-        # Where a provider's libraries are missing it takes the next one and only logs it.
-        if self._session.get_providers()[0] != wanted:
+        except Exception as error:  # its errors have no base class of their own
             raise EngineError(
-                f"ONNX Runtime cannot start {wanted}: its CUDA libraries are missing or of another version"
+                f"ONNX Runtime cannot load {path}: {_first_line(error)}; export it again"
+            ) from error
+        # Where a provider's libraries are missing, the runtime takes the next provider and only logs it.
+        if self._session.get_providers()[0] != name:
+            raise EngineError(
+                f"ONNX Runtime cannot start {name}: its CUDA libraries are missing or of another version"
             )
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """As the protocol says."""
+        """See `Backend`."""
         try:
             if self.provider == "cpu":
                 return self._on_cpu(inputs)
             return self._on_gpu(inputs)
         except Exception as error:
-            raise EngineError(f"ONNX Runtime failed on {self.engine.network}: {_first(error)}") from error
+            raise EngineError(
+                f"ONNX Runtime failed on {self.exported.network}: {_first_line(error)}"
+            ) from error
 
     def _on_cpu(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        feed = {v.name: x.detach().cpu().numpy() for v, x in zip(self.engine.inputs, inputs, strict=True)}
-        outputs = self._session.run([v.name for v in self.engine.outputs], feed)
+        feed = {v.name: x.detach().cpu().numpy() for v, x in zip(self.exported.inputs, inputs, strict=True)}
+        outputs = self._session.run([v.name for v in self.exported.outputs], feed)
         return tuple(torch.from_numpy(y).to(inputs[0].device) for y in outputs)
 
     def _on_gpu(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Nothing leaves the GPU on the way."""
+        """Inputs and outputs stay on the GPU."""
         binding, device = self._session.io_binding(), torch.device("cuda", 0)
-        kept = [x.detach().to(device).contiguous() for x in inputs]  # alive until the run is over
+        copies = [x.detach().to(device).contiguous() for x in inputs]  # must live until the run is over
         torch.cuda.current_stream(device).synchronize()
-        for value, x in zip(self.engine.inputs, kept, strict=True):
+        for value, x in zip(self.exported.inputs, copies, strict=True):
             kind = {torch.float32: "float32", torch.int64: "int64"}[x.dtype]
             binding.bind_input(value.name, "cuda", 0, _numpy_type(kind), tuple(x.shape), x.data_ptr())
-        for value in self.engine.outputs:
+        for value in self.exported.outputs:
             binding.bind_output(value.name, "cuda", 0)
         self._session.run_with_iobinding(binding)
         return tuple(
@@ -101,6 +100,6 @@ def _numpy_type(name: str) -> Any:
     return np.dtype(name).type
 
 
-def _first(error: Exception) -> str:
-    """Its first line, in so many letters."""
+def _first_line(error: Exception) -> str:
+    """The first line of an error's message, cut to 200 characters."""
     return str(error).strip().partition("\n")[0][:200]

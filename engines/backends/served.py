@@ -1,4 +1,4 @@
-"""A network for which an exported network does the forward-only jobs."""
+"""A torch network's place that an exported network takes for forward-only jobs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from engines.errors import EngineError
 
 
 class Served(nn.Module):
-    """An exported network in a torch network's place.  Torch takes over for good if it fails; `failures` says why."""
+    """An exported network in a torch network's place.
+
+    If it fails, torch takes over for good, and `failures` tells why.
+    """
 
     differentiable = False
 
@@ -19,26 +22,26 @@ class Served(nn.Module):
         self,
         name: str,
         module: Callable[..., Tensor | tuple[Tensor, ...]],
-        engine: Backend,
+        exported: Backend,
         failures: list[str],
     ) -> None:
-        """`module` is the torch network, or calls it with the exported network's inputs."""
+        """`module` is the torch network, or a function that calls it with the exported network's inputs."""
         super().__init__()
         self.name, self.module, self.failures = name, module, failures
-        self.engine: Backend | None = engine
+        self.exported: Backend | None = exported
 
     @property
     def backend(self) -> str:
-        """Name of the runtime that runs it now."""
-        return "torch" if self.engine is None else self.engine.name
+        """Name of the runtime that runs the network now."""
+        return "torch" if self.exported is None else self.exported.name
 
     def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
         """The torch network's outputs."""
-        if self.engine is not None:
+        if self.exported is not None:
             try:
-                outputs = self.engine(*inputs)
+                outputs = self.exported(*inputs)
                 return outputs[0] if len(outputs) == 1 else outputs
             except EngineError as error:
-                self.engine = None
+                self.exported = None
                 self.failures.append(f"{self.name} runs in torch: {error}")
         return self.module(*inputs)

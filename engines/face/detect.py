@@ -77,7 +77,7 @@ def detect(network: MTCNN, pixels: np.ndarray) -> list[Face]:
 
 
 def find_again(network: MTCNN, pixels: np.ndarray, face: Face) -> Face | None:
-    """The face that the detector finds where `face` was, in a changed photo (H, W, 3) uint8; None if there is none.
+    """The face that the detector finds in a changed photo (H, W, 3) uint8 where `face` was, or None.
 
     A recogniser aligns the face that it finds, not the one that we know of.
     """
@@ -91,16 +91,16 @@ def find_again(network: MTCNN, pixels: np.ndarray, face: Face) -> Face | None:
 
 def _propose(network: MTCNN, image: Image.Image) -> np.ndarray:
     """First network over an image pyramid -> square boxes (N, 5): corners and probability."""
-    scale, found = 12 / MIN_FACE, [np.zeros((0, 9), np.float32)]
+    scale, levels = 12 / MIN_FACE, [np.zeros((0, 9), np.float32)]
     while min(image.size) * scale >= 12:
         size = int(np.ceil(image.width * scale)), int(np.ceil(image.height * scale))
         probability, offsets = network.pnet(_tensor(image.resize(size, Image.Resampling.BILINEAR))[None])
         x, y = torch.nonzero(probability[0] >= THRESHOLDS[0], as_tuple=True)
         corners = torch.stack((2 * x, 2 * y, 2 * x + 12, 2 * y + 12), dim=1) / scale
         level = torch.cat((corners, probability[0, x, y, None], offsets[0, :, x, y].T), dim=1).numpy()
-        found.append(level[_suppress(level, 0.5)])
+        levels.append(level[_suppress(level, 0.5)])
         scale *= PYRAMID_STEP
-    boxes = np.concatenate(found)
+    boxes = np.concatenate(levels)
     boxes = boxes[_suppress(boxes, 0.7)]
     return _square(_shift(boxes[:, :5], boxes[:, 5:]))
 
@@ -139,7 +139,7 @@ def _tensor(image: Image.Image) -> Tensor:
 
 
 def _crops(image: Image.Image, boxes: np.ndarray, size: int) -> list[Tensor]:
-    """Batches (N, 3, size, size) of what the boxes show, black outside the photo."""
+    """Batches (N, 3, size, size) of the boxes' contents, black outside the photo."""
     corners = np.round(boxes[:, :4]).astype(int).tolist()
     tensors = [_tensor(image.crop(tuple(c)).resize((size, size), Image.Resampling.BILINEAR)) for c in corners]
     return [torch.stack(tensors[i : i + BATCH]) for i in range(0, len(tensors), BATCH)]

@@ -1,4 +1,4 @@
-"""Face recognisers: aligned embeddings, their metric, and what counts as a match."""
+"""Face recognisers: aligned embeddings, their metric, the threshold of a match, and identities."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Recogniser:
         self.threshold: Threshold = spec.threshold
         self.size = spec.preprocessing.size[0]
         self.template = _POINTS[spec.preprocessing.alignment]
-        #: What stands for the network where no gradients are needed (`engines.backends.attach`).
-        self.engine: Callable[[Tensor], Tensor] | None = None
+        #: The exported network for work without gradients, where there is one (`engines.backends.attach`).
+        self.exported: Callable[[Tensor], Tensor] | None = None
         self._mean = torch.tensor(spec.preprocessing.mean)[:, None, None] / 255
         self._scale = spec.preprocessing.scale / 255
 
@@ -45,10 +45,10 @@ class Recogniser:
     def embed(self, image: Tensor, transform: np.ndarray | Tensor, *, forward_only: bool = False) -> Tensor:
         """Faces cut from images (N, 3, H, W), RGB in [0, 1] -> embeddings (N, D), differentiable.
 
-        Embeddings compared by cosine have length 1; the Euclidean ones are left as they are.  `forward_only` gives
-        gradients up and may be faster.
+        Embeddings compared by cosine have length 1; the Euclidean ones are left as they are.  `forward_only`
+        gives gradients up and may be faster.
         """
-        network = self.engine if forward_only and self.engine is not None else self.network
+        network = self.exported if forward_only and self.exported is not None else self.network
         return self.scaled(network(self.normalised(align.sample(image, transform, self.size))))
 
     def normalised(self, crop: Tensor) -> Tensor:
@@ -129,8 +129,8 @@ def compare_embeddings(recogniser: Recogniser, a: Tensor, b: Tensor) -> Comparis
 def mean_excess(recognisers: Sequence[Recogniser], views: Mapping[str, Tensor], person: Identity) -> Tensor:
     """Mean excess over the match thresholds (N,): 0 at the thresholds, 1 at a typical pair of one person.
 
-    `views` holds embeddings (V, N, D) of V views of N faces.  `person` has one embedding for each face, or one
-    (1, D) for all of them.
+    `views` holds embeddings (V, N, D) of V views of N faces.  `person` has one embedding for each face, or
+    one (1, D) for all of them.
     """
     terms = []
     for r in recognisers:

@@ -14,9 +14,9 @@ def adversarial(
 ) -> Tensor:
     """CLIP2Protect, equations 5 and 6, (N,): similarity to the owner, less similarity to the target.
 
-    `views` holds embeddings (V, N, D) of V views of N protected faces.  The paper averages plain cosines.  Here
-    they are shifted and scaled to each recogniser's threshold and spread: a Euclidean recogniser has no cosine,
-    and a margin means more than a value.
+    `views` holds embeddings (V, N, D) of V views of N protected faces.  The paper averages plain cosines.
+    Here they are shifted and scaled to each recogniser's threshold and spread: a Euclidean recogniser has no
+    cosine, and a margin means more than a value.
     """
     loss = mean_excess(surrogates, views, owner)
     return loss if target is None else loss - mean_excess(surrogates, views, target)

@@ -1,4 +1,4 @@
-"""The naturalness term: how much of a face may visibly change."""
+"""The naturalness term: how much a face visibly changes, in units of a budget."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from torch import Tensor
 
 _WINDOW_SIGMA, _WINDOW_RADIUS = 1.5, 5  # Wang et al. 2004, section III B
 _C1, _C2 = 0.01**2, 0.03**2
-#: Against the PSNR that a budget allows, in dB: how much stricter colour is held, how much looser
-#: light, both in squares of so many px: a change that fills one is a blotch.
+#: Colour is held stricter than a budget's PSNR, and light looser, both in dB and in squares of this many px.
+#: A change that fills a square is a blotch.
 _COLOUR_STRICTER, _LIGHT_LOOSER, _BLOTCH = 11.0, 7.0, 8
-#: Where the surroundings, so many px wide, are darker than mid-gray, a change is seen as a ratio of
-#: them; this much stray light keeps black from counting without end.
+#: In surroundings (px wide) darker than mid-gray a change is seen relative to them.  Stray light keeps black
+#: from counting without end.
 _SURROUNDINGS, _MID_GRAY, _STRAY_LIGHT = 13, 0.5, 0.2
 
 
@@ -39,7 +39,7 @@ def structural_dissimilarity(a: Tensor, b: Tensor) -> Tensor:
 
 
 def visibility(image: Tensor) -> Tensor:
-    """How much stronger a change is seen (N, 1, H, W), 1 or more, in the dark parts of an image.
+    """How much more a change is seen in the dark parts of an image: (N, 1, H, W), 1 or more.
 
     Weber's law: (mid-gray + stray) / (surroundings + stray), for images (N, 3, H, W) in [0, 1].
     """
@@ -49,19 +49,18 @@ def visibility(image: Tensor) -> Tensor:
 
 
 def visible_change(before: Tensor, after: Tensor, area: Tensor, psnr: float, ssim: float) -> Tensor:
-    """Squared error, lost SSIM, blotches of colour and of light (N, 4), in units of what a budget allows.
+    """Squared error, lost SSIM, blotches of colour and of light (N, 4), in units of a budget.
 
-    All are summed over images (N, 3, H, W) in [0, 1] and spread over `area` (N,) pixels, the faces';
-    `psnr` is in dB.  All but SSIM weigh a change by its `visibility`, so that a face's true PSNR
-    is no lower.  Colour, the part of a change that is not common to the three channels, protects
-    little and is what people see first.  Blotches are averaged in square: one red nose weighs more
-    than a faint tint of the whole face.
+    All are summed over images (N, 3, H, W) in [0, 1] and spread over the faces' `area` (N,) in pixels; `psnr`
+    is in dB.  All but SSIM weigh a change by its `visibility`, so a face's true PSNR is no lower.  Colour is
+    the part of a change that the three channels do not share: it protects little, and people see it first.
+    Blotches are averaged in square: one red nose weighs more than a faint tint of the whole face.
     """
     change = (after - before) * visibility(before)
     light = change.mean(dim=1, keepdim=True)
     colour = (change - light).square().mean(dim=1, keepdim=True)
     error = change.square().sum(dim=(1, 2, 3)) / (3 * area)
-    # Any change of colour counts, but of light only what is common to a square: finer ones are features.
+    # Every change of colour counts.  Of light only the mean of a square counts: finer changes are features.
     stains = _blotches(F.avg_pool2d(colour, _BLOTCH, ceil_mode=True), area) * 10 ** (_COLOUR_STRICTER / 10)
     patches = _blotches(F.avg_pool2d(light, _BLOTCH, ceil_mode=True).square(), area) / 10 ** (
         _LIGHT_LOOSER / 10

@@ -1,4 +1,4 @@
-"""Choosing prompt and target for a face by short searches, which the paper leaves as future work."""
+"""Choice of prompt and target for a face by short searches, which the paper leaves as future work."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from engines.face.recognise import Identity, Recogniser
 from engines.latent.scene import Scene
 from engines.latent.search import OnStep, outcome, search
 
-#: Steps of a short search: enough to rank candidates, a third of a whole one.
+#: Steps of a short search: a third of a whole search ranks candidates well enough.
 SHORT = 10
 
 
@@ -22,9 +22,9 @@ def choose_prompt(
     seed: int,
     on_step: OnStep | None = None,
 ) -> str:
-    """The prompt whose short search protects most for what it shows (see `_worth`).
+    """The prompt whose short search protects most for its visible change (see `_worth`).
 
-    `on_step` gets the step, their number in all the searches, and the similarity.
+    `on_step` gets the step, the number of steps of all searches, and the similarity.
     """
     worths = [
         _worth(scene_of(prompt), surrogates, target, seed, _counted(on_step, number, len(prompts)))
@@ -40,7 +40,7 @@ def choose_target(
     seed: int,
     on_step: OnStep | None = None,
 ) -> str:
-    """The target, by its name, that a short search comes nearest to for what it shows; `on_step` as above."""
+    """The name of the target whose short search gains most for its visible change; `on_step` as above."""
     worths = {
         name: _worth(scene, surrogates, target, seed, _counted(on_step, number, len(targets)))
         for number, (name, target) in enumerate(targets.items())
@@ -49,7 +49,7 @@ def choose_target(
 
 
 def _counted(on_step: OnStep | None, number: int, count: int) -> OnStep | None:
-    """`on_step` for the search of this number among so many."""
+    """`on_step` for search `number` (from 0) of `count`."""
     if on_step is None:
         return None
     return lambda done, total, similarity: on_step(number * total + done, count * total, similarity)
@@ -58,12 +58,12 @@ def _counted(on_step: OnStep | None, number: int, count: int) -> OnStep | None:
 def _worth(
     scene: Scene, surrogates: list[Recogniser], target: Identity | None, seed: int, on_step: OnStep | None
 ) -> float:
-    """Protection for what is shown, by a short search; of faces side by side, their mean.
+    """The gain of a short search for each unit of visible change; the mean over faces side by side.
 
-    Protection is how much less the surrogates match the owner, and more the target if there is one; what
-    is shown is the root mean square of the change, makeup included.
+    The gain is the fall of the adversarial term.  The visible change is the root mean square of the change,
+    makeup included.
     """
     code = search(scene, surrogates, target=target, steps=SHORT, seed=seed, on_step=on_step)
     with torch.no_grad():
-        gained, shown = outcome(scene, surrogates, code, target)
-    return float((gained / shown).mean())
+        gain, change = outcome(scene, surrogates, code, target)
+    return float((gain / change).mean())

@@ -1,4 +1,4 @@
-"""What happens to a photo on its way to a recogniser, differentiable: JPEG, blur, resizing."""
+"""Damage on the way to a recogniser, differentiable: JPEG, blur, resizing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CHROMINANCE = (
 
 @lru_cache
 def _tables(quality: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """DCT basis (64, 1, 8, 8), quantisation steps (3, 64, 1, 1), colour matrix and its inverse, all for 0..255."""
+    """DCT basis (64, 1, 8, 8), quantisation steps (3, 64, 1, 1), colour matrix and inverse, for 0..255."""
     k = torch.arange(8, dtype=torch.float64)
     rows = torch.cos((2 * k[None] + 1) * k[:, None] * math.pi / 16) * 0.5
     rows[0] *= 0.5**0.5
@@ -45,7 +45,7 @@ def _soft_round(x: Tensor) -> Tensor:
 
 
 def jpeg(image: Tensor, quality: int) -> Tensor:
-    """RGB (N, 3, H, W) in [0, 1] as JPEG leaves it at a quality 1..100, without chroma subsampling."""
+    """Images (N, 3, H, W), RGB in [0, 1], after JPEG at a quality of 1 to 100, without chroma subsampling."""
     basis, steps, matrix, inverse = _tables(quality, image.device)
     n, _, height, width = image.shape
     padded = F.pad(image * 255, (0, -width % 8, 0, -height % 8), mode="replicate")
@@ -61,7 +61,7 @@ def jpeg(image: Tensor, quality: int) -> Tensor:
 
 
 def shrink(image: Tensor, factor: float) -> Tensor:
-    """Images (N, C, H, W) resized down by `factor` >= 1 and back: what a smaller upload leaves."""
+    """Images (N, C, H, W) resized down by `factor` >= 1 and back, as a smaller upload leaves them."""
     size = image.shape[2:]
     small = F.interpolate(image, scale_factor=1 / factor, mode="bilinear", antialias=True)
     return F.interpolate(small, size=size, mode="bilinear", align_corners=False)

@@ -1,4 +1,4 @@
-"""The descent of the search: momentum with one step length a row of W+ or noise map."""
+"""The descent of the search: momentum, with one step length for each row of W+ and each noise map."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-#: Memory of the two means.
+#: Memory of the mean gradient and of its mean energy.
 MOMENTUM, ENERGY_MEMORY = 0.8, 0.99
 
 
 class Descent:
-    """Momentum along the gradient, at a length of its own for every row of W+ and every noise map.
+    """Momentum along the gradient, with one step length for each row of W+ and each noise map.
 
-    Adam with one second moment for all of a row or map: the budget is an energy, which the gradient's
-    own direction uses best, where Adam's would move every coordinate alike.
+    This is Adam with one second moment for a whole row or map.  The budget is an energy: the gradient's own
+    direction uses it best, while Adam's second moment for each coordinate would move all coordinates alike.
     """
 
     def __init__(self, unknowns: Sequence[tuple[Tensor, float, int]]) -> None:
-        """Each unknown comes with its rate (root mean square of a step) and the dimensions before a row or map."""
+        """Each unknown has its rate (root mean square of a step) and its number of leading dimensions."""
         self.unknowns = unknowns
         self.momentum = [torch.zeros_like(x) for x, _, _ in unknowns]
         self.energy = [
@@ -29,7 +29,7 @@ class Descent:
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor], scale: float) -> None:
-        """Moves every unknown by its rate times `scale`, against its gradient."""
+        """Move every unknown by its rate times `scale`, against its gradient."""
         self.steps += 1
         for i, ((x, rate, keep), gradient) in enumerate(zip(self.unknowns, gradients, strict=True)):
             momentum, energy = self.momentum[i], self.energy[i]

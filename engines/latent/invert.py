@@ -10,29 +10,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from engines.config import TUNING_STEPS
 from engines.latent.reconstruction import reconstruction
 from engines.networks.encoder import Encoder
-from engines.networks.frame import MASK_WINDOW, face_mask
+from engines.networks.frame import MASK_WINDOW, REDUCTION, face_mask
 from engines.networks.generator import W_DIM, StyleGenerator
 from engines.networks.preview import Preview
 from engines.networks.reference.e4e import E4E
 
-#: Steps of refinement and their rate, in units of the latents' spread: more of either comes nearer to the
-#: photo, but off the manifold.
+#: Steps of refinement and their rate, in units of the latents' spread.  More of either comes nearer to the
+#: photo, but leaves the manifold of faces.
 STEPS = 10
 LEARNING_RATE = 0.04
-#: Pull of the rows of W+ towards the mean latent and towards each other: a pivot that stays where
-#: faces are looks better and transfers better than an exact one.
+#: Pull of the rows of W+ towards the mean latent and towards each other.  A pivot on the manifold looks
+#: better and transfers better than an exact one.
 REGULARITY = 0.03
-#: The paper's tuning: Adam, 5e-4, 150 steps, at 256 px (section 4, implementation details).
-TUNING_STEPS = 150
+#: The paper's tuning: Adam at this rate, at 256 px (section 4, implementation details).
 TUNING_RATE = 5e-4
 
 OnStep = Callable[[int, int], None]
 
 
 def invert(
-    artist: StyleGenerator | Preview,
+    renderer: StyleGenerator | Preview,
     crop: Tensor,
     *,
     encoder: Encoder | E4E | None,
@@ -41,13 +41,13 @@ def invert(
 ) -> Tensor:
     """The latents (N, rows, 512) whose images come near aligned crops (N, 3, 1024, 1024) in [-1, 1].
 
-    The encoder's code, refined by Adam on its offsets from the mean latent, in as many steps as the
-    encoder takes if none are said; without an encoder from the mean latent itself.  The same on every
-    run.  Only the face counts: hair and background come from the photo.
+    The encoder gives the code, and Adam refines its offsets from the mean latent; `steps` None takes the
+    encoder's own number.  Without an encoder the refinement starts at the mean latent.  The result is the
+    same on every run.  Only the face counts: hair and background come from the photo.
     """
     if steps is None:
         steps = STEPS if encoder is None else encoder.refinement
-    layout = artist.layout
+    layout = renderer.layout
     target, weight = _target(crop)
     zero = torch.zeros(len(crop), layout.rows, W_DIM).to(crop)
     start = zero if encoder is None else encoder.offsets(crop)
@@ -56,18 +56,18 @@ def invert(
     for step in range(steps):
         warmup, decay = min(1.0, (step + 1) / 5), 0.5 + 0.5 * math.cos(math.pi * step / steps)
         optimiser.param_groups[0]["lr"] = LEARNING_RATE * warmup * decay + 1e-4
-        offset = start + white @ artist.spread
-        image = artist.small(artist.mean_latent + offset, window=MASK_WINDOW)
+        offset = start + white @ renderer.spread
+        image = renderer.small(renderer.mean_latent + offset, window=MASK_WINDOW)
         rows = offset[:, layout.acting]
         spread = (rows.square() + (rows - rows.mean(dim=1, keepdim=True)).square()).mean(dim=(1, 2))
-        # A sum: what one face does is not to depend on how many others there are.
+        # A sum and no mean: a face must not depend on the number of the others.
         loss = (reconstruction(image, target, weight) + REGULARITY * spread).sum()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         if on_step is not None:
             on_step(step + 1, steps)
-    return (artist.mean_latent + start + white @ artist.spread).detach()
+    return (renderer.mean_latent + start + white @ renderer.spread).detach()
 
 
 @contextmanager
@@ -79,10 +79,10 @@ def tuned(
     steps: int = TUNING_STEPS,
     on_step: OnStep | None = None,
 ) -> Iterator[None]:
-    """Within the block the generator renders the pivot as the crop; after it, it is as it was.
+    """Within the block the generator renders the pivot as the crop; after it the weights are as before.
 
-    Pivotal tuning (Roich et al. 2021, section 3.2) of the synthesis network's parameters.  They
-    are put back bit by bit, whatever happens in the block.
+    Pivotal tuning (Roich et al. 2021, section 3.2) of the synthesis network's parameters.  They are restored
+    bit by bit, whatever happens in the block.
     """
     parameters = list(generator.synthesis.parameters())
     published = [p.detach().clone() for p in parameters]
@@ -118,7 +118,6 @@ def _tune(
 
 
 def _target(crop: Tensor) -> tuple[Tensor, Tensor]:
-    """The crops within the mask's window at a quarter of its size, and the weight of its pixels."""
-    rows, columns = MASK_WINDOW.pixels
-    weight = F.avg_pool2d(face_mask(crop.device), 4) + 0.1
-    return F.avg_pool2d(crop[:, :, rows, columns], 4), weight
+    """The crops over the mask's window at a quarter of its size, and the weights of the pixels."""
+    weight = F.avg_pool2d(face_mask(crop.device), REDUCTION) + 0.1
+    return F.avg_pool2d(MASK_WINDOW.cut(crop), REDUCTION), weight

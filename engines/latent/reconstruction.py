@@ -1,4 +1,4 @@
-"""The inversion's term: how far a generated face is from the photographed one."""
+"""The term of inversion and tuning: the distance of a generated face to the photographed one."""
 
 from __future__ import annotations
 

@@ -15,16 +15,16 @@ from engines.face.crop import AlignedFace
 from engines.networks.frame import MASK_WINDOW, face_mask
 from engines.photo.colour import luma
 
-#: Rows of the photo that are blended at a time: bounds memory on large photos.
+#: Rows of the photo that are blended at a time; this bounds memory on large photos.
 _BAND = 512
 
 
 @dataclass(frozen=True)
 class Rendering:
-    """What is laid over a face: photo * (1 - cover) + light, both over `MASK_WINDOW`.
+    """A layer over a face: photo * (1 - cover) + light, both over `MASK_WINDOW`.
 
-    `light` is (N, 3, H, W) in units of [0, 1] colour; `cover` is (N, 1, H, W), and 0 everywhere
-    for residual rendering: the photo keeps its own pixels and only a difference is added.
+    `light` is (N, 3, H, W) in units of [0, 1] colour, `cover` is (N, 1, H, W).  For residual rendering the
+    cover is 0 everywhere: the photo keeps its own pixels, and only a difference is added.
     """
 
     light: Tensor
@@ -35,7 +35,7 @@ class Rendering:
 
 
 def render(kind: Render, image: Tensor, pivot_image: Tensor, *, gray: bool) -> Rendering:
-    """Images of the searched latent and of the pivot (N, 3, H, W) in [-1, 1] -> what is laid over.
+    """The rendering of a searched latent's and a pivot's images (N, 3, H, W) in [-1, 1].
 
     `residual` (ours): mask * (G(w') - G(w_pivot)).  `generator` (the paper's): mask * G(w').  A gray
     photo stays gray.  Differentiable, at full size or at a fraction of it.
@@ -52,8 +52,8 @@ def render(kind: Render, image: Tensor, pivot_image: Tensor, *, gray: bool) -> R
 def enlarge(rendering: Rendering, factor: int) -> Rendering:
     """A rendering interpolated to `factor` times its size.
 
-    A residual is rendered at the size that the search looked at: what the generator adds above
-    that was never judged by anything, and shows as a fine grid.
+    A residual is rendered at the size of the search.  The generator's finer detail was never judged by a
+    loss, and shows as a fine grid.
     """
     size = [factor * side for side in rendering.light.shape[2:]]
     light = F.interpolate(rendering.light, size=size, mode="bicubic", align_corners=False)
@@ -88,7 +88,7 @@ def composite(pixels: np.ndarray, face: AlignedFace, rendering: Rendering) -> np
 
 
 def _bounds(transform: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of the photo's part that the mask's window covers."""
+    """Left, top, right and bottom of the photo's part that the mask's window covers."""
     rows, columns = MASK_WINDOW.pixels
     corners = np.array([[x, y] for x in (columns.start, columns.stop) for y in (rows.start, rows.stop)])
     corners = corners @ transform[:, :2].T + transform[:, 2]

@@ -1,4 +1,4 @@
-"""What the search works on: faces, their pivots, and the budget of what may change."""
+"""The scene of a search: faces of a photo, their pivots, and the budget of change."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ from engines.networks.frame import MASK_WINDOW, REDUCTION, quarter
 from engines.networks.generator import StyleGenerator
 from engines.networks.preview import Preview
 
-#: Weight of the text term of generator rendering, and perspective views a step that it looks at.
+#: Weight of the text term of generator rendering, and its perspective views in each step.
 TEXT_WEIGHT, TEXT_VIEWS = 1.0, 2
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What a level allows in the face's box: PSNR in dB, as `visible_change` counts it, and SSIM."""
+    """The change that a level allows in the face's box:
+
+    PSNR in dB, as `visible_change` counts it, and SSIM.
+    """
 
     psnr: float
     ssim: float
@@ -66,7 +69,7 @@ class Scene:
     ) -> None:
         self.faces, self.renderer, self.pivot = faces, renderer, pivot
         self.kind, self.gray, self.budget, self.guidance = kind, gray, budget, guidance
-        #: The faces (N, 3, 256, 256) in [0, 1], their areas (N,) in its pixels, and the pivots' images.
+        #: The faces (N, 3, 256, 256) in [0, 1], and the areas (N,) of their boxes in its pixels.
         self.photo = quarter(torch.cat([face.crop for face in faces]))
         self.area = torch.tensor([face.area / REDUCTION**2 for face in faces]).to(self.photo)
         with torch.no_grad():
@@ -78,41 +81,41 @@ class Scene:
             self.makeup = MASK_WINDOW.cut(guidance.makeup(self.photo))
 
     def draw(self, code: LatentCode, *, by_engine: bool = False) -> Tensor:
-        """The images of codes within the mask's window, a `REDUCTION`th of the full size, without makeup.
+        """The images of codes over the mask's window, at 1/`REDUCTION` of the full size, without makeup.
 
-        `by_engine` allows an engine, which gives no gradients and knows no tuning.
+        `by_engine` allows an exported network, which gives no gradients and knows nothing of tuning.
         """
         if by_engine and isinstance(self.renderer, Preview):
             return self.renderer.final(code.w, code.noise)
         return self.renderer.small(code.w, code.noise, MASK_WINDOW)
 
     def protect(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """The faces (N, 3, 256, 256) with drawn images, as far as the budget allows, and what all of it would change.
+        """The faces (N, 3, 256, 256) with images within the budget, and the whole images' change (N, 4).
 
-        The change (N, 4) is in units of the budget.  What exceeds it is scaled down, and the scale is
-        taken as given: the gradient is that of a step along the budget's border.  Makeup is no part of
-        either: it is the same whatever the search does, and can hide nothing.
+        The change is in units of the budget.  A change beyond the budget is scaled down to it.  The scale
+        carries no gradient, so a step goes along the budget's border.  Makeup counts in neither: it is the
+        same whatever the search does, and hides nothing.
         """
         mixed, change = self.within_budget(image)
         return lay_over(self.photo, self._render(mixed)), change
 
     def within_budget(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Drawn images as far as the budget allows, with makeup, and what all of them would change without it."""
+        """Images within the budget, with makeup, and the change (N, 4) of the whole images without makeup."""
         change = self.change(image)
         return torch.lerp(self.before, image, strength(change)) + self.makeup, change
 
     def text(self, protected: Tensor, chance: random.Random) -> Tensor | float:
-        """The text term (N,) of protected faces: for generator rendering, whose one code has to follow the prompt too.
+        """The text term (N,) of protected faces in generator rendering, whose code has to follow the prompt.
 
-        Residual rendering adds its makeup to whatever the code draws.
+        It is 0 in residual rendering, which adds its makeup to the drawn image.
         """
         if self.guidance is None or self.kind == "residual":
             return 0.0
-        looks = [perspective(chance, self.guidance.model.side).to(protected) for _ in range(TEXT_VIEWS)]
-        return TEXT_WEIGHT * self.guidance.loss(protected, self.photo, looks)
+        views = [perspective(chance, self.guidance.model.side).to(protected) for _ in range(TEXT_VIEWS)]
+        return TEXT_WEIGHT * self.guidance.loss(protected, self.photo, views)
 
     def change(self, image: Tensor) -> Tensor:
-        """What drawn images change of the faces, (N, 4), in units of the budget."""
+        """The change (N, 4) that drawn images make to the faces, in units of the budget."""
         protected = lay_over(self.photo, self._render(image))
         return visible_change(self._clean, protected, self.area, self.budget.psnr, self.budget.ssim)
 
@@ -121,5 +124,8 @@ class Scene:
 
 
 def strength(change: Tensor) -> Tensor:
-    """How much of a change (N, 4), (N, 1, 1, 1) in [0, 1], uses the budget up: energies go with its square."""
+    """The part (N, 1, 1, 1), in [0, 1], of a change (N, 4) that uses up the budget.
+
+    Energies go with its square.
+    """
     return change.detach().amax(dim=1).clamp(min=1).rsqrt()[:, None, None, None]

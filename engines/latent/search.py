@@ -1,4 +1,4 @@
-"""Stage 2, adversarial latent search: the code near the pivot that recognisers no longer match."""
+"""Stage 2, adversarial latent search: a code near the pivot that recognisers no longer match."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from engines.latent.views import View, embed_views, owner_identity
 from engines.networks.frame import MASK_WINDOW, REDUCTION
 from engines.networks.generator import W_DIM, StyleGenerator
 
-#: Rates for the whitened offsets in W+ and for the noise maps: root mean square of a step.
+#: Rates of the whitened offsets in W+ and of the noise maps: root mean square of a step.
 LATENT_RATE, NOISE_RATE = 0.07, 0.04
 #: Weight of the squared distance to the pivot, in W+ (the paper: 0.01).
 LATENT_WEIGHT = 0.002
@@ -48,10 +48,11 @@ def search(
 ) -> LatentCode:
     """The codes whose renderings the surrogates match least (CLIP2Protect, equation 4).
 
-    `target` adds the pull towards another person (impersonation); `without` leaves parts out, for ablation.
-    Faces are searched side by side, and none has a part in what another becomes.  `on_step` gets the step,
-    their number and the mean excess over the surrogates' thresholds.  Raises GradientError for a surrogate
-    whose network gives none.
+    `target` adds the pull towards another person (impersonation).  `without` leaves parts out, for ablation.
+    Faces are searched side by side and do not influence each other.  `on_step` gets the step, the number of
+    steps, and the surrogates' mean excess over their thresholds.
+
+    Raises GradientError for a surrogate whose network gives no gradients.
     """
     for recogniser in surrogates:
         require_gradients(recogniser.network, f"the search by {recogniser.name}")
@@ -73,18 +74,18 @@ def search(
 def outcome(
     scene: Scene, surrogates: Sequence[Recogniser], code: LatentCode, target: Identity | None
 ) -> tuple[Tensor, Tensor]:
-    """How much the adversarial term of faces fell (N,), seen as they are, and the change's root mean square (N,)."""
-    as_is = [View.plain()]
-    before = embed_views(surrogates, scene.photo, scene.faces, as_is)
+    """The fall of the adversarial term (N,) in a plain view, and the root mean square of the change (N,)."""
+    plain = [View.plain()]
+    before = embed_views(surrogates, scene.photo, scene.faces, plain)
     owner = Identity({name: e[0] for name, e in before.items()})
     protected, _ = scene.protect(scene.draw(code))
-    after = embed_views(surrogates, protected, scene.faces, as_is)
-    fell = adversarial(surrogates, before, owner, target) - adversarial(surrogates, after, owner, target)
-    return fell, (protected - scene.photo).square().mean(dim=(1, 2, 3)).sqrt()
+    after = embed_views(surrogates, protected, scene.faces, plain)
+    fall = adversarial(surrogates, before, owner, target) - adversarial(surrogates, after, owner, target)
+    return fall, (protected - scene.photo).square().mean(dim=(1, 2, 3)).sqrt()
 
 
 def change_term(change: Tensor) -> Tensor:
-    """The change term (N,): next to nothing for a small part of the budget, steep past the whole of it."""
+    """The change term (N,): almost 0 within a small part of the budget, steep beyond the whole budget."""
     used = change.norm(dim=1)
     return F.huber_loss(used, torch.zeros_like(used), reduction="none")
 
@@ -93,10 +94,7 @@ def change_term(change: Tensor) -> Tensor:
 def final_rendering(
     generator: StyleGenerator, scene: Scene, code: LatentCode, *, tuned: bool = True
 ) -> Rendering:
-    """What is laid over the photo, within the budget, at the generator's full size.
-
-    An exported network may draw it, unless the generator is tuned.
-    """
+    """The rendering within the budget at full size; an exported network may draw it, unless `tuned`."""
     image, change = scene.within_budget(scene.draw(code, by_engine=not tuned))
     if scene.kind == "residual":
         return enlarge(render(scene.kind, image, scene.before, gray=scene.gray), REDUCTION)
@@ -111,7 +109,7 @@ class _SearchCode:
         layout = scene.renderer.layout
         self.pivot, self.spread = scene.pivot, scene.renderer.spread.to(scene.pivot.w)
         self.rows, self.maps = layout.acting if "freezing" in without else layout.free, layout.free_maps
-        # At the pivot itself residual rendering changes nothing and has no direction to leave by.
+        # A small random start: at the pivot itself residual rendering changes nothing, so it has no gradient.
         start = torch.randn(1, len(self.rows), W_DIM, generator=torch.Generator().manual_seed(seed)) * 0.01
         faces = len(self.pivot.w)
         self.offset = start.to(self.pivot.w).repeat(faces, 1, 1).requires_grad_()
@@ -120,7 +118,7 @@ class _SearchCode:
         self._descent = Descent([(self.offset, LATENT_RATE, 2), *((m, NOISE_RATE, 1) for m in self.noise)])
 
     def value(self, *, final: bool = False) -> LatentCode:
-        """The code at this step; `final` cuts it from the graph."""
+        """The code at this step; `final` detaches it from the graph."""
         index = torch.tensor(self.rows, device=self.offset.device)
         w = self.pivot.w.index_add(1, index, self.offset @ self.spread)
         noise = [m + d for m, d in zip(self.pivot.noise, self.noise, strict=False)]
@@ -128,11 +126,14 @@ class _SearchCode:
         return LatentCode(code.w.detach(), tuple(m.detach() for m in code.noise)) if final else code
 
     def distance(self) -> Tensor:
-        """Squared distance (N,) to the pivots, the mean over the free rows: equation 9."""
+        """Squared distance (N,) to the pivots, averaged over the free rows: equation 9."""
         return (self.offset @ self.spread).square().sum(dim=(1, 2)) / len(self.rows)
 
     def step(self, loss: Tensor, progress: float) -> None:
-        """One step of descent: warmed up, full rate until half of the way, then a cosine to near zero."""
+        """One step of descent.
+
+        The rate warms up, stays full until half of the way, then falls as a cosine.
+        """
         decay = 0.5 + 0.5 * math.cos(math.pi * max(0.0, 2 * progress - 1))
         gradients = torch.autograd.grad(loss, [self.offset, *self.noise])
         self._descent.step(gradients, min(1.0, WARMUP_START + WARMUP_SLOPE * progress) * decay + 0.02)

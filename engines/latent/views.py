@@ -1,4 +1,4 @@
-"""Looks at a face as recognisers get them: misaligned, mirrored, damaged by an upload."""
+"""Views of a face as a recogniser may get it: misaligned, mirrored, damaged by an upload."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ JITTER_ANGLE, JITTER_SIZE, JITTER_SHIFT = 0.06, 0.05, 2.0
 
 
 class View:
-    """One look at faces, (N, 3, 256, 256) in [0, 1] and their points, as a recogniser may get them."""
+    """One random view of faces (N, 3, 256, 256) in [0, 1] and their points."""
 
     def __init__(self, chance: random.Random) -> None:
         self.mirrored = chance.random() < 0.5
@@ -35,18 +35,18 @@ class View:
 
     @classmethod
     def plain(cls) -> View:
-        """The look that changes nothing."""
+        """The view that changes nothing."""
         view = cls(random.Random(0))
         view.mirrored, view.angle, view.size, view.shift, view.damage = False, 0.0, 1.0, np.zeros(2), "none"
         return view
 
     @classmethod
     def drawn(cls, chance: random.Random, without: Collection[Part]) -> View:
-        """A look that is drawn by chance, or the plain one."""
+        """A random view; the plain one where an ablation leaves out `robustness`."""
         return cls.plain() if "robustness" in without else cls(chance)
 
     def images(self, image: Tensor) -> Tensor:
-        """The images after what an upload does to them."""
+        """The images after the damage of an upload."""
         if self.damage == "jpeg":
             image = degrade.jpeg(image, round(50 + 45 * self.amount))
         elif self.damage == "shrink":
@@ -56,7 +56,7 @@ class View:
         return image.flip(3) if self.mirrored else image
 
     def transform(self, recogniser: Recogniser, points: np.ndarray, width: int) -> np.ndarray:
-        """The recogniser's crop of these points, misaligned a little."""
+        """The recogniser's crop of these points, slightly misaligned."""
         exact = recogniser.crop_transform(mirrored(points, width) if self.mirrored else points)
         turn = self.size * np.array(
             [[math.cos(self.angle), -math.sin(self.angle)], [math.sin(self.angle), math.cos(self.angle)]]
@@ -67,7 +67,7 @@ class View:
 
 
 def mirrored(points: np.ndarray, width: float) -> np.ndarray:
-    """Five points (5, 2) in the mirror image of a picture so wide."""
+    """Five points (5, 2) in the mirror image of a picture that is `width` px wide."""
     flipped = points * (-1, 1) + (width, 0)
     return flipped[[1, 0, 2, 4, 3]].astype(np.float32)
 
@@ -93,7 +93,7 @@ def owner_identity(
     chance: random.Random,
     without: Collection[Part] = (),
 ) -> Identity:
-    """The owners' identities: means over eight views, which are nearer to their other photos than one view."""
+    """The owners' identities: means over eight views, nearer to their other photos than one view."""
     embeddings = embed_views(surrogates, photo, faces, [View.drawn(chance, without) for _ in range(8)])
     means = {s: embeddings[s.name].mean(dim=0) for s in surrogates}
     return Identity(

@@ -1,11 +1,11 @@
-"""Makeup laid on plainly: a palette of colours, and how one covers or tints a face through a soft mask."""
+"""A palette of makeup colours, and the layers that cover or tint a face with them through a soft mask."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from engines.makeup.regions import Region
+from engines.networks.frame import Region
 from engines.photo.colour import luma
 
 RGB = tuple[float, float, float]
@@ -18,7 +18,7 @@ PALETTE: dict[str, RGB] = {
     "blue": (40, 85, 205), "navy": (18, 28, 85), "purple": (125, 40, 165), "lavender": (192, 155, 228),
     "black": (18, 16, 18), "white": (245, 245, 245), "silver": (165, 170, 180), "tan": (178, 112, 74),
 }  # fmt: skip
-#: The colours that makeup has in each region; in the others, lips and lids, every one but the tan.
+#: The colours that makeup has in each region; lips and lids, which are not listed, have all but the tan.
 _OF_REGION: dict[Region, tuple[str, ...]] = {
     "liner": ("black", "brown", "white", "blue", "green", "gold", "purple", "red"),
     "brows": ("black", "brown", "gold", "red", "blue", "green", "pink", "silver"),
@@ -28,7 +28,7 @@ _OF_REGION: dict[Region, tuple[str, ...]] = {
     "skin": ("tan", "white"),
 }
 
-#: How densely a face wears makeup at most.
+#: The greatest density of makeup in each region.
 DENSITY: dict[Region, float] = {
     "lips": 0.85,
     "shadow": 0.75,
@@ -39,8 +39,8 @@ DENSITY: dict[Region, float] = {
     "highlight": 0.5,
     "skin": 0.5,
 }
-#: Makeup of these regions, if it is not white, is sheer: it leaves at most so much of the light on the skin, lest a
-#: pale powder lies on dark skin like chalk.
+#: Makeup of these regions is sheer, if it is not white: it leaves at most `_LEFT` of the skin's light.  A
+#: pale powder would lie on dark skin like chalk.
 _SHEER: tuple[Region, ...] = ("blush", "contour", "skin")
 _LEFT = 0.85
 
@@ -53,10 +53,10 @@ def colours_of(region: Region) -> tuple[str, ...]:
 def cover(
     face: Tensor, mask: Tensor, colour: Tensor, opacity: Tensor, light: Tensor, gloss: Tensor
 ) -> Tensor:
-    """Faces (N, 3, H, W), RGB in [0, 1], with one colour (N, 3) each through its mask (N, 1, H, W).
+    """Faces (N, 3, H, W), RGB in [0, 1], each covered with one colour (N, 3) through its mask (N, 1, H, W).
 
-    The layer keeps the shading below it and takes on the `light` of the photo; opacity and gloss are in
-    [0, 1], they and light (N,).
+    The layer keeps the shading below it and takes on the `light` of the photo.  Opacity and gloss are in [0,
+    1]; they and light are (N,).
     """
     light_here = luma(face)
     shade = (light_here / mean_within(light_here, mask)).clamp(0.3, 2.0)
@@ -66,25 +66,24 @@ def cover(
 
 
 def tint(face: Tensor, mask: Tensor, region: Region, name: str, density: Tensor, light: Tensor) -> Tensor:
-    """Faces (N, 3, H, W), RGB in [0, 1], tinted in one colour of the palette through the region's mask (N, 1, H, W).
+    """Faces (N, 3, H, W), RGB in [0, 1], tinted in one colour through the region's mask (N, 1, H, W).
 
-    Where the colour is darker than what it lies on, a tint is a factor on the channel, where it is lighter, one on
-    what the channel lacks: folds, shine and shade stay, and nothing is cut off.  Density, in [0, 1], and light
-    are (N,).
+    `name` is a colour of the palette.  Where the colour is darker than the skin, a tint is a factor on the
+    channel; where it is lighter, a factor on the rest of the channel up to 1.  So folds, shine and shade
+    stay, and nothing is clipped.  Density, in [0, 1], and light are (N,).
     """
-    found = torch.cat([mean_within(channel, mask) for channel in face.split(1, dim=1)], dim=1)
-    wanted = (
-        torch.tensor(PALETTE[name]).to(face)[None, :, None, None] / 255 * light[:, None, None, None]
-    ).clamp(max=1)
+    skin = torch.cat([mean_within(channel, mask) for channel in face.split(1, dim=1)], dim=1)
+    colour = torch.tensor(PALETTE[name]).to(face)[None, :, None, None] / 255
+    colour = (colour * light[:, None, None, None]).clamp(max=1)
     if region in _SHEER and name != "white":
-        wanted = wanted * (_LEFT * luma(found) / luma(wanted)).clamp(max=1)
-    darker, lighter = face * (wanted / found), 1 - (1 - face) * ((1 - wanted) / (1 - found).clamp(min=0.05))
-    tinted = torch.where(wanted < found, darker, lighter)
+        colour = colour * (_LEFT * luma(skin) / luma(colour)).clamp(max=1)
+    darker, lighter = face * (colour / skin), 1 - (1 - face) * ((1 - colour) / (1 - skin).clamp(min=0.05))
+    tinted = torch.where(colour < skin, darker, lighter)
     return torch.lerp(face, tinted, mask * density[:, None, None, None]).clamp(0, 1)
 
 
 def light_of(faces: Tensor, skin: Tensor) -> Tensor:
-    """How brightly faces are lit (N,), 1 in good light, by their skin's mask (N, 1, H, W)."""
+    """The brightness of the light on faces (N,), 1 in good light, by their skin's mask (N, 1, H, W)."""
     return mean_within(luma(faces), skin).div(0.55).clamp(0.45, 1.15).flatten()
 
 

@@ -1,4 +1,4 @@
-"""Prompts in words: presets, and what is a usable one."""
+"""Prompts in words: presets, and the check of a prompt."""
 
 from __future__ import annotations
 

@@ -1,13 +1,11 @@
-"""Where makeup goes: soft masks of a face's parts, drawn from its 68 landmarks.
+"""The regions of makeup: soft masks of a face's parts, drawn from its 68 landmarks.
 
-Both the painter that the makeup model is trained with and the search, which keeps what a prompt asks
-for to the parts that it names, see the same masks.
+The painter of the makeup model's training and the method use the same masks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -15,18 +13,16 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFilter
 from torch import Tensor
 
+from engines.networks.frame import REGIONS
 from engines.networks.landmarks import LandmarkNetwork
 from engines.photo.colour import luma
 
-Region = Literal["lips", "shadow", "liner", "brows", "blush", "contour", "highlight", "skin"]
-REGIONS: tuple[Region, ...] = get_args(Region)
-
 #: Side of the image that masks belong to: the FFHQ crop at a quarter of its size.
 SIZE = 256
-#: The landmark network's box in it: left, top, right, bottom.  The one of a hundred whose points came
-#: nearest to the detector's on generated faces (1.6 px).
+#: The landmark network's box in it: left, top, right, bottom.  Of a hundred boxes, its points came nearest to
+#: the detector's on generated faces (1.6 px).
 _BOX = (43, 60, 213, 230)
-#: The square that holds brows, chin and cheeks: top, bottom, left, right.
+#: The square of brows, chin and cheeks: top, bottom, left, right.
 VIEW = (48, 244, 30, 226)
 #: Points of the eyes' outlines, from the outer corner over the upper lid, and of the brows above them.
 _EYES = ((36, 37, 38, 39, 40, 41), (45, 44, 43, 42, 47, 46))
@@ -35,7 +31,7 @@ _JAW, _MOUTH_CORNERS = ((1, 2, 3, 4), (15, 14, 13, 12)), (48, 54)
 
 
 def view_of(image: Tensor, side: int) -> Tensor:
-    """What text-image models look at (N, C, side, side): the square of an aligned face (N, C, 256, 256) with it all."""
+    """The view of text-image models (N, C, side, side): the square of an aligned face (N, C, 256, 256)."""
     top, bottom, left, right = VIEW
     square = image[:, :, top:bottom, left:right]
     return F.interpolate(square, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
@@ -59,7 +55,7 @@ def masks(points: np.ndarray) -> np.ndarray:
     eyes, lips = _filled([p[list(eye)] for eye in _EYES], 0.7), _filled([p[48:60]], unit, hole=p[60:68])
     brows = _stroked([p[list(brow)] for brow in _BROWS], 6 * unit, 1.2 * unit)
     cheeks = [_cheek(p, side) for side in (0, 1)]
-    drawn = {
+    by_region = {
         "lips": lips,
         "shadow": _filled([_lid(p, side) for side in (0, 1)], 2.2 * unit) * (1 - eyes),
         "liner": _stroked([_rim(p, side) for side in (0, 1)], 3.6 * unit, 0.7 * unit),
@@ -69,11 +65,11 @@ def masks(points: np.ndarray) -> np.ndarray:
         "highlight": _stroked([p[27:31], *(_cheekbone(p, side) for side in (0, 1))], 4.5 * unit, 2.5 * unit),
         "skin": _filled([_outline(p)], 5 * unit) * (1 - eyes) * (1 - lips) * (1 - 0.8 * brows),
     }
-    return np.stack([drawn[region] for region in REGIONS]).astype(np.float32)
+    return np.stack([by_region[region] for region in REGIONS]).astype(np.float32)
 
 
 def _filled(areas: Sequence[np.ndarray], blur: float, hole: np.ndarray | None = None) -> np.ndarray:
-    """Polygons, but for a hole, with edges that fade over so many px: (256, 256) in [0, 1]."""
+    """Polygons with a hole, if any, and edges that fade over `blur` px: (256, 256) in [0, 1]."""
     image = Image.new("L", (2 * SIZE, 2 * SIZE))
     draw = ImageDraw.Draw(image)
     for area in areas:
@@ -84,7 +80,7 @@ def _filled(areas: Sequence[np.ndarray], blur: float, hole: np.ndarray | None = 
 
 
 def _stroked(lines: Sequence[np.ndarray], width: float, blur: float) -> np.ndarray:
-    """Lines so many px wide, with edges that fade: (256, 256) in [0, 1]."""
+    """Lines of a width in px, with edges that fade over `blur` px: (256, 256) in [0, 1]."""
     image = Image.new("L", (2 * SIZE, 2 * SIZE))
     draw = ImageDraw.Draw(image)
     for line in lines:
@@ -93,7 +89,7 @@ def _stroked(lines: Sequence[np.ndarray], width: float, blur: float) -> np.ndarr
 
 
 def _doubled(points: np.ndarray) -> list[tuple[float, float]]:
-    """Masks are drawn at twice their size, for smooth edges."""
+    """Points at twice the size, at which masks are drawn for smooth edges."""
     return [(2 * float(x), 2 * float(y)) for x, y in points]
 
 
@@ -144,6 +140,6 @@ def _cheekbone(p: np.ndarray, side: int) -> np.ndarray:
 
 
 def _outline(p: np.ndarray) -> np.ndarray:
-    """Jaw and forehead: the brows' points, moved up by what lies between brows and nose."""
+    """Jaw and forehead: the brows' points, moved up by the distance of brows and nose."""
     up = 0.9 * (p[27] - p[33])
     return np.concatenate((p[0:17], p[26:21:-1] + up, p[21:16:-1] + up))

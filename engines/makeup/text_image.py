@@ -99,14 +99,15 @@ class OpenClip:
 
 
 def _how_to_get(name: str, source: str, error: Exception) -> str:
-    """What to do about weights that open_clip could not have."""
+    """The way to weights that open_clip could not load."""
     if Path(source).exists():
         return (
             f"{source} holds no weights of {name} ({type(error).__name__}): give a checkpoint of that model"
         )
     if source == REFERENCE_WEIGHTS:
         return (
-            f'the weights of {name} cannot be fetched: on a machine with a network run `python -c "import open_clip;'
-            f" open_clip.create_model('{name}', pretrained='{source}')\"`, or give a file with --text-checkpoint FILE"
+            f"the weights of {name} cannot be fetched: on a machine with a network run"
+            f" `python -c \"import open_clip; open_clip.create_model('{name}', pretrained='{source}')\"`,"
+            " or give a file with --text-checkpoint FILE"
         )
     return f"{source}: there is no such checkpoint: give a file with the weights of {name}"

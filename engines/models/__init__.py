@@ -1,1 +1,1 @@
-"""The registry of networks, and how they get from their carriers into the cache."""
+"""The registry of networks, and their way from their carriers into the cache."""

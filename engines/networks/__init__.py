@@ -1,1 +1,1 @@
-"""Plain `nn.Module`s, one file an architecture; weights come from `engines.models`."""
+"""Plain `nn.Module`s, one file for each architecture.  Their weights come from `engines.models`."""

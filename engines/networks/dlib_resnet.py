@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-#: (channels, blocks, whether the first block halves the resolution)
+#: Channels, number of blocks, and whether the first block halves the resolution.
 _STAGES = ((32, 3, False), (64, 4, True), (128, 3, True), (256, 3, True), (256, 1, True))
 
 
 class Affine(nn.Module):
-    """A batch norm frozen to a scale and a shift a channel."""
+    """A frozen batch norm: one scale and one shift for each channel."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -23,12 +23,12 @@ class Affine(nn.Module):
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions; the shortcut is average-pooled and padded with zeros where shapes differ."""
+    """Two 3x3 convolutions.  The shortcut is average-pooled and padded with zeros where shapes differ."""
 
     def __init__(self, inputs: int, outputs: int, *, down: bool) -> None:
         super().__init__()
         self.down = down
-        # dlib pads a strided convolution by nothing, a plain 3x3 by one.
+        # dlib does not pad a strided convolution, and pads a plain 3x3 by one.
         self.conv1 = nn.Conv2d(inputs, outputs, 3, 2 if down else 1, 0 if down else 1)
         self.affine1 = Affine(outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1)
@@ -50,7 +50,7 @@ def _add_padded(a: Tensor, b: Tensor) -> Tensor:
 
 
 class DlibResNet(nn.Module):
-    """Faces (N, 3, 150, 150), normalised as the spec says -> embeddings (N, 128), not of length 1."""
+    """Faces (N, 3, 150, 150), normalised as in the spec -> embeddings (N, 128), not of length 1."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,7 +1,8 @@
 """The inversion encoder: one pass from an aligned face to its W+ code.
 
-After e4e (Tov et al. 2021): offsets from the mean latent, one for each row that acts.  Ours: the
-features are those of a recogniser's trunk, which has seen real faces; only a head is trained.
+It follows e4e (Tov et al. 2021): it predicts an offset from the mean latent for each acting row.  Our own
+part is the source of the features.  They come from a recogniser's trunk, which has seen real faces, and only
+a head is trained.
 """
 
 from __future__ import annotations
@@ -18,19 +19,22 @@ from engines.networks.mobilefacenet import MobileFaceNet
 from engines.networks.mobilestylegan import ACTING_ROWS, W_ROWS
 
 #: Rows and columns of the encoder's view: the mask's window, at about its own proportions.
-VIEW = (128, 112)
+VIEW_SIZE = (128, 112)
 #: Blocks of the trunk before the last that halves the size.
 _MIDDLE = 12
-#: Channels and cells of the features; 12 of the channels are the view itself, as a recogniser's
-#: features say little of light and colour.
-_FEATURES, _CELLS = 128 + 128 + 12, (VIEW[0] // 16) * (VIEW[1] // 16)
+#: Channels and cells of the features.  12 of the channels are the view itself, because a recogniser's
+#: features say little about light and colour.
+_FEATURES, _CELLS = 128 + 128 + 12, (VIEW_SIZE[0] // 16) * (VIEW_SIZE[1] // 16)
 _CHANNELS, _WIDTH = 96, 384
-#: Where each row of W+ comes from among the acting ones; the place after the last is empty.
+#: Index of each row of W+ among the acting rows.  Rows that no layer reads get the index after the last.
 _PLACES = [ACTING_ROWS.index(row) if row in ACTING_ROWS else len(ACTING_ROWS) for row in range(W_ROWS)]
 
 
 class EncoderHead(nn.Module):
-    """Features (N, 268, 8, 7) -> offsets from the mean latent (N, 23, 512); rows that nothing reads stay 0."""
+    """Features (N, 268, 8, 7) -> offsets from the mean latent (N, 23, 512).
+
+    Rows that no layer reads stay 0.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,49 +48,52 @@ class EncoderHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         rows = self.rows(self.mix(self.reduce(features))).view(-1, len(ACTING_ROWS), W_DIM)
-        # By gathering, with a row of zeros for those that nothing reads: TensorRT cannot scatter.
+        # Rows are gathered, and a row of zeros stands for those that no layer reads: TensorRT cannot scatter.
         return F.pad(rows, (0, 0, 0, 1))[:, torch.tensor(_PLACES, device=features.device)]
 
 
 class Encoder:
-    """A recogniser's trunk and the head that was trained on its features; both frozen."""
+    """A recogniser's trunk and the head that was trained on its features.  Both are frozen."""
 
-    #: Steps of refinement that its codes take to come near the photo.
+    #: Steps of refinement that its codes need to come near the photo.
     refinement = 10
 
     def __init__(self, trunk: MobileFaceNet, head: EncoderHead) -> None:
         self.trunk, self.head = trunk, head
-        #: What does the same faster, where there is such an engine (`engines.backends.attach`).
-        self.engine: Callable[[Tensor], Tensor] | None = None
+        #: The exported network that does the same faster, where there is one (`engines.backends.attach`).
+        self.exported: Callable[[Tensor], Tensor] | None = None
 
     @torch.no_grad()
     def __call__(self, view: Tensor) -> Tensor:
         """Views (N, 3, 128, 112), RGB in [-1, 1] -> offsets from the mean latent (N, 23, 512)."""
-        return self.in_torch(view) if self.engine is None else self.engine(view)
+        return self.in_torch(view) if self.exported is None else self.exported(view)
 
     def in_torch(self, view: Tensor) -> Tensor:
-        """The same, whatever engine there is."""
-        return self.head(features(self.trunk, view))
+        """The same, always in torch."""
+        return self.head(trunk_features(self.trunk, view))
 
     def offsets(self, crop: Tensor) -> Tensor:
         """Aligned faces (N, 3, 1024, 1024), RGB in [-1, 1] -> offsets from the mean latent (N, 23, 512)."""
-        return self(view_of(crop))
+        return self(encoder_view(crop))
 
 
-def features(trunk: MobileFaceNet, view: Tensor) -> Tensor:
-    """What the head gets (N, 268, 8, 7) of views (N, 3, 128, 112) in [-1, 1]: two depths of the trunk, and colours."""
+def trunk_features(trunk: MobileFaceNet, view: Tensor) -> Tensor:
+    """Views (N, 3, 128, 112) in [-1, 1] -> the head's input (N, 268, 8, 7).
+
+    The input joins features of two depths of the trunk and the colours of the view.
+    """
     middle = trunk.blocks[:_MIDDLE](trunk.stem(view))
     deep = trunk.blocks[_MIDDLE:](middle)
     colours = F.pixel_unshuffle(F.avg_pool2d(view, 8), 2)
     return torch.cat((F.avg_pool2d(middle, 2), deep, colours), dim=1)
 
 
-def view_of(crop: Tensor) -> Tensor:
-    """The encoder's view of aligned faces (N, 3, 1024, 1024) in [-1, 1]."""
+def encoder_view(crop: Tensor) -> Tensor:
+    """Aligned faces (N, 3, 1024, 1024) in [-1, 1] -> views (N, 3, 128, 112)."""
     rows, columns = MASK_WINDOW.pixels
     return shrink_to_view(crop[:, :, rows, columns])
 
 
 def shrink_to_view(window: Tensor) -> Tensor:
-    """The view from the mask's window (N, 3, H, W) at any size."""
-    return F.interpolate(window, size=VIEW, mode="bilinear", antialias=True, align_corners=False)
+    """The mask's window (N, 3, H, W) of any size -> view (N, 3, 128, 112)."""
+    return F.interpolate(window, size=VIEW_SIZE, mode="bilinear", antialias=True, align_corners=False)

@@ -1,4 +1,5 @@
-"""The generator's frame: the square in which every face lies, and the part of it that may change.
+"""The generator's frame: the square in which every face lies, the part of it that may change, and a face's
+regions.
 
 The frame is the FFHQ crop, 1024 px wide (Karras et al. 2019).  The search looks at a quarter of that size.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -17,8 +19,13 @@ IMAGE_SIZE = 1024
 #: The search works at 1/REDUCTION of the frame: 256 px are as fine as any recogniser's crop.
 REDUCTION = 4
 
-#: The mask's ellipse in the frame: centre, half axes in px, and how far in it fades.  It holds brow to chin and
-#: fades out before ears and hair; eyes lie at y = 480, the mouth at 744.
+#: The regions of a face that makeup goes on, in the order of every mask and score.
+Region = Literal["lips", "shadow", "liner", "brows", "blush", "contour", "highlight", "skin"]
+REGIONS: tuple[Region, ...] = get_args(Region)
+
+#: The mask's ellipse in the frame: centre, half axes in px, and the width of its fading border as a part of
+#: the half axes.  It holds brows to chin and fades out before ears and hair.  Eyes lie at y = 480, the mouth
+#: at 744.
 _CENTRE, _AXES, _FADE = (512.0, 585.0), (330.0, 385.0), 0.25
 
 
@@ -37,7 +44,7 @@ class Window:
         return slice(16 * self.top, 16 * self.bottom), slice(16 * self.left, 16 * self.right)
 
     def grown(self, cells: int) -> Window:
-        """The window, wider by `cells` on every side, within the frame."""
+        """The window, wider by `cells` on every side, but never beyond the frame."""
         return Window(
             max(self.top - cells, 0),
             max(self.left - cells, 0),
@@ -46,18 +53,18 @@ class Window:
         )
 
     def cut(self, image: Tensor) -> Tensor:
-        """The window's part of features, an image or a noise map (N, C, R, R); R is 64 or more."""
+        """The window's part of features, an image or a noise map (N, C, R, R); R is at least 64."""
         cell = image.shape[-1] // 64
         return image[:, :, cell * self.top : cell * self.bottom, cell * self.left : cell * self.right]
 
 
 WHOLE = Window(0, 0, 64, 64)
-#: The part of the frame in which the face mask is not zero.  Nothing else is ever rendered.
+#: The part of the frame in which the face mask is not zero.  The search renders nothing else.
 MASK_WINDOW = Window(12, 11, 61, 53)
 
 
 def trim(image: Tensor, window: Window | None, margin: int = 2) -> Tensor:
-    """The window's part of an image (N, C, H, W) that was computed `margin` cells wider, at any size."""
+    """The window's part of an image (N, C, H, W) of any size, computed `margin` cells wider."""
     if window is None:
         return image
     wide = window.grown(margin)

@@ -1,4 +1,4 @@
-"""A style-based generator as the search uses it: rows of W+, noise maps, windows of the image."""
+"""A style-based generator as the search uses it: rows of W+, noise maps, and windows of the image."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ W_DIM = 512
 
 @dataclass(frozen=True)
 class Layout:
-    """The `rows` of a generator's W+, and the parts of its code that a search may move.
+    """The number of rows of a generator's W+, and the parts of its code that a search may move.
 
-    `acting` are the rows that some layer reads.  `free` are those that may move: rows below hold pose and
-    shape.  So may the first `free_maps` noise maps, coarse to fine.
+    `acting` are the rows that some layer reads.  `free` are the rows that a search may move: the rows below
+    them hold pose and shape.  A search may also move the first `free_maps` noise maps, counted from the
+    coarsest.
     """
 
     rows: int
@@ -30,7 +31,7 @@ class Layout:
 
 
 class Synthesis(nn.Module):
-    """W+ (N, rows, 512), noise maps and window -> image, as `StyleGenerator.forward` says."""
+    """W+ (N, rows, 512), noise maps and window -> image, as in `StyleGenerator.forward`."""
 
     def noise_maps(self) -> list[Tensor]:
         """The published noise maps (1, 1, R, R), coarse to fine; pass changed ones to `forward`."""
@@ -38,7 +39,7 @@ class Synthesis(nn.Module):
 
 
 class StyleGenerator(nn.Module):
-    """Mapping and synthesis together; `mean_latent` (512,) is the mean of W, the origin of truncation."""
+    """Mapping and synthesis together.  `mean_latent` (512,) is the mean of W, the origin of truncation."""
 
     layout: Layout
     mapping: nn.Module
@@ -47,17 +48,17 @@ class StyleGenerator(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        #: The exported network that draws the image of `published`, where there is one (`engines.backends.attach`).
-        self.engine: Callable[..., Tensor] | None = None
+        #: The exported network behind `published`, where there is one (`engines.backends.attach`).
+        self.exported: Callable[..., Tensor] | None = None
 
     @cached_property
     @torch.no_grad()
     def spread(self) -> Tensor:
         """Square root of the covariance of W (512, 512), from 10,000 draws.
 
-        White noise times it lies as the offsets of faces do.  A step that is taken before it (Zhu et al.
-        2020, "Improved StyleGAN Embedding: Where are the Good Latents?") goes where faces differ; most
-        other directions leave the manifold, and without demodulation the image soon explodes.
+        White noise times this matrix is distributed as the offsets of faces are (Zhu et al. 2020, "Improved
+        StyleGAN Embedding: Where are the Good Latents?").  Steps in these coordinates go where faces differ.
+        Most other directions leave the manifold, and without demodulation the image soon explodes.
         """
         z = torch.randn(10_000, W_DIM, generator=torch.Generator().manual_seed(0))
         w = self.mapping(z.to(self.mean_latent)).double().cpu()
@@ -65,7 +66,7 @@ class StyleGenerator(nn.Module):
         return ((axes * variance.clamp(min=0).sqrt()) @ axes.T).to(self.mean_latent)
 
     def sample_w(self, seed: int, count: int = 1, truncation: float = 0.7) -> Tensor:
-        """`count` latents (N, rows, 512) drawn with `seed`, the same on every device."""
+        """`count` latents (N, rows, 512), drawn from `seed`: the same on every device."""
         z = torch.randn(count, W_DIM, generator=torch.Generator().manual_seed(seed))
         w = self.mapping(z.to(self.mean_latent))
         w = self.mean_latent + truncation * (w - self.mean_latent)
@@ -79,15 +80,18 @@ class StyleGenerator(nn.Module):
 
     @torch.no_grad()
     def published(self, w: Tensor) -> Tensor:
-        """The image (N, 3, 1024, 1024) of W+ (N, rows, 512) with the published weights and noise, without gradients."""
-        return (self.engine or self.in_torch)(w, *self.synthesis.noise_maps())
+        """W+ (N, rows, 512) -> image (N, 3, 1024, 1024), without gradients.
+
+        Weights and noise maps are the published ones.
+        """
+        return (self.exported or self.in_torch)(w, *self.synthesis.noise_maps())
 
     def in_torch(self, w: Tensor, *noise: Tensor) -> Tensor:
-        """The image by torch, with the inputs of the exported network."""
+        """The image from torch.  The inputs are those of the exported network."""
         return self(w, noise)
 
     def small(self, w: Tensor, noise: Sequence[Tensor] | None = None, window: Window | None = None) -> Tensor:
-        """The image averaged down to 256 px, (N, 3, 256, 256) or the window's part of it."""
+        """The image averaged down to 256 px: (N, 3, 256, 256), or the window's part of it."""
         return F.avg_pool2d(self(w, noise, window), REDUCTION)
 
 

@@ -1,4 +1,7 @@
-"""The 68 landmarks of the iBUG scheme: a small MobileFaceNet (see `mobilefacenet`) with ReLU, batch norms folded."""
+"""The network of the 68 landmarks of the iBUG scheme: a small MobileFaceNet (see `mobilefacenet`) with ReLU.
+
+Batch norms are folded into the convolutions.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,16 @@ from torch import Tensor, nn
 
 from engines.networks.mobilefacenet import Bottleneck
 
-#: Channels inside, channels out, stride of the first block, blocks of each run of bottlenecks.
+#: For each run of bottlenecks: channels inside, channels out, stride of the first block, number of blocks.
 _STAGES = ((64, 32, 2, 1), (64, 32, 1, 3), (128, 64, 2, 1), (128, 64, 1, 4), (256, 64, 2, 1), (128, 64, 1, 2))
 POINTS = 68
 
 
 class LandmarkNetwork(nn.Module):
-    """Gray faces (N, 1, 64, 64) in [0, 1), boxes stretched to a square -> points (N, 68, 2) as parts of the box."""
+    """Gray faces (N, 1, 64, 64) in [0, 1) -> points (N, 68, 2), x and y as parts of the box.
+
+    A face is its box, stretched to a square.
+    """
 
     def __init__(self) -> None:
         super().__init__()

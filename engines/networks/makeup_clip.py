@@ -1,8 +1,8 @@
 """The embedded text-image model: an open_clip model (weights/makeup_clip.json) that knows makeup.
 
-Its vision tower is `makeup_tower`, its text tower the frozen sentence encoder under a trained projection; open_clip
-builds both (Radford et al. 2021).  Beside it stands a reader of the sentence encoder's features that says which parts
-of a face a sentence speaks of.
+open_clip builds both towers (Radford et al. 2021).  The vision tower is `makeup_tower`.  The text tower is
+the frozen sentence encoder under a trained projection.  A second reader of the sentence encoder's features
+tells which regions of a face a sentence names.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from engines.makeup.regions import REGIONS
+from engines.networks.frame import REGIONS
 from engines.networks.sentence import CONFIG, WIDTH, SentenceEncoder
 
-#: Words and signs of a prompt that are read; the rest is left out.
+#: Tokens of a prompt that the model reads.  The rest is cut off.
 CONTEXT = 64
 #: Width of the reader of regions.
 _READER = 320
-#: Mean and deviation that views in [0, 1] are normalised with.
+#: Mean and deviation by which views in [0, 1] are normalised.
 MEAN, DEVIATION = 0.5, 0.25
 
 
 class MakeupClip(nn.Module):
-    """`clip` is the open_clip model; `regions` reads which of `REGIONS` features (N, 384) speak of."""
+    """`clip` is the open_clip model.  `regions` scores (N, 8) which of `REGIONS` features (N, 384) name."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,13 +50,13 @@ class MakeupClip(nn.Module):
         self._tokenizer: Tensor | None = None
 
     def adopt(self, sentences: SentenceEncoder) -> MakeupClip:
-        """Takes the sentence encoder as its own text transformer, frozen."""
+        """Takes the sentence encoder as the text transformer, frozen."""
         self.clip.text.transformer = sentences.transformer.requires_grad_(False)
         self._tokenizer = sentences.tokenizer
         return self
 
     def trained(self) -> dict[str, Tensor]:
-        """What training made, and ships: all but the sentence encoder."""
+        """The trained weights, which ship: all but the sentence encoder."""
         return {key: tensor for key, tensor in self.state_dict().items() if "text.transformer" not in key}
 
     @torch.no_grad()
@@ -67,7 +67,7 @@ class MakeupClip(nn.Module):
         return text.pooler(text.transformer(input_ids=tokens, attention_mask=attended), attended)
 
     def tokenize(self, sentences: Sequence[str]) -> Tensor:
-        """Token numbers (N, L), L at most `CONTEXT`, filled up with 0."""
+        """Token numbers (N, L), filled up with 0.  L is `CONTEXT` at most."""
         ids = [encoding.ids for encoding in self._words.encode_batch(list(sentences))]
         return torch.tensor(ids, device=self.clip.logit_scale.device)
 

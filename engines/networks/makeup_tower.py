@@ -1,4 +1,4 @@
-"""The vision tower of the makeup model, registered with timm so that open_clip builds it by its name."""
+"""The vision tower of the makeup model.  timm registers it, so that open_clip can build it by its name."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _THIN, _GRID, _HIDDEN = 32, 8, 512
 
 
 class MakeupTower(nn.Module):
-    """Normalised views (N, 3, 128, 128) to embeddings (N, D).
+    """Normalised views (N, 3, 128, 128) -> embeddings (N, D).
 
-    Faces are aligned, so a place in the view is a part of the face: the head sees the whole map, flattened, as
-    in face recognisers (Deng et al. 2019), and has no place to find out first, as a transformer would.
+    Faces are aligned, so a place in the view is a part of the face.  The head sees the whole map, flattened,
+    as in face recognisers (Deng et al. 2019).  A transformer would first have to learn where things are.
     """
 
     def __init__(self, embed_dim: int) -> None:
@@ -35,7 +35,7 @@ class MakeupTower(nn.Module):
         )
 
     def forward(self, views: Tensor) -> Tensor:
-        """As the class says."""
+        """Views -> embeddings."""
         return self.head(self.body(views))
 
 
@@ -60,5 +60,5 @@ def _conv(width: int, out: int, *, side: int, stride: int = 1) -> nn.Sequential:
 
 @register_model
 def makeup_tower(num_classes: int, **_: object) -> MakeupTower:
-    """What `timm.create_model("makeup_tower", num_classes=D)` makes; there are no other settings."""
+    """The tower for `timm.create_model("makeup_tower", num_classes=D)`.  It has no other settings."""
     return MakeupTower(num_classes)

@@ -1,5 +1,6 @@
-"""MobileFaceNet: Chen et al., "MobileFaceNets: Efficient CNNs for Accurate Real-Time Face
-Verification on Mobile Devices", 2018 (table 1), batch norms folded into the convolutions."""
+"""MobileFaceNet: Chen et al., "MobileFaceNets: Efficient CNNs for Accurate Real-Time Face Verification on
+Mobile Devices", 2018 (table 1).  Batch norms are folded into the convolutions.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-#: (channels inside, channels out, stride of the first block, blocks) of each run of bottlenecks.
+#: For each run of bottlenecks: channels inside, channels out, stride of the first block, number of blocks.
 _STAGES = (
     (128, 64, 2, 1),
     (128, 64, 1, 4),
@@ -32,7 +33,7 @@ class SameConv2d(nn.Conv2d):
 
 
 class Bottleneck(nn.Module):
-    """Expand, depthwise, project; a residual where the stride is 1."""
+    """Expansion, depthwise convolution, projection; a residual where the stride is 1."""
 
     def __init__(
         self,
@@ -58,9 +59,9 @@ class Bottleneck(nn.Module):
 
 
 class MobileFaceNet(nn.Module):
-    """Faces (N, 3, 112, 112), normalised as the spec says -> embeddings (N, D), not yet of length 1.
+    """Faces (N, 3, 112, 112), normalised as in the spec -> embeddings (N, D), not of length 1.
 
-    `tensorflow` selects the published TFLite variant: SAME padding, a linear convolution after the
+    `tensorflow` selects the published TFLite variant.  It has SAME padding, a linear convolution after the
     stem, and one more linear layer down to 192.
     """
 

@@ -1,8 +1,8 @@
-"""MobileStyleGAN, 1024 px: Belousov, "MobileStyleGAN: A Lightweight Convolutional Neural Network
-for High-Fidelity Image Synthesis", 2021 (sections 3.1 to 3.3), distilled from StyleGAN2-FFHQ.
+"""MobileStyleGAN, 1024 px: Belousov, "MobileStyleGAN: A Lightweight Convolutional Neural Network for
+High-Fidelity Image Synthesis", 2021 (sections 3.1 to 3.3), distilled from StyleGAN2-FFHQ.
 
-The published network has its demodulation folded into the weights and its noise maps folded to
-constants; both stay as they are, the noise maps as inputs that may be replaced.
+In the published network the demodulation is folded into the weights, and the noise maps are constants.  Both
+are kept here.  The caller may replace the noise maps.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from engines.networks.frame import WHOLE, Window, trim
 from engines.networks.generator import W_DIM, Layout, StyleGenerator, Synthesis, check_codes
 
 W_ROWS = 23
-#: Rows of W+ that some layer reads.  Layer i reads 3i+1 and 3i+2; row 0 is the 4-px convolution,
-#: row 21 the image head; the others belong to heads that the published network left out.
+#: Rows of W+ that some layer reads.  Layer i reads 3i+1 and 3i+2, the 4-px convolution row 0, the image head
+#: row 21. The others belong to heads that the published network left out.
 ACTING_ROWS: tuple[int, ...] = (0, *(3 * i + k for i in range(7) for k in (1, 2)), 21)
-#: Rows that a search may move: those below hold pose and shape (the paper freezes the layers up to 32 px
-#: for identity), those above colour all of the picture at once.  Noise maps up to 128 px.
+#: A search may move rows 4 to 14, and noise maps up to 128 px.  The rows below hold pose and shape: the paper
+#: freezes the layers up to 32 px to keep the identity.  The rows above colour the whole picture at once.
 LAYOUT = Layout(W_ROWS, ACTING_ROWS, free=tuple(row for row in ACTING_ROWS if 4 <= row <= 14), free_maps=11)
-#: Channels out of each of the seven layers, 8 px to 512 px.
+#: Channels out of each of the seven layers, from 8 px to 512 px.
 _LAYER_CHANNELS = (512, 512, 512, 512, 256, 128, 64)
 
 
 def inverse_haar(x: Tensor) -> Tensor:
     """One level of the inverse Haar (db1) transform: (N, 4C, H, W) -> (N, C, 2H, 2W).
 
-    The first C channels are the low band; the other 3C hold, channel by channel, the vertical,
-    horizontal and diagonal detail.
+    The first C channels are the low band.  The other 3C hold the vertical, horizontal and diagonal detail,
+    channel by channel.
     """
     n, channels, h, w = x.shape
     c = channels // 4
@@ -45,7 +45,7 @@ def inverse_haar(x: Tensor) -> Tensor:
 
 
 class MappingNetwork(nn.Module):
-    """Z (N, 512), standard normal -> W (N, 512): eight layers after a pixel norm."""
+    """Z (N, 512), standard normal -> W (N, 512): a pixel norm and eight layers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,8 +61,8 @@ class MappingNetwork(nn.Module):
 class StyledConv(nn.Module):
     """Style-modulated convolution, noise, bias and leaky ReLU.
 
-    `separable` is the paper's depthwise 3x3 followed by pointwise 1x1 (section 3.2); without it
-    the layer is StyleGAN2's dense 3x3.
+    `separable` is the paper's depthwise 3x3 followed by a pointwise 1x1 (section 3.2).  Otherwise the layer
+    is StyleGAN2's dense 3x3.
     """
 
     def __init__(self, inputs: int, outputs: int, size: int, *, separable: bool) -> None:
@@ -79,7 +79,7 @@ class StyledConv(nn.Module):
         if self.depthwise is not None:
             x = self.depthwise(x)
         x = F.conv2d(x, self.conv.weight, self.bias.flatten(), padding=self.conv.padding)
-        return F.leaky_relu_(x.add_(noise), 0.2)  # in place: nothing else reads what the convolution made
+        return F.leaky_relu_(x.add_(noise), 0.2)  # in place: nothing else reads the convolution's output
 
 
 class Layer(nn.Module):
@@ -114,9 +114,9 @@ class ImageHead(nn.Module):
 class SynthesisNetwork(Synthesis):
     """W+ (N, 23, 512) -> image (N, 3, 1024, 1024), RGB, about [-1, 1].
 
-    With a window, only that part is computed above 64 px, and it equals the same part of the whole
-    image: zero padding at a false border reaches 2 px inwards at 128, 256 and 512 px, 28 px in all,
-    and the window is computed 32 px wider and cut.
+    With a window, only that part is computed above 64 px.  It equals the same part of the whole image: zero
+    padding at a false border reaches 2 px inwards at 128, 256 and 512 px, 28 px in all, so the window is
+    computed 32 px wider and trimmed.
     """
 
     def __init__(self) -> None:
@@ -130,7 +130,7 @@ class SynthesisNetwork(Synthesis):
         self.head = ImageHead(_LAYER_CHANNELS[-1])
 
     def noise_maps(self) -> list[Tensor]:
-        """The 15 published noise maps (1, 1, R, R), coarse to fine; pass changed ones to `forward`."""
+        """The 15 published noise maps (1, 1, R, R), coarse to fine.  Pass changed ones to `forward`."""
         convs = [self.conv1]
         for layer in cast(Iterable[Layer], self.layers):
             convs += [layer.conv1, layer.conv2]
@@ -144,7 +144,7 @@ class SynthesisNetwork(Synthesis):
     def features(
         self, w: Tensor, noise: Sequence[Tensor] | None = None, window: Window | None = None, layers: int = 7
     ) -> Tensor:
-        """What the first `layers` layers make (N, C, R, R), R = 4 << layers, over the window with its margin."""
+        """Output (N, C, R, R) of `layers` layers over the window and its margin; R = 4 << layers."""
         check_codes(w, LAYOUT)
         maps = self.noise_maps() if noise is None else list(noise)
         wide = WHOLE if window is None else window.grown(2)
@@ -160,7 +160,7 @@ class SynthesisNetwork(Synthesis):
 
 
 class Generator(StyleGenerator):
-    """The whole generator: W+ is (N, 23, 512), of which 16 rows act."""
+    """The whole generator.  W+ is (N, 23, 512), and 16 of its rows act."""
 
     layout = LAYOUT
     synthesis: SynthesisNetwork

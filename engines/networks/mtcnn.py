@@ -1,5 +1,5 @@
-"""The three networks of MTCNN: Zhang et al., "Joint Face Detection and Alignment Using Multitask
-Cascaded Convolutional Networks", 2016 (figure 2).
+"""The three networks of MTCNN: Zhang et al., "Joint Face Detection and Alignment Using Multitask Cascaded
+Convolutional Networks", 2016 (figure 2).
 
 Inputs are (N, 3, W, H): the published weights were trained on transposed images.
 """
@@ -18,7 +18,7 @@ class SamePool(nn.Module):
         self.kernel = kernel
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.kernel == 2:  # the same without the size in it: what is exported runs at any size
+        if self.kernel == 2:  # the same without the size in it, so that an exported network runs at any size
             return F.max_pool2d(x, 2, ceil_mode=True)
         pads: list[int] = []
         for size in (x.shape[3], x.shape[2]):
@@ -28,7 +28,7 @@ class SamePool(nn.Module):
 
 
 class PNet(nn.Module):
-    """Image -> face probability (N, W', H') and box offsets (N, 4, W', H') of each 12-px window."""
+    """Image -> face probability (N, W', H') and box offsets (N, 4, W', H') for each 12-px window."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,11 +79,18 @@ class ONet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(3, 32, 3), nn.PReLU(32), SamePool(3),
-            nn.Conv2d(32, 64, 3), nn.PReLU(64), nn.MaxPool2d(3, 2),
-            nn.Conv2d(64, 64, 3), nn.PReLU(64), SamePool(2),
-            nn.Conv2d(64, 128, 2), nn.PReLU(128),
-        )  # fmt: skip
+            nn.Conv2d(3, 32, 3),
+            nn.PReLU(32),
+            SamePool(3),
+            nn.Conv2d(32, 64, 3),
+            nn.PReLU(64),
+            nn.MaxPool2d(3, 2),
+            nn.Conv2d(64, 64, 3),
+            nn.PReLU(64),
+            SamePool(2),
+            nn.Conv2d(64, 128, 2),
+            nn.PReLU(128),
+        )
         self.dense = nn.Sequential(nn.Linear(1152, 256), nn.PReLU(256))
         self.box = nn.Linear(256, 4)
         self.points = nn.Linear(256, 10)
@@ -95,7 +102,7 @@ class ONet(nn.Module):
 
 
 class MTCNN(nn.Module):
-    """A container of the three; the cascade itself is `engines.face.detect`."""
+    """A container for the three networks.  The cascade itself is `engines.face.detect`."""
 
     def __init__(self) -> None:
         super().__init__()

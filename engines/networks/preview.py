@@ -1,8 +1,8 @@
 """The generator's image at a quarter of its size, straight from its 128-px block.
 
-Ours: the last two blocks and the image head take two thirds of a step's time, and no recogniser
-looks at most of what they add.  A small head, distilled from them, paints the 256-px image instead
-(`engines/training/preview.py`).
+This part is our own.  The last two blocks and the image head take two thirds of a step's time, and most of
+the detail that they add is too fine for any recogniser.  A small head, distilled from them, paints the 256-px
+image instead (`engines/training/preview.py`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _WIDTH = 96
 
 
 class _Modulated(nn.Module):
-    """A 1x1 convolution whose inputs a row of W+ scales, as in the generator."""
+    """A 1x1 convolution.  A row of W+ scales its inputs, as in the generator."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -46,19 +46,19 @@ class PreviewHead(nn.Module):
         self.paint = _Modulated(_WIDTH, 12)
 
     def forward(self, features: Tensor, w: Tensor) -> Tensor:
-        # The rows that the blocks which this head stands for would have read.
+        # The head stands for three layers.  These are the rows of W+ that they would have read.
         x = F.leaky_relu(self.mix(features, w[:, 16]), 0.2)
         x = F.leaky_relu(self.refine(x + self.spread(x), w[:, 17]), 0.2)
         return inverse_haar(self.paint(x, w[:, 21]))
 
 
 class Preview:
-    """A generator with the head that stands for its last two blocks; frozen."""
+    """A generator with the head that stands for its last two blocks.  Both are frozen."""
 
     def __init__(self, generator: Generator, head: PreviewHead) -> None:
         self.generator, self.head = generator, head
-        #: What does the work of `final` faster, where there is such an engine (`engines.backends.attach`).
-        self.engine: Callable[..., Tensor] | None = None
+        #: The exported network behind `final`, where there is one (`engines.backends.attach`).
+        self.exported: Callable[..., Tensor] | None = None
 
     @property
     def layout(self) -> Layout:
@@ -73,17 +73,17 @@ class Preview:
         return self.generator.spread
 
     def small(self, w: Tensor, noise: Sequence[Tensor] | None = None, window: Window | None = None) -> Tensor:
-        """What the generator's `small` draws (N, 3, 256, 256), or the window's part, in a third of its time."""
+        """The generator's `small` image (N, 3, 256, 256), or the window's part, in a third of the time."""
         features = self.generator.synthesis.features(w, noise, window, LAYERS)
         return trim(self.head(features, w), window)
 
     @torch.no_grad()
     def final(self, w: Tensor, noise: Sequence[Tensor]) -> Tensor:
-        """What `small` draws of the mask's window, without gradients, of the generator as it was published."""
-        if self.engine is None:
+        """The mask's window of the `small` image, without gradients, by the generator as it was published."""
+        if self.exported is None:
             return self.in_torch(w, *noise)
-        return self.engine(w, *(m.expand(len(w), -1, -1, -1) for m in noise[: 2 * LAYERS + 1]))
+        return self.exported(w, *(m.expand(len(w), -1, -1, -1) for m in noise[: 2 * LAYERS + 1]))
 
     def in_torch(self, w: Tensor, *noise: Tensor) -> Tensor:
-        """The same, whatever engine there is."""
+        """The same, always in torch."""
         return self.small(w, noise, MASK_WINDOW)

@@ -1,4 +1,4 @@
-"""MiniLM-L6, the sentence encoder below the embedded makeup model: a BERT of six layers (Wang et al. 2020)."""
+"""MiniLM-L6, the sentence encoder of the embedded makeup model: a BERT of six layers (Wang et al. 2020)."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-#: The network's shape, as `transformers` wants it: a folder with a config.json.
+#: The network's shape in the form of `transformers`: a folder with a config.json.
 CONFIG = Path(__file__).parents[1] / "weights" / "minilm"
 WIDTH = 384
-#: Bytes of the tokenizer's file, which travels with the weights.
+#: Size of the tokenizer's file in bytes.  The file travels with the weights.
 _TOKENIZER_BYTES = 466_247
 
 
 class SentenceEncoder(nn.Module):
-    """The transformer, and its tokenizer.json as bytes, so that one cached file holds all of it."""
+    """The transformer, and its tokenizer.json as bytes, so that one cached file holds both."""
 
     tokenizer: Tensor
 

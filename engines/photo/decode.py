@@ -34,9 +34,9 @@ MAX_PIXELS = 100_000_000
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 # A lossless PNG of 50 megapixels takes 150 MB at worst; past this no photo is expected.
 MAX_BYTES = 200 * 1024**2
-# A scan of a progressive JPEG may be empty and still walks over every pixel: megabytes become hours.
-# Encoders write some ten, twenty where they search for the best.  Segments are kept as a list,
-# which may take 30 times their size; the longest profile or XMP has some hundreds.
+# A scan of a progressive JPEG may be empty and still walks over every pixel: megabytes become hours. Encoders
+# write about ten, or twenty where they search for the best.  Segments are kept as a list, which may take 30
+# times their size; the longest profile or XMP has some hundreds.
 MAX_SCANS = 100
 MAX_SEGMENTS = 10_000
 # Colours are converted in bands of this many pixels, so that no second copy of a photo exists.
@@ -46,14 +46,14 @@ _READ = "give a JPEG, PNG or WebP photo"
 _TOO_LARGE = f"the photo has more than {MAX_PIXELS // 10**6} megapixels; make it smaller first"
 _STARTS: dict[Format, bytes] = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n", "WEBP": b"RIFF"}
 _OTHER_STARTS = {b"GIF8": "GIF", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"BM": "BMP", b"%PDF": "PDF"}
-# Markers of a JPEG, without stuffing and what has no length: restarts and starts of pictures.
+# Markers of a JPEG, but for stuffing and for those without a length: restarts and starts of pictures.
 _MARKER = re.compile(rb"\xff([\xc0-\xcf\xd9-\xfe])")
 _ONE_CHANNEL = ("1", "L", "LA", "I", "I;16")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Photo:
-    """A decoded photo, and what is needed to write another one like it.
+    """A decoded photo, and the facts that are needed to write another one like it.
 
     pixels: HWC uint8, sRGB, RGB order, upright.  alpha: HW uint8, 255 is opaque, or None.
     gray: the source has one channel, or its three are equal everywhere (to one step of 255).
@@ -133,7 +133,7 @@ def _kind(data: bytes) -> Format:
 
 
 def _other_kind(data: bytes) -> str:
-    """Name what people most often have in place of a photo that is read."""
+    """Name the formats that people most often have instead."""
     names = [name for start, name in _OTHER_STARTS.items() if data.startswith(start)]
     if data[4:8] == b"ftyp":
         names.append("AVIF" if data[8:12] == b"avif" else "HEIC and video")
@@ -165,7 +165,7 @@ def _check(image: Image.Image) -> None:
 
 
 def _photo(image: Image.Image, kind: Format, data: bytes) -> Photo:
-    """Convert a loaded image; `data` holds what Pillow does not tell."""
+    """Convert a loaded image; `data` holds the facts that Pillow does not tell."""
     # Pillow reads a PNG that lacks its end; half an upload should not pass for a photo.
     if kind == "PNG" and b"IEND\xaeB`\x82" not in data:
         raise ImageError("the PNG file is cut short")
@@ -257,7 +257,7 @@ def _to_srgb(image: Image.Image) -> Conversion:
             flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
         ).apply
     except (KeyError, OSError, TypeError, ValueError):
-        # No profile, or one that is broken or of other colours: what is not tagged is sRGB.
+        # No profile, or one that is broken or of other colours: an untagged image is sRGB.
         return partial(Image.Image.convert, mode="RGB")
 
 
@@ -300,7 +300,7 @@ def quantisation_tables(image: Any) -> Tables:
 
 
 def _subsampling(image: Any, orientation: int) -> int:
-    """Pillow's number of the chroma subsampling to write; 0 (4:4:4) where no other is right.
+    """Pillow's number of the chroma subsampling to write; 0 (4:4:4) where no other fits.
 
     Never coarser than the source's, and 4:2:2 lying on its side would halve the other axis too.
     """

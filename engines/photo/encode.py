@@ -18,7 +18,7 @@ Rung = TypeVar("Rung")
 # A result may be this many times as large as its source: people notice a folder that doubles.
 MAX_GROWTH = 1.5
 
-JPEG_CAP = 95  # IJG quality; above it a JPEG grows fast and gains nothing that one can see
+JPEG_CAP = 95  # IJG quality; above it a JPEG grows fast, and nobody sees the gain
 JPEG_STEP = 1.25  # from one rung of the ladder of quantisation tables to the next
 JPEG_COARSER = 4  # rungs below the source's tables, for when those do not fit
 WEBP_QUALITIES = (20, 30, 40, 50, 60, 65, 70, 75, 80, 85, 90, 95)
@@ -104,7 +104,7 @@ def _png(photo: Photo, image: Image.Image) -> bytes:
         return whole
     few = image.convert("RGB").quantize(255)
     colours = few.getpalette() or []
-    clear = len(colours) // 3  # one more entry, for what is transparent
+    clear = len(colours) // 3  # one more entry, for transparent pixels
     few.putpalette([*colours, 0, 0, 0])
     few.paste(clear, mask=Image.fromarray(255 - photo.alpha))
     return _saved(few, "PNG", optimize=True, transparency=clear)

@@ -1,1 +1,1 @@
-"""Recipes of the networks that this project trains, on faces of its own generator only."""
+"""Recipes of the networks that this project trains.  They use only faces of its own generator."""

@@ -1,4 +1,4 @@
-"""What photos go through, for training: crop error, light, colour, noise, JPEG, blur, resizing."""
+"""The degradation of photos, for training: crop error, light, colour, noise, JPEG, blur and resizing."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from engines.latent import degrade
 
 
 def degraded(views: Tensor, seed: int, *, light: float = 1.0, gray_part: float = 0.05) -> Tensor:
-    """Views (N, 3, H, W) in [-1, 1] as photos would show them, each in its own way.
+    """Views (N, 3, H, W), RGB in [-1, 1], degraded as photos are.  Each gets its own degradation.
 
-    `light` scales how far light, contrast and colour go; so many of the views are gray.
+    `light` scales the changes of light, contrast and colour.  `gray_part` is the part of the views that
+    become gray.
     """
     chance = torch.Generator().manual_seed(seed)
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:
         return low + (high - low) * torch.rand(len(views), *shape, generator=chance)
 
-    # A crop that is off: turned, scaled and shifted by a few percent.
+    # Crop error: turned, scaled and shifted by a few percent.
     angle, size, shift = uniform(-0.04, 0.04), uniform(0.95, 1.05), uniform(-0.02, 0.02, 2)
     turn = torch.stack((angle.cos(), -angle.sin(), angle.sin(), angle.cos()), dim=1).view(-1, 2, 2)
     turn = turn * size[:, None, None]
@@ -33,7 +34,7 @@ def degraded(views: Tensor, seed: int, *, light: float = 1.0, gray_part: float =
     gray = image.mean(dim=1, keepdim=True)
     image = torch.where(uniform(0, 1, 1, 1, 1) < gray_part, gray, image).clamp(0, 1)
     image = image + uniform(0, 0.03, 1, 1, 1) * torch.randn(image.shape, generator=chance)
-    # One thing an upload does, the same for a quarter of the batch.
+    # Uploads: each quarter of the batch gets JPEG, blur, resizing, or nothing.
     parts = list(image.clamp(0, 1).chunk(4))
     amount = torch.rand(3, generator=chance).tolist()
     changes = (

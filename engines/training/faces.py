@@ -1,4 +1,4 @@
-"""Endless generated faces: latents as training sees them, each a function of a seed alone."""
+"""Endless generated faces: latents for training, each a function of a seed alone."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from engines.networks.mobilestylegan import W_ROWS, Generator
 def sample_latents(generator: Generator, count: int, seed: int) -> Tensor:
     """W+ (N, 23, 512) of `count` faces: truncation 0.4 to 1, half of them mixed from two styles.
 
-    Style mixing as in Karras et al. 2019, section 3.1: the rows from a random one on are another
-    face's, so that rows differ as those of a real photo's code do.
+    Style mixing follows Karras et al. 2019, section 3.1: from a random row on, the rows come from another
+    face.  So rows differ as they do in the code of a real photo.
     """
     chance = torch.Generator().manual_seed(seed)
     z = torch.randn(2 * count, generator.mean_latent.shape[0], generator=chance)

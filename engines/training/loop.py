@@ -1,4 +1,4 @@
-"""A training run that can be stopped at any moment and goes on where it was."""
+"""A training run that can be stopped at any moment and resumed at the same step."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from torch import Tensor, nn
 
 from engines.files import write_atomic
 
-#: Steps between two checkpoints.
+#: Number of steps between two checkpoints.
 _SAVE_EVERY = 200
 
 
 def command(doc: str | None, *, name: str, steps: int) -> argparse.ArgumentParser:
-    """The command line that every recipe has; `name` is that of its files."""
+    """The command line of every recipe.  `name` is the name of its files."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=steps)
     parser.add_argument(
-        "--checkpoint", type=Path, default=Path(f"{name}.pt"), help="goes on from it where it exists"
+        "--checkpoint",
+        type=Path,
+        default=Path(f"{name}.pt"),
+        help="the run resumes from this file if it exists",
     )
     parser.add_argument("-o", dest="output", type=Path, default=Path(f"{name}.safetensors"))
     parser.add_argument("--device", default="auto")
@@ -42,11 +45,11 @@ def train(
     stop: int | None = None,
     say: Callable[[str], object] = sys.stderr.write,
 ) -> None:
-    """Adam on `loss_of(step)`, warmed up, then a cosine to zero; the network is trained in place.
+    """Trains the network in place: AdamW on `loss_of(step)` with a warm-up and a cosine to zero.
 
-    `loss_of` must draw its data from the step alone, so that a run which was stopped and one which
-    was not give the same network.  `checkpoint` holds network, optimiser and step; `stop` ends a run
-    early, on the schedule of all `steps`.
+    `loss_of` must draw its data from the step alone, so that a resumed run gives the same network as an
+    unbroken one. `checkpoint` holds network, optimiser and step.  `stop` ends a run early, but keeps the
+    schedule of all `steps`.
     """
     optimiser = torch.optim.AdamW(network.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=1e-4)
     first = 0
@@ -74,18 +77,18 @@ def train(
 
 
 def steps_done(checkpoint: Path) -> int:
-    """The step at which a run with this checkpoint goes on."""
+    """The step at which a run with this checkpoint resumes."""
     return int(torch.load(checkpoint, weights_only=True)["step"]) if checkpoint.exists() else 0
 
 
 def save_checkpoint(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, step: int) -> None:
-    """All that a run needs to go on, written whole or not at all."""
+    """Writes the state that a run needs to resume.  The file is written whole or not at all."""
     buffer = io.BytesIO()
     torch.save({"network": network.state_dict(), "optimiser": optimiser.state_dict(), "step": step}, buffer)
     write_atomic(path, buffer.getvalue())
 
 
 def write_weights(path: Path, state: Mapping[str, Tensor]) -> None:
-    """The weights that ship, in half precision; counters stay whole numbers."""
-    halves = {key: tensor.half() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
-    write_atomic(path, save({key: tensor.cpu().contiguous() for key, tensor in halves.items()}))
+    """Writes the weights that ship, in half precision.  Counters stay whole numbers."""
+    weights = {key: tensor.half() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
+    write_atomic(path, save({key: tensor.cpu().contiguous() for key, tensor in weights.items()}))

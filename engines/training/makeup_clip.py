@@ -1,15 +1,20 @@
-"""Trains the makeup model: `python -m engines.training.makeup_clip [--steps N] [--checkpoint FILE] [-o FILE]`.
+"""Trains the makeup model:
 
-Contrastive learning (Radford et al. 2021) between generated faces with painted makeup and sentences about it.
-Captions that say the same are all right; the others of a step, many more than images, are wrong, among them
-the same colour elsewhere and another colour in the same place.  The sentence encoder is frozen, so that words
-which were never painted lie where its language has them; its features are blurred by noise, so that the projection
-learns what neighbouring words share.  A reader of looks, dropped afterwards, tells from any embedding, of an image
-or of a sentence, the colour of each part: without it the tower takes far longer to see the first lips.
+    python -m engines.training.makeup_clip [--steps N] [--checkpoint FILE] [-o FILE]
 
-Faces go into a pool, of which a part is new each step, with the masks of their parts; makeup is painted on
-them anew each time.  Pool, captions and looks follow from the number of the step: a run that was stopped
-draws its pool again and goes on.
+Contrastive learning (Radford et al. 2021) pairs generated faces with painted makeup and sentences about the
+makeup. Captions with the same meaning are all right.  The other captions of a step are wrong, and there are
+many more of them than images.  Among them are the same colour on another part and another colour on the same
+part.
+
+The sentence encoder is frozen, so words that were never painted keep their place in its language.  Noise
+blurs its features, so that the projection learns the common meaning of neighbouring words.  A reader of looks
+tells the colour of each part from the embedding of an image or a sentence.  Without it the tower takes far
+longer to notice the first lips. The reader is dropped after the training.
+
+Faces go into a pool with the masks of their parts, and every few steps a new one joins.  Each step paints
+fresh makeup on them.  Pool, captions and looks follow from the number of the step, and a run that was stopped
+draws its pool again before it goes on.
 """
 
 from __future__ import annotations
@@ -25,8 +30,9 @@ from torch import Tensor, nn
 
 from engines.load import load_network
 from engines.makeup.palette import PALETTE
-from engines.makeup.regions import REGIONS, locate, masks, view_of
+from engines.makeup.regions import locate, masks, view_of
 from engines.makeup.text_image import Embedded
+from engines.networks.frame import REGIONS
 from engines.networks.landmarks import LandmarkNetwork
 from engines.networks.makeup_clip import MakeupClip
 from engines.networks.mobilestylegan import Generator
@@ -42,24 +48,25 @@ from engines.training.words import EFFECTS
 from engines.weights import load_shipped
 
 STEPS, RATE, BATCH = 3600, 2e-3, 96
-#: Captions that the run knows, and wrong ones a step beside those of the batch.
+#: Number of captions of the run, and of wrong ones in each step beside those of the batch.
 CAPTIONS, WRONG = 30_000, 928
-#: Faces in the pool, at most and at the start, and steps for every new one.
+#: Faces in the pool, at most and at the start, and the number of steps for each new face.
 POOL, POOL_START, REUSE = 2000, 800, 4
-#: How far light and colour go against what the encoder sees: a lipstick's colour has to stay what it is called.
+#: Changes of light and colour, against 1 for the encoder: a lipstick's colour must stay true to its name.
 LIGHT = 0.4
-#: Noise on the sentence encoder's features, in parts of their deviation, and the part of them that is left out.
+#: Noise on the sentence encoder's features, in units of their deviation, and the part of them that is
+#: dropped.
 NOISE, DROP = 1.0, 0.1
 #: Steps, rate, weight decay and noise of the reader of regions.
 _READER = (600, 2e-3, 1e-2, 0.7)
-#: How far apart the reader of looks can pull unit embeddings.
+#: Factor on unit embeddings before the reader of looks.
 _SHARP = 16.0
-#: What a part of a face can wear: nothing, a colour, freckles.
-_WORN = ("", *PALETTE, "freckles")
+#: The states of a part of a face: nothing, a colour, or freckles.
+_STATES = ("", *PALETTE, "freckles")
 
 
-class Faces:
-    """Generated faces without end: views (3, 128, 128) and masks (8, 128, 128), as bytes."""
+class GeneratedFaces:
+    """Endless generated faces: views (3, 128, 128) and masks (8, 128, 128), as bytes."""
 
     def __init__(self, device: torch.device) -> None:
         generator = cast(Generator, load_network("mobilestylegan").to(device))
@@ -68,7 +75,7 @@ class Faces:
 
     @torch.no_grad()
     def draw(self, count: int, seed: int) -> list[tuple[Tensor, Tensor]]:
-        """`count` faces, the same for the same seed."""
+        """Draws `count` faces.  The same seed gives the same faces."""
         w = sample_latents(self.preview.generator, count, seed)
         image = self.preview.small(w).clamp(-1, 1) / 2 + 0.5
         points = locate(self.landmarks, image).cpu().numpy()
@@ -82,29 +89,34 @@ def _bytes(images: Tensor) -> Tensor:
 
 
 class Pool:
-    """The faces that batches are drawn from, newest last."""
+    """The faces from which batches are drawn, newest last."""
 
-    def __init__(self, faces: Faces, first_step: int) -> None:
-        self.faces = faces
-        self.known: deque[tuple[Tensor, Tensor]] = deque(maxlen=POOL)
+    def __init__(self, source: GeneratedFaces, first_step: int) -> None:
+        self.source = source
+        self.faces: deque[tuple[Tensor, Tensor]] = deque(maxlen=POOL)
         last = POOL_START - (-first_step // REUSE)
         for number in range(max(0, last - POOL), last):
-            self.known.extend(faces.draw(1, number))
+            self.faces.extend(source.draw(1, number))
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """Views (N, 3, 128, 128) and masks (N, 8, 128, 128) in [0, 1]; a new face comes into the pool."""
+        """Views (N, 3, 128, 128) and masks (N, 8, 128, 128) in [0, 1].
+
+        Every `REUSE` steps a new face joins the pool.
+        """
         if step % REUSE == 0:
-            self.known.extend(self.faces.draw(1, POOL_START + step // REUSE))
-        picks = torch.randint(
-            len(self.known), (BATCH,), generator=torch.Generator().manual_seed(step)
-        ).tolist()
-        views, regions = zip(*(self.known[i] for i in picks), strict=True)
+            self.faces.extend(self.source.draw(1, POOL_START + step // REUSE))
+        chance = torch.Generator().manual_seed(step)
+        picks = torch.randint(len(self.faces), (BATCH,), generator=chance).tolist()
+        views, regions = zip(*(self.faces[i] for i in picks), strict=True)
         return torch.stack(views).float() / 255, torch.stack(regions).float() / 255
 
 
 class Sentences:
-    """Captions with the sentence encoder's features (N, 384), a number for what each says, and what each region
-    wears (N, 8), as numbers in `_WORN`."""
+    """Captions with their features (N, 384) of the sentence encoder.
+
+    `meaning` (N,) has the same number for captions with the same meaning.  `states` (N, 8) has the state of
+    each region as an index into `_STATES`.
+    """
 
     def __init__(self, model: MakeupClip, captions: list[Caption]) -> None:
         self.looks = [c.look for c in captions]
@@ -112,15 +124,15 @@ class Sentences:
         self.meaning = torch.tensor([numbers[look.key] for look in self.looks])
         texts = [c.text for c in captions]
         self.features = torch.cat([model.read(texts[i : i + 256]) for i in range(0, len(texts), 256)])
-        self.worn = torch.tensor([worn(look) for look in self.looks])
+        self.states = torch.tensor([region_states(look) for look in self.looks])
 
 
-def worn(look: Look) -> list[int]:
-    """What each of `REGIONS` wears in a look, as numbers in `_WORN`."""
+def region_states(look: Look) -> list[int]:
+    """The state of each of `REGIONS` in a look, as indices into `_STATES`."""
     colours = {EFFECTS[layer.effect].region: layer.colour for layer in look.layers}
     if look.freckles:
         colours["skin"] = "freckles"
-    return [_WORN.index(colours.get(region, "")) for region in REGIONS]
+    return [_STATES.index(colours.get(region, "")) for region in REGIONS]
 
 
 def embed_texts(model: MakeupClip, features: Tensor) -> Tensor:
@@ -128,59 +140,58 @@ def embed_texts(model: MakeupClip, features: Tensor) -> Tensor:
     return F.normalize(model.clip.text.proj(features), dim=1)
 
 
-def contrast(seen: Tensor, said: Tensor, same: Tensor, scale: Tensor) -> Tensor:
-    """InfoNCE between images (B, D) and sentences (K, D), K >= B; `same` (B, K) says which belong together.
+def contrast(images: Tensor, sentences: Tensor, same: Tensor, scale: Tensor) -> Tensor:
+    """InfoNCE between embeddings of images (B, D) and of sentences (K, D), K >= B.
 
-    Where several are right, all are (Khosla et al. 2020, equation 2); sentences are compared with the
-    images of the batch, so only the first B of them look for theirs.
+    `same` (B, K) marks the pairs with the same meaning.  All of them count as right (Khosla et al. 2020,
+    equation 2). Only the first B sentences have an image in the batch, so only they are asked for theirs.
     """
-    logits = scale * seen @ said.T
+    logits = scale * images @ sentences.T
     right = same / same.sum(dim=1, keepdim=True)
     image_loss = -(right * logits.log_softmax(dim=1)).sum(dim=1).mean()
-    own = same[:, : len(seen)].T
-    text_loss = (
-        -(own / own.sum(dim=1, keepdim=True) * logits[:, : len(seen)].T.log_softmax(dim=1)).sum(dim=1).mean()
-    )
+    own = same[:, : len(images)].T
+    own_logits = logits[:, : len(images)].T
+    text_loss = -(own / own.sum(dim=1, keepdim=True) * own_logits.log_softmax(dim=1)).sum(dim=1).mean()
     return (image_loss + text_loss) / 2
 
 
-def loss_of(network: Trained, pool: Pool, sentences: Sentences, step: int) -> Tensor:
-    """One step: paint, degrade, contrast; and teach the reader of looks."""
+def loss_of(network: TrainedPart, pool: Pool, sentences: Sentences, step: int) -> Tensor:
+    """The loss of one step: paint, degrade and contrast; and the loss of the reader of looks."""
     chance = random.Random(step)
     picks = torch.tensor(chance.sample(range(len(sentences.looks)), BATCH + WRONG))
     views, regions = pool.batch(step)
     painted = paint(views, regions, [sentences.looks[i] for i in picks[:BATCH].tolist()], step)
-    shown = degraded(painted * 2 - 1, step, light=LIGHT, gray_part=0.0) / 2 + 0.5
-    seen = Embedded(network.model).images(shown.to(sentences.features))
-    features, looks = sentences.features[picks], sentences.worn[picks].to(sentences.features.device)
-    said = embed_texts(network.model, blurred(features, step))
-    same = (sentences.meaning[picks[:BATCH], None] == sentences.meaning[picks]).to(seen)
+    photos = degraded(painted * 2 - 1, step, light=LIGHT, gray_part=0.0) / 2 + 0.5
+    images = Embedded(network.model).images(photos.to(sentences.features))
+    features, states = sentences.features[picks], sentences.states[picks].to(sentences.features.device)
+    texts = embed_texts(network.model, blurred(features, step))
+    same = (sentences.meaning[picks[:BATCH], None] == sentences.meaning[picks]).to(images)
     scale = network.logit_scale.exp().clamp(max=100)
-    told = network.looks(_SHARP * torch.cat((seen, said))).unflatten(1, (len(REGIONS), len(_WORN)))
-    wanted = torch.cat((looks[:BATCH], looks))
-    per_look = (
-        F.cross_entropy(told.flatten(0, 1), wanted.flatten(), reduction="none").view_as(wanted).sum(dim=1)
-    )
-    return contrast(seen, said, same, scale) + per_look[:BATCH].mean() + per_look[BATCH:].mean()
+    logits = network.looks(_SHARP * torch.cat((images, texts))).unflatten(1, (len(REGIONS), len(_STATES)))
+    targets = torch.cat((states[:BATCH], states))
+    errors = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
+    per_look = errors.view_as(targets).sum(dim=1)
+    return contrast(images, texts, same, scale) + per_look[:BATCH].mean() + per_look[BATCH:].mean()
 
 
 def fit_regions(model: MakeupClip, sentences: Sentences, chatter: Tensor) -> None:
-    """Teaches the reader of regions: which of them a sentence's features speak of, none for `chatter` (K, 384).
+    """Trains the reader of regions on the captions' features, and on features of `chatter` (K, 384) without
+    makeup.
 
-    Captions and chatter count alike, however many they are.
+    Captions and chatter have equal weight, whatever their numbers.
     """
     steps, rate, decay, blur = _READER
     optimiser = torch.optim.AdamW(model.regions.parameters(), lr=rate, weight_decay=decay)
-    features, named = sentences.features, (sentences.worn > 0).to(sentences.features)
+    features, targets = sentences.features, (sentences.states > 0).to(sentences.features)
     spread = features.std()
     model.regions.train()
     for step in range(steps):
         chance = torch.Generator().manual_seed(step)
         picks = torch.randint(len(features), (2048,), generator=chance)
         noise = blur * spread * torch.randn(len(picks), features.shape[1], generator=chance).to(features)
-        loss = F.binary_cross_entropy_with_logits(model.regions(features[picks] + noise), named[picks])
-        silence = model.regions(chatter)
-        loss = loss + F.binary_cross_entropy_with_logits(silence, torch.zeros_like(silence))
+        loss = F.binary_cross_entropy_with_logits(model.regions(features[picks] + noise), targets[picks])
+        scores = model.regions(chatter)
+        loss = loss + F.binary_cross_entropy_with_logits(scores, torch.zeros_like(scores))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -188,11 +199,11 @@ def fit_regions(model: MakeupClip, sentences: Sentences, chatter: Tensor) -> Non
 
 
 def blurred(features: Tensor, step: int) -> Tensor:
-    """Features (N, 384) with noise, and some of them left out."""
+    """Features (N, 384) with noise, and with some of them dropped."""
     chance = torch.Generator().manual_seed(step)
     noise = NOISE * features.std() * torch.randn(features.shape, generator=chance).to(features)
-    kept = (torch.rand(features.shape, generator=chance) >= DROP).to(features)
-    return (features + noise) * kept / (1 - DROP)
+    mask = (torch.rand(features.shape, generator=chance) >= DROP).to(features)
+    return (features + noise) * mask / (1 - DROP)
 
 
 def fresh_model(device: torch.device) -> MakeupClip:
@@ -202,32 +213,34 @@ def fresh_model(device: torch.device) -> MakeupClip:
     return MakeupClip().adopt(sentences).to(device)
 
 
-class Trained(nn.Module):
-    """What is trained, without the sentence encoder: so that checkpoints are small."""
+class TrainedPart(nn.Module):
+    """The part of the model that is trained.  Without the sentence encoder, checkpoints are small."""
 
     def __init__(self, model: MakeupClip) -> None:
         super().__init__()
-        self._whole = (model,)  # in a tuple, lest its sentence encoder counts as a part of this
+        self._whole = (
+            model,
+        )  # in a tuple, so that its sentence encoder does not count as a part of this module
         self.visual, self.proj = model.clip.visual, model.clip.text.proj
         self.logit_scale = model.clip.logit_scale
-        self.looks = nn.Linear(model.width, len(REGIONS) * len(_WORN))
+        self.looks = nn.Linear(model.width, len(REGIONS) * len(_STATES))
 
     @property
     def model(self) -> MakeupClip:
-        """The model that is trained."""
+        """The whole model."""
         return self._whole[0]
 
 
 def main() -> int:
-    """Parse, train, write the weights in half precision."""
+    """Parses the arguments, trains, and writes the weights in half precision."""
     args = command(__doc__, name="makeup_clip", steps=STEPS).parse_args()
     tune_allocator()
     device = choose_device(args.device)
-    network = Trained(fresh_model(device)).to(device).train()
+    network = TrainedPart(fresh_model(device)).to(device).train()
     chance = random.Random(0)
     sentences = Sentences(network.model, [caption(chance) for _ in range(CAPTIONS)])
     fit_regions(network.model, sentences, network.model.read(small_talk()))
-    pool = Pool(Faces(device), steps_done(args.checkpoint))
+    pool = Pool(GeneratedFaces(device), steps_done(args.checkpoint))
     train(
         network,
         lambda step: loss_of(network, pool, sentences, step),

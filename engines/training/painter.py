@@ -1,4 +1,4 @@
-"""A plain makeup renderer: looks painted on faces, in batches, through soft masks of their parts."""
+"""A simple makeup renderer.  It paints looks on a batch of faces through soft masks of their parts."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engines.makeup.palette import PALETTE, cover, light_of
-from engines.makeup.regions import REGIONS
+from engines.networks.frame import REGIONS
 from engines.training.vocabulary import Look
 from engines.training.words import EFFECTS
 
-#: Regions in the order in which makeup goes on.
+#: Regions in the order of painting.
 _ORDER = ("skin", "contour", "blush", "highlight", "shadow", "liner", "brows", "lips")
-#: Spread of a painted colour about its name's, in 0..1.
+#: Standard deviation of a painted colour around the colour of its name, in 0..1.
 _COLOUR_JITTER = 0.035
 
 
 def paint(images: Tensor, masks: Tensor, looks: Sequence[Look], seed: int) -> Tensor:
-    """Faces (N, 3, H, W), RGB in [0, 1], with a look each; `masks` (N, 8, H, W) in the order of `REGIONS`.
+    """Faces (N, 3, H, W), RGB in [0, 1], each with its look painted on.
 
-    A layer keeps the shading below it and takes on the light of the photo.  Density, exact colour, gloss
-    and freckles follow from the seed.
+    `masks` (N, 8, H, W) in [0, 1] have the order of `REGIONS`.  A layer keeps the shading below it and takes
+    on the light of the photo.  Density, exact colour, gloss and freckles follow from the seed.
     """
     chance = torch.Generator().manual_seed(seed)
     colour, opacity = _parameters(looks, chance)
@@ -57,7 +57,7 @@ def _parameters(looks: Sequence[Look], chance: torch.Generator) -> tuple[Tensor,
 
 
 def _freckles(masks: Tensor, chance: torch.Generator) -> Tensor:
-    """Dark dots (N, 3, H, W) on cheeks and nose, as the part of the light that they take."""
+    """Dark dots (N, 3, H, W) on cheeks and nose, as the part of the light that they absorb."""
     n, _, height, width = masks.shape
     dots = (torch.rand(n, 1, height, width, generator=chance) < 0.02).float()
     dots = F.avg_pool2d(F.pad(dots, (1, 1, 1, 1)), 3, 1) * 5

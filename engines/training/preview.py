@@ -1,10 +1,12 @@
-"""Trains the preview head: `python -m engines.training.preview [--steps N] [--checkpoint FILE] [-o FILE]`.
+"""Trains the preview head:
 
-Distillation: the head learns to paint, from the features of the 128-px block, what the published
-generator draws, averaged down.  Every step sees one face twice, the second time moved as a search
-would move it, because the search lives on the difference.  Drawing a pair costs five times as much
-as a step of the head, so each is used several times.  A run that was stopped goes on where it was;
-everything it sees follows from the number of the step.
+    python -m engines.training.preview [--steps N] [--checkpoint FILE] [-o FILE]
+
+This is distillation.  From the features of the 128-px block, the head learns to paint the image of the
+published generator, averaged down.  Every step shows one face twice.  The second time it is moved as in a
+search, because the search depends on the difference.  Drawing a pair costs five times as much as a step of
+the head, so each pair is used several times.  All data follow from the number of the step, and a run that was
+stopped resumes at the same step.
 """
 
 from __future__ import annotations
@@ -25,43 +27,43 @@ from engines.training.faces import sample_latents
 from engines.training.loop import command, steps_done, train, write_weights
 
 STEPS, RATE = 6000, 3e-3
-#: Steps for every new pair, and pairs that are kept.
+#: Number of steps for each new pair, and of pairs in the pool.
 REUSE, POOL = 4, 32
-#: Standard deviation, at most, by which the second look differs: of the free rows, of the noise maps.
+#: Largest standard deviation of the move between the two images, for the free rows and for the noise maps.
 _LATENT_MOVE, _NOISE_MOVE = 0.25, 0.3
 
 
 def pair(generator: Generator, seed: int) -> tuple[Tensor, list[Tensor]]:
-    """One face's W+ (2, 23, 512) and noise maps (2 each): as it is, and as a search may move it."""
+    """W+ (2, 23, 512) and noise maps (2, 1, R, R) of one face: unchanged, and moved as in a search."""
     chance = torch.Generator().manual_seed(seed)
     w = sample_latents(generator, 1, seed)
     strength = float(torch.rand(1, generator=chance))
     move = torch.zeros_like(w)
-    moved_by = _LATENT_MOVE * strength
-    move[:, LAYOUT.free] = torch.randn(1, len(LAYOUT.free), w.shape[-1], generator=chance).to(w) * moved_by
+    deviation = _LATENT_MOVE * strength
+    move[:, LAYOUT.free] = torch.randn(1, len(LAYOUT.free), w.shape[-1], generator=chance).to(w) * deviation
     maps = []
     for i, published in enumerate(generator.synthesis.noise_maps()):
-        free = _NOISE_MOVE * strength if i < LAYOUT.free_maps else 0.0
-        moved = published + free * torch.randn(published.shape, generator=chance).to(published)
+        deviation = _NOISE_MOVE * strength if i < LAYOUT.free_maps else 0.0
+        moved = published + deviation * torch.randn(published.shape, generator=chance).to(published)
         maps.append(torch.cat((published, moved)))
     return torch.cat((w, w + move)), maps
 
 
 class Pool:
-    """The latest pairs: features (2, 256, H, W), latents and target images, all that the head needs."""
+    """The latest pairs: features (2, 256, H, W), latents and target images."""
 
     def __init__(self, generator: Generator, first_step: int) -> None:
         self.generator = generator
         self.pairs: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=POOL)
-        self.caught: list[Tensor] = []
+        self.block_outputs: list[Tensor] = []
         block = generator.synthesis.layers[LAYERS - 1]
-        block.register_forward_hook(lambda _block, _inputs, output: self.caught.append(output))
+        block.register_forward_hook(lambda _block, _inputs, output: self.block_outputs.append(output))
         last = -(-first_step // REUSE)
         for number in range(max(0, last - POOL), last):
             self._draw(number)
 
     def pick(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The pair for a step: a new one every `REUSE` steps, in between one of the latest."""
+        """The pair for a step: a new one every `REUSE` steps, otherwise one of the latest."""
         if step % REUSE == 0:
             self._draw(step // REUSE)
             return self.pairs[-1]
@@ -70,20 +72,20 @@ class Pool:
 
     @torch.no_grad()
     def _draw(self, number: int) -> None:
-        self.caught.clear()
+        self.block_outputs.clear()
         w, maps = pair(self.generator, number)
         target = self.generator.small(w, maps, MASK_WINDOW)
-        self.pairs.append((self.caught.pop(), w, target))
+        self.pairs.append((self.block_outputs.pop(), w, target))
 
 
 def distillation(head: PreviewHead, features: Tensor, w: Tensor, target: Tensor) -> Tensor:
-    """Error of the head's two images, and of the difference between them, against the generator's."""
+    """The error of the head's two images and of their difference, against the generator's images."""
     error = trim(head(features, w), MASK_WINDOW) - target
     return error.abs().mean() + 4 * (error[1] - error[0]).abs().mean()
 
 
 def main() -> int:
-    """Parse, train, write the weights in half precision."""
+    """Parses the arguments, trains, and writes the weights in half precision."""
     parser = command(__doc__, name="preview", steps=STEPS)
     args = parser.parse_args()
     tune_allocator()

@@ -1,4 +1,4 @@
-"""Networks that this project trained itself and ships; each has its model card beside it."""
+"""Networks that this project trained itself and ships.  Each has its model card beside it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _Network = TypeVar("_Network", bound=nn.Module)
 
 
 def load_shipped(name: str, network: _Network, apart: str | None = None) -> _Network:
-    """`network` with the weights of that name, in single precision, frozen, on the CPU.
+    """`network` with the shipped weights of this name, in single precision, frozen, on the CPU.
 
-    What begins with `apart` comes from elsewhere and stays as it is.
+    Tensors whose names begin with `apart` come from elsewhere and stay as they are.
     """
     state = safetensors.torch.load(files(__name__).joinpath(f"{name}.safetensors").read_bytes())
-    whole = {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
+    weights = {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
     if apart is not None:
-        whole |= {key: tensor for key, tensor in network.state_dict().items() if key.startswith(apart)}
-    network.load_state_dict(whole, strict=True)
+        weights |= {key: tensor for key, tensor in network.state_dict().items() if key.startswith(apart)}
+    network.load_state_dict(weights, strict=True)
     return network.eval().requires_grad_(False)

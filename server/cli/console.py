@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from engines.errors import Clip2ProtectError
 from engines.models.registry import Metric
 
 if TYPE_CHECKING:  # it brings torch, and the command line must start at once
@@ -30,21 +29,6 @@ def complain(text: str) -> None:
 def printable(name: object) -> str:
     """A file name as it can be shown: control characters could move the cursor."""
     return "".join(c if c.isprintable() else "?" for c in str(name))
-
-
-def reason(error: BaseException) -> str:
-    """What went wrong in one line; an error that nobody foresaw is called one."""
-    if isinstance(error, Clip2ProtectError):
-        return str(error)
-    if out_of_memory(error):
-        return "not enough memory: close other programs or make the photo smaller"
-    first = str(error).strip().partition("\n")[0]
-    return f"unexpected {type(error).__name__}: {first} (--debug shows where)"
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out: torch says so in words."""
-    return isinstance(error, MemoryError) or ("alloc" in str(error) and "memory" in str(error))
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

@@ -27,7 +27,8 @@ from server.cli.commands import (
     study,
     verify,
 )
-from server.cli.console import complain, reason
+from server.cli.console import complain
+from server.common.errors import reason
 
 OK, FAILED, USAGE, STOPPED = 0, 1, 2, 130
 _COMMANDS = (protect, verify, serve, owner, demo, prompts, models, export, evaluate, study, bench, doctor)

@@ -20,7 +20,7 @@ def data_folder() -> Path:
 
 
 def read_private(path: Path) -> Any:
-    """What is in a file, None if there is none.  Raises ConfigError where others may read it, or it is damaged."""
+    """A file's content, None if there is no file.  Raises ConfigError where others may read it, or it is damaged."""
     if not path.exists():
         return None
     if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
@@ -32,10 +32,6 @@ def read_private(path: Path) -> Any:
 
 
 def write_private(path: Path, content: Any) -> None:
-    """Write it for its owner alone."""
+    """Write JSON that only its owner may read."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    before = os.umask(0o077)
-    try:
-        write_atomic(path, json.dumps(content).encode())
-    finally:
-        os.umask(before)
+    write_atomic(path, json.dumps(content).encode(), mode=0o600)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from engines.errors import ConfigError
 from server.common.private import read_private, write_private
-from server.service.problems import Problem
+from server.common.problems import Problem
 
 #: A code has no letter that looks like another, and lives so many seconds.
 _LETTERS, _LENGTH, CODE_SECONDS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789", 8, 600

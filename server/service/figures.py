@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from server.service.log import note
+from server.common.log import note
 from server.service.work.jobs import Job
 
 _SECONDS = (1, 2, 5, 10, 20, 40, 80, 160, 320)

@@ -10,21 +10,17 @@ import logging
 import re
 import traceback
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from aiohttp import web
 
-from server.service.clients import Client, Clients
-from server.service.log import note
-from server.service.problems import BY_STATUS, Problem
+from server.common.log import note
+from server.common.problems import BY_STATUS, Problem
+from server.service.clients import Client
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 #: The client that asks, for handlers.
 CALLER = web.RequestKey("caller", Client)
-_SCRIPTS = ("page", "parts", "server", "pairing", "owner", "job", "scores")
-#: The files of the page, and their types.
-PAGE = {"/": "text/html", "/page.css": "text/css", **{f"/{name}.js": "text/javascript" for name in _SCRIPTS}}
-#: What needs no token.
-OPEN = frozenset({*PAGE, "/v1/health", "/v1/pair"})
 #: A header that no plain web form can send.
 HEADER = "X-Clip2Protect"
 _EXTENSIONS = ("chrome-extension://", "moz-extension://", "safari-web-extension://")
@@ -34,12 +30,27 @@ _CSP = (
 )
 
 
+class TokenHolders(Protocol):
+    """The clients that a guard knows."""
+
+    def find(self, token: str) -> Client | None:
+        """The client of a token; compared in constant time."""
+        ...
+
+    def origins(self) -> set[str]:
+        """Origins of clients, whose pages may ask."""
+        ...
+
+
 class Guard:
     """The rules, for one server."""
 
-    def __init__(self, clients: Clients, hosts: frozenset[str]) -> None:
-        """`hosts` are the values of the header Host that name this server, as `127.0.0.1:8765`."""
-        self._clients, self._hosts = clients, hosts
+    def __init__(self, clients: TokenHolders, hosts: frozenset[str], open_paths: frozenset[str]) -> None:
+        """`hosts` are the values of the header Host that name this server, as `127.0.0.1:8765`.
+
+        `open_paths` need no token.
+        """
+        self._clients, self._hosts, self._open_paths = clients, hosts, open_paths
         self._own = frozenset(f"http://{host}" for host in hosts)
 
     @web.middleware
@@ -78,7 +89,7 @@ class Guard:
                 raise Problem("forbidden_origin")
 
     def _check_who(self, request: web.Request) -> None:
-        if request.path in OPEN:
+        if request.path in self._open_paths:
             return
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         client = self._clients.find(token) if scheme.lower() == "bearer" and token else None

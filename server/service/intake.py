@@ -14,7 +14,7 @@ from aiohttp.http import HttpProcessingError
 from engines.config import AUTO, NO_PROMPT, Settings
 from engines.errors import ConfigError
 from engines.makeup.presets import resolve
-from server.service.problems import Problem
+from server.common.problems import Problem
 from server.service.work.jobs import Photo, Queue
 
 #: Options of a job, which are fields of `Settings`.

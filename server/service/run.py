@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import time
 from collections.abc import Sequence
@@ -13,9 +14,10 @@ from aiohttp import web
 from filelock import BaseFileLock, FileLock, Timeout
 
 from engines.errors import ConfigError
-from server.service.app import Service, make_app
-from server.service.log import note
+from server.common.log import note
 from server.service.options import Options
+from server.service.routes import make_app
+from server.service.service import Service
 from server.service.work.crew import Worker
 
 #: Seconds that a connection may take from one request to the head of the next, or of its first.
@@ -43,7 +45,7 @@ class Server:
             listener = _listen(options.host, options.port)
             options = replace(options, port=listener.getsockname()[1])
             if workers is None:
-                workers = [Worker.of(options) for _ in range(options.workers)]
+                workers = _workers(options)
             service = Service(options, list(workers))
         except BaseException:
             lock.release()
@@ -79,6 +81,12 @@ class Server:
         lost = sum(job.state != "done" for job in unfinished)
         note("stopped", lost=lost)
         return lost
+
+
+def _workers(options: Options) -> list[Worker]:
+    """The workers of a server; they share the processor's cores.  With 0 threads torch takes its own number."""
+    threads = max(1, (os.cpu_count() or 1) // options.workers) if options.workers > 1 else 0
+    return [Worker.protecting(options.device, threads, options.memory_mb) for _ in range(options.workers)]
 
 
 def _lock(folder: Path) -> BaseFileLock:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from server.service.problems import CODES
+from server.common.problems import CODES
 from tests.server.service.conftest import running, wait_for
 
 from .conftest import Tab, Visit, hanging, on_loop, picture, script, state_is, token

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import FilePayload, Locator, expect
 
 from server.common.enrolled import MOST
-from server.service.problems import CODES
+from server.common.problems import CODES
 from tests.server.service.conftest import running
 
 from .conftest import Tab, Visit, picture, script, state_is, tab_to

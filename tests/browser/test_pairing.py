@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from server.service.problems import CODES
+from server.common.problems import CODES
 from tests.server.service.conftest import Live, wait_for
 
 from .conftest import Tab, Visit, picture, script, state_is, token

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from engines.backends import manifest, require_gradients
 from engines.backends.attach import JOBS, Served, backends
-from engines.backends.loading import Torch, load
-from engines.backends.manifest import Engine, engines_dir, read
+from engines.backends.loading import Torch, load_exported
+from engines.backends.manifest import ExportedNetwork, exports_dir, read_manifest
 from engines.config import Settings
 from engines.errors import EngineError, GradientError
 from engines.face.detect import detect
@@ -39,17 +39,17 @@ SERVED = {"pnet", "rnet", "onet", "encoder", *RECOGNISERS, "preview", "generator
 CPU = torch.device("cpu")
 
 
-def changed(source: Path, folder: Path, change: Callable[[Engine], Engine]) -> Path:
+def changed(source: Path, folder: Path, change: Callable[[ExportedNetwork], ExportedNetwork]) -> Path:
     """The same engines with other entries in the manifest."""
     folder.mkdir()
-    for engine in read(source):
+    for engine in read_manifest(source):
         new = change(engine)
         (folder / new.file).symlink_to(source / engine.file)
         manifest.record(folder, new)
     return folder
 
 
-def timed(engine: Engine, seconds: float) -> Engine:
+def timed(engine: ExportedNetwork, seconds: float) -> ExportedNetwork:
     """As if a call had taken so long, and torch a second."""
     assert engine.verified is not None
     return dataclasses.replace(
@@ -78,8 +78,8 @@ def astronaut() -> Photo:
 
 
 def test_backends_say_whether_they_give_gradients(stack: Stack, engines_folder: Path) -> None:
-    (engine,) = [e for e in read(engines_folder) if e.network == "mobilefacenet-192"]
-    forward_only, network = load(engines_folder, engine, CPU), stack.recognisers["mobilefacenet-192"].network
+    (engine,) = [e for e in read_manifest(engines_folder) if e.network == "mobilefacenet-192"]
+    forward_only, network = load_exported(engines_folder, engine, CPU), stack.recognisers["mobilefacenet-192"].network
     with_gradients = Torch(network)
     face = torch.rand(2, 3, 112, 112, requires_grad=True)
     assert with_gradients.differentiable and with_gradients(face)[0].requires_grad
@@ -94,8 +94,8 @@ def test_backends_say_whether_they_give_gradients(stack: Stack, engines_folder: 
 
 
 def test_the_search_refuses_a_surrogate_without_gradients(stack: Stack, engines_folder: Path) -> None:
-    (engine,) = [e for e in read(engines_folder) if e.network == "mobilefacenet-192"]
-    network: Any = load(engines_folder, engine, CPU)
+    (engine,) = [e for e in read_manifest(engines_folder) if e.network == "mobilefacenet-192"]
+    network: Any = load_exported(engines_folder, engine, CPU)
     surrogate = Recogniser(get_spec("mobilefacenet-192"), network)
     with pytest.raises(GradientError, match="the search by mobilefacenet-192 needs gradients"):
         search.search(SimpleNamespace(), [surrogate])  # type: ignore[arg-type]
@@ -104,7 +104,7 @@ def test_the_search_refuses_a_surrogate_without_gradients(stack: Stack, engines_
 def test_the_search_never_sees_an_engine(fast: Stack) -> None:
     for recogniser in fast.recognisers.values():
         require_gradients(recogniser.network, "the search")
-        assert isinstance(recogniser.engine, Served)
+        assert isinstance(recogniser.exported, Served)
         face = torch.rand(1, 3, 256, 256, requires_grad=True)
         transform = np.array([[1.0, 0, 0], [0, 1.0, 0]])
         assert recogniser.embed(face, transform).requires_grad
@@ -126,7 +126,7 @@ def test_of_two_engines_the_faster_one_is_used(
     engines_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = changed(engines_folder, tmp_path / "two", lambda e: timed(e, 0.5))
-    (known,) = [e for e in read(folder) if e.network == "encoder"]
+    (known,) = [e for e in read_manifest(folder) if e.network == "encoder"]
     for precision, seconds in (("fp16", 0.2), ("bf16", 0.7)):
         again = dataclasses.replace(
             timed(known, seconds), precision=precision, file=f"encoder.{precision}.onnx"
@@ -166,21 +166,21 @@ def test_what_cannot_be_used_is_announced(
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", None)
 
-    def worse(engine: Engine) -> Engine:
+    def worse(engine: ExportedNetwork) -> ExportedNetwork:
         engine = timed(engine, 0.5)
         return dataclasses.replace(engine, **change) if engine.network == "encoder" else engine
 
     stack = stack_with(changed(engines_folder, tmp_path / "worse", worse), monkeypatch)
     assert set(stack.served) == SERVED - {"encoder"}
     (note,) = stack.unused
-    assert note.startswith("encoder does not use an engine: ") and complaint in note
+    assert note.startswith("encoder does not use its exported file: ") and complaint in note
     assert backends(stack)["encoding"] == "torch"
 
 
 def test_another_version_of_the_runtime_has_to_be_compared_anew(
     engines_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def older(engine: Engine) -> Engine:
+    def older(engine: ExportedNetwork) -> ExportedNetwork:
         assert engine.verified is not None
         return dataclasses.replace(
             engine, verified=dataclasses.replace(engine.verified, runtime="onnxruntime 1.0")
@@ -204,10 +204,10 @@ def test_no_folder_no_engine_no_word(stack: Stack, tmp_path: Path, monkeypatch: 
     bare = stack_with(tmp_path, monkeypatch)
     assert (bare.served, bare.unused) == ({}, [])
     monkeypatch.setenv("CLIP2PROTECT_ENGINES", "none")
-    assert engines_dir() is None
+    assert exports_dir() is None
     monkeypatch.delenv("CLIP2PROTECT_ENGINES")
     monkeypatch.setenv("CLIP2PROTECT_HOME", str(tmp_path))
-    assert engines_dir() == tmp_path / "engines"
+    assert exports_dir() == tmp_path / "engines"
 
 
 def test_an_engine_that_fails_hands_over_to_torch_and_says_so() -> None:
@@ -265,6 +265,6 @@ def test_a_tuned_generator_is_rendered_by_torch(fast: Stack, monkeypatch: pytest
     def never(*inputs: Tensor) -> Tensor:
         raise AssertionError("an engine knows nothing of the tuning")
 
-    fast.preview.engine = never
+    fast.preview.exported = never
     report = protect(astronaut(), fast, Settings(steps=1, prompt="none", tuning_steps=1)).report
     assert report["backends"]["render"] == "torch"

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from engines.face.crop import AlignedFace
 from engines.face.detect import detect
 from engines.latent.invert import invert
-from engines.networks.encoder import VIEW, EncoderHead, shrink_to_view
+from engines.networks.encoder import VIEW_SIZE, EncoderHead, shrink_to_view
 from engines.networks.frame import MASK_WINDOW, face_mask
 from engines.networks.mobilestylegan import ACTING_ROWS, W_ROWS
 from engines.stack import Stack
@@ -65,14 +65,14 @@ def test_it_comes_near_a_real_photo_and_refinement_starts_from_there(stack: Stac
 
 
 def test_only_rows_that_act_are_moved(stack: Stack) -> None:
-    offsets = stack.encoder(torch.rand(2, 3, *VIEW, generator=torch.Generator().manual_seed(0)) * 2 - 1)
+    offsets = stack.encoder(torch.rand(2, 3, *VIEW_SIZE, generator=torch.Generator().manual_seed(0)) * 2 - 1)
     for row in range(W_ROWS):
         assert bool(offsets[:, row].any()) == (row in ACTING_ROWS)
     assert not offsets.requires_grad
 
 
 def test_degraded_views_follow_from_their_seed_and_stay_images() -> None:
-    views = torch.rand(8, 3, *VIEW, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    views = torch.rand(8, 3, *VIEW_SIZE, generator=torch.Generator().manual_seed(0)) * 2 - 1
     torch.manual_seed(1)
     first = recipe.degraded(views, 3)
     torch.manual_seed(2)
@@ -105,7 +105,7 @@ def test_a_resumed_pool_holds_the_same_faces(
     seen, offsets, views = whole.batch(5, seed=1)
     assert seen.shape == (5, 268, 8, 7)
     assert offsets.shape == (5, len(ACTING_ROWS), 512)
-    assert views.shape == (5, 3, *VIEW)
+    assert views.shape == (5, 3, *VIEW_SIZE)
     assert -1 <= float(views.min()) < -0.5 and 0.5 < float(views.max()) <= 1
 
 

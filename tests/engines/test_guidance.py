@@ -18,9 +18,10 @@ from engines.errors import ConfigError, ModelError
 from engines.makeup.palette import DENSITY, PALETTE, colours_of, tint
 from engines.makeup.presets import CANDIDATES, LONGEST, PRESETS, resolve
 from engines.makeup.prompter import Guidance, Reading, perspective
-from engines.makeup.regions import REGIONS, SIZE, Region, locate, masks, view_of
+from engines.makeup.regions import SIZE, locate, masks, view_of
 from engines.makeup.text_image import Embedded, OpenClip
 from engines.makeup.text_loss import TEMPERATURE, contrastive, directional
+from engines.networks.frame import REGIONS, Region
 from engines.photo.colour import luma
 from engines.stack import Stack
 

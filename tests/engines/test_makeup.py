@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engines.makeup.palette import PALETTE
-from engines.makeup.regions import REGIONS
+from engines.networks.frame import REGIONS
 from engines.training import makeup_clip as recipe
 from engines.training.painter import paint
 from engines.training.vocabulary import LOOKS, Layer, Look, caption, phrase, small_talk
@@ -121,16 +121,16 @@ def test_faces_are_the_same_again_and_the_steps_teach(monkeypatch: pytest.Monkey
     for name, value in (("POOL", 6), ("POOL_START", 4), ("REUSE", 2), ("BATCH", 4), ("WRONG", 8)):
         monkeypatch.setattr(recipe, name, value)
     device = torch.device("cpu")
-    faces = recipe.Faces(device)
+    faces = recipe.GeneratedFaces(device)
     whole = recipe.Pool(faces, 0)
     for step in range(3):
         whole.batch(step)
     resumed = recipe.Pool(faces, 2)
     resumed.batch(2)
-    assert len(whole.known) == len(resumed.known) == 6
-    for a, b in zip(whole.known, resumed.known, strict=True):
+    assert len(whole.faces) == len(resumed.faces) == 6
+    for a, b in zip(whole.faces, resumed.faces, strict=True):
         assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
-    network = recipe.Trained(recipe.fresh_model(device)).train()
+    network = recipe.TrainedPart(recipe.fresh_model(device)).train()
     model, chance = network.model, random.Random(0)
     sentences = recipe.Sentences(model, [caption(chance) for _ in range(20)])
     loss = recipe.loss_of(network, whole, sentences, 3)

@@ -33,8 +33,8 @@ from engines.latent.invert import invert, tuned
 from engines.latent.scene import BUDGETS, Budget, LatentCode, Scene
 from engines.latent.search import final_rendering, search
 from engines.latent.target import generated_face
-from engines.makeup.regions import REGIONS, locate, masks
-from engines.networks.frame import MASK_WINDOW, face_mask
+from engines.makeup.regions import locate, masks
+from engines.networks.frame import MASK_WINDOW, REGIONS, face_mask
 from engines.networks.mobilestylegan import ACTING_ROWS, LAYOUT, W_ROWS, Generator
 from engines.networks.preview import Preview
 from engines.photo.decode import Photo, decode

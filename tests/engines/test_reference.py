@@ -27,7 +27,7 @@ from engines.face.recognise import Recogniser
 from engines.load import reference_stack
 from engines.makeup.text_image import REFERENCE, OpenClip
 from engines.models import checkpoints, reference
-from engines.models.checkpoints import fill, load, read
+from engines.models.checkpoints import fill, load_checkpoint, read_checkpoint
 from engines.models.registry import SPECS
 from engines.networks.reference.e4e import E4E
 from engines.photo.decode import load_photo
@@ -195,7 +195,7 @@ def test_files_are_read_without_running_code(tmp_path: Path) -> None:
         with pytest.raises(
             FormatError, match=rf"{name} is no file of tensors alone.*state_dict\(\)"
         ) as refusal:
-            read(tmp_path / name)
+            read_checkpoint(tmp_path / name)
         assert "\n" not in str(refusal.value)
     assert not ran.exists()
     pickle.loads((tmp_path / "ffhq.pkl").read_bytes())["G_ema"].close()
@@ -208,30 +208,30 @@ def test_files_that_are_damaged_or_something_else(tmp_path: Path) -> None:
     (tmp_path / "half.safetensors").write_bytes(b"\x10\x00\x00")
     for name in ("half.pt", "half.safetensors"):
         with pytest.raises(FormatError, match=f"{name} is no .*damaged"):
-            read(tmp_path / name)
+            read_checkpoint(tmp_path / name)
     with pytest.raises(FormatError, match="holds a Tensor instead of named tensors"):
-        read(written(tmp_path / "bare.pt", torch.zeros(3)))
+        read_checkpoint(written(tmp_path / "bare.pt", torch.zeros(3)))
     with pytest.raises(ModelError, match=r"cannot read .*nowhere\.pt: No such file"):
-        read(tmp_path / "nowhere.pt")
+        read_checkpoint(tmp_path / "nowhere.pt")
 
 
 def test_a_file_is_named_in_what_is_wrong_with_it(tmp_path: Path) -> None:
     written(tmp_path / "mobile_face.pth", {"conv1.conv.weight": torch.zeros(64, 3, 3, 3)})
     with pytest.raises(FormatError, match=r"mobile_face\.pth: conv1\.bn\.weight is missing"):
-        load("mobileface", tmp_path)
+        load_checkpoint("mobileface", tmp_path)
 
 
 def test_safetensors_serve_as_well(tmp_path: Path) -> None:
     named = LAYOUTS["mobileface"](drawer())
     safetensors.torch.save_file(named, tmp_path / "mobile_face.safetensors")
-    found, expected = load("mobileface", tmp_path).state_dict(), fill("mobileface", named).state_dict()
+    found, expected = load_checkpoint("mobileface", tmp_path).state_dict(), fill("mobileface", named).state_dict()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
 # --- the files ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("spec", reference.SPECS.values(), ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", reference.NETWORKS.values(), ids=lambda spec: spec.name)
 def test_every_file_says_where_it_is_from(spec: reference.ReferenceSpec) -> None:
     line = str(spec)
     assert "\n" not in line
@@ -242,8 +242,8 @@ def test_every_file_says_where_it_is_from(spec: reference.ReferenceSpec) -> None
 
 
 def test_names_of_both_registries_differ() -> None:
-    assert not set(SPECS) & set(reference.SPECS)
-    assert set(checkpoints.NAMES) == set(reference.SPECS) - {"clip"}
+    assert not set(SPECS) & set(reference.NETWORKS)
+    assert set(checkpoints.NAMES) == set(reference.NETWORKS) - {"clip"}
 
 
 class Looker(torch.nn.Module):
@@ -255,11 +255,11 @@ class Looker(torch.nn.Module):
 
 
 def test_recognisers_are_the_papers() -> None:
-    far = {name: reference.SPECS[name].threshold.far_1pct for name in reference.RECOGNISERS}
+    far = {name: reference.NETWORKS[name].threshold.far_1pct for name in reference.RECOGNISERS}
     assert far == {"ir152": 0.166788, "irse50": 0.241045, "facenet": 0.409131, "mobileface": 0.301611}
     for name in reference.RECOGNISERS:
         looker = Looker()
-        recogniser = Recogniser(reference.SPECS[name], looker)
+        recogniser = Recogniser(reference.NETWORKS[name], looker)
         side = 160 if name == "facenet" else 112
         black_and_white = torch.stack([torch.zeros(3, 200, 200), torch.ones(3, 200, 200)])
         recogniser.embed(black_and_white, np.array([[1.0, 0, 0], [0, 1.0, 0]]))
@@ -267,7 +267,7 @@ def test_recognisers_are_the_papers() -> None:
         assert (float(looker.seen.min()), float(looker.seen.max())) == pytest.approx((-1, 1))
         # The same part of a face at either size.
         assert np.allclose(recogniser.template / side * 112, SMALL.template)
-    spans = {reference.SPECS[name].threshold.same - value for name, value in far.items()}
+    spans = {reference.NETWORKS[name].threshold.same - value for name, value in far.items()}
     assert max(spans) - min(spans) < 1e-9  # all weigh the same, as in the paper
 
 
@@ -275,7 +275,7 @@ SMALL = Recogniser(SPECS["mobilefacenet-512"], torch.nn.Identity())
 
 
 def test_missing_files_are_found_out(tmp_path: Path) -> None:
-    assert [spec.name for spec in reference.missing(tmp_path)] == list(reference.SPECS)
+    assert [spec.name for spec in reference.missing(tmp_path)] == list(reference.NETWORKS)
     (tmp_path / "ir152.pth").touch()
     (tmp_path / "e4e_ffhq_encode.safetensors").touch()
     left = [spec.name for spec in reference.missing(tmp_path, text=False)]
@@ -283,7 +283,7 @@ def test_missing_files_are_found_out(tmp_path: Path) -> None:
     with pytest.raises(
         ModelError, match=r"lacks irse50\.pth: .*drive\.google\.com.*take irse50\.pth.*licence: MIT"
     ):
-        reference.locate("irse50", tmp_path)
+        reference.checkpoint_file("irse50", tmp_path)
     (tmp_path / "stylegan2-ffhq-config-f.pkl").touch()
     with pytest.raises(FormatError, match=r"config-f\.pkl is no file of tensors alone"):
         reference.missing(tmp_path)
@@ -293,11 +293,11 @@ def test_a_published_hash_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path = tmp_path / "ir152.pth"
     path.write_bytes(b"")
     empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-    monkeypatch.setitem(reference.SPECS, "ir152", replace(reference.SPECS["ir152"], sha256=empty))
-    assert reference.locate("ir152", tmp_path) == path
+    monkeypatch.setitem(reference.NETWORKS, "ir152", replace(reference.NETWORKS["ir152"], sha256=empty))
+    assert reference.checkpoint_file("ir152", tmp_path) == path
     path.write_bytes(b"something else")
     with pytest.raises(IntegrityError, match=r"ir152\.pth is not the published file"):
-        reference.locate("ir152", tmp_path)
+        reference.checkpoint_file("ir152", tmp_path)
 
 
 def test_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -315,7 +315,7 @@ def test_clip_comes_from_its_file_with_the_activation_it_was_trained_with(tmp_pa
     import open_clip
 
     model = open_clip.create_model("ViT-B-32", force_quick_gelu=True).eval()
-    file = tmp_path / reference.SPECS["clip"].file
+    file = tmp_path / reference.NETWORKS["clip"].file
     safetensors.torch.save_file({k: v.contiguous() for k, v in model.state_dict().items()}, file)
     read_back = OpenClip.load(REFERENCE, file, torch.device("cpu"))
     views = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
@@ -342,7 +342,7 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Stack:
     """The reference networks from files of the published layout, with random weights that take little room."""
     where = tmp_path_factory.mktemp("reference")
     for name, layout in LAYOUTS.items():
-        written(where / reference.SPECS[name].file, layout(pooled))
+        written(where / reference.NETWORKS[name].file, layout(pooled))
     found = reference_stack(where, "cpu", text_model="embedded")
     assert list(found.recognisers) == list(reference.RECOGNISERS)
     assert not any(p.requires_grad for p in found.generator.parameters())

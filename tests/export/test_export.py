@@ -20,14 +20,14 @@ import torch
 from torch import Tensor, nn
 
 from engines.backends import manifest
-from engines.backends.loading import load
-from engines.backends.manifest import Engine, fingerprint, read
+from engines.backends.loading import load_exported
+from engines.backends.manifest import ExportedNetwork, fingerprint, read_manifest
 from engines.errors import ConfigError, EngineError, OutputError
 from engines.stack import Stack
 from export import build, limits, parity
+from export.catalogue import GROUPS, Exportable, Input, exportables
 from export.limits import MAX_BYTES, Deadline, check_size
 from export.onnx import to_onnx
-from export.wrappers import GROUPS, Exportable, Input, exportables
 from server.cli.main import main
 
 NETWORKS = (
@@ -54,8 +54,8 @@ def entries(stack: Stack) -> dict[str, Exportable]:
 
 
 @pytest.fixture(scope="session")
-def engines(engines_folder: Path) -> dict[str, Engine]:
-    return {engine.network: engine for engine in read(engines_folder)}
+def engines(engines_folder: Path) -> dict[str, ExportedNetwork]:
+    return {engine.network: engine for engine in read_manifest(engines_folder)}
 
 
 class Doubled(nn.Module):
@@ -96,7 +96,7 @@ def unloaded() -> Any:
     return SimpleNamespace(device=CPU)
 
 
-def exported(unloaded: Any, folder: Path, **options: Any) -> list[Engine]:
+def exported(unloaded: Any, folder: Path, **options: Any) -> list[ExportedNetwork]:
     return list(build.export(unloaded, folder, **options))
 
 
@@ -115,7 +115,7 @@ def test_every_network_is_in_the_table(entries: dict[str, Exportable]) -> None:
 @pytest.mark.models
 @pytest.mark.parametrize("name", NETWORKS)
 def test_onnx_runtime_gives_what_torch_gives(
-    name: str, entries: dict[str, Exportable], engines: dict[str, Engine]
+    name: str, entries: dict[str, Exportable], engines: dict[str, ExportedNetwork]
 ) -> None:
     """On random inputs that are others in every run, one and two of them, and on a real one: see `engines_folder`."""
     verdict = engines[name].verified
@@ -129,10 +129,10 @@ def test_onnx_runtime_gives_what_torch_gives(
 @pytest.mark.models
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_manifest_says_what_the_file_is(
-    name: str, entries: dict[str, Exportable], engines: dict[str, Engine], engines_folder: Path
+    name: str, entries: dict[str, Exportable], engines: dict[str, ExportedNetwork], engines_folder: Path
 ) -> None:
     engine = engines[name]
-    session = onnxruntime.InferenceSession(engine.checked(engines_folder), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(engine.checked_file(engines_folder), providers=["CPUExecutionProvider"])
     assert [v.name for v in engine.inputs] == [i.name for i in session.get_inputs()]
     assert (
         [v.name for v in engine.outputs]
@@ -149,19 +149,19 @@ def test_the_manifest_says_what_the_file_is(
 @torch.no_grad()
 @pytest.mark.parametrize("size", [(12, 12), (13, 40), (640, 427)])
 def test_the_first_detector_runs_at_any_size(
-    size: tuple[int, int], stack: Stack, engines: dict[str, Engine], engines_folder: Path
+    size: tuple[int, int], stack: Stack, engines: dict[str, ExportedNetwork], engines_folder: Path
 ) -> None:
     image = torch.rand(1, 3, *size) * 2 - 1
-    got = load(engines_folder, engines["pnet"], CPU)(image)
+    got = load_exported(engines_folder, engines["pnet"], CPU)(image)
     for a, b in zip(stack.detector.pnet(image), got, strict=True):
         assert parity.relative_error(a, b) < 1e-4
 
 
 @pytest.mark.models
 def test_the_generator_takes_w_plus_and_every_noise_map(
-    stack: Stack, entries: dict[str, Exportable], engines: dict[str, Engine], engines_folder: Path
+    stack: Stack, entries: dict[str, Exportable], engines: dict[str, ExportedNetwork], engines_folder: Path
 ) -> None:
-    backend = load(engines_folder, engines["generator"], CPU)
+    backend = load_exported(engines_folder, engines["generator"], CPU)
     inputs = list(entries["generator"].random(1, torch.Generator().manual_seed(3)))
     assert len(inputs) == 1 + len(stack.generator.synthesis.noise_maps())
     (first,) = backend(*inputs)
@@ -185,10 +185,10 @@ def test_an_engine_that_is_off_does_not_pass(
     data = model.SerializeToString()
     (tmp_path / first.file).write_bytes(data)
     manifest.record(tmp_path, dataclasses.replace(first, sha256=hashlib.sha256(data).hexdigest()))
-    judged = {p.engine.network: p for p in parity.verify(unloaded, tmp_path)}
+    judged = {p.exported.network: p for p in parity.verify(unloaded, tmp_path)}
     assert not judged["first"].passed and judged["second"].passed
     assert "values_out is off by 1.0e-03" in str(judged["first"].cause)
-    assert {e.network: e.verified is not None for e in read(tmp_path)} == {"first": False, "second": True}
+    assert {e.network: e.verified is not None for e in read_manifest(tmp_path)} == {"first": False, "second": True}
 
 
 def test_a_changed_file_is_refused(unloaded: Any, tmp_path: Path, two_tiny: list[Exportable]) -> None:
@@ -196,7 +196,7 @@ def test_a_changed_file_is_refused(unloaded: Any, tmp_path: Path, two_tiny: list
     with (tmp_path / first.file).open("ab") as file:
         file.write(b"\0")
     with pytest.raises(EngineError, match="is not the file that was exported: export it again"):
-        load(tmp_path, first, CPU)
+        load_exported(tmp_path, first, CPU)
 
 
 def test_other_weights_are_refused(
@@ -245,21 +245,21 @@ def test_an_interrupted_export_leaves_whole_files_only(
     with pytest.raises(KeyboardInterrupt):
         exported(unloaded, tmp_path)
     assert names(tmp_path) == {"first.fp32.onnx", "manifest.json"}
-    (engine,) = read(tmp_path)
-    engine.checked(tmp_path)
+    (engine,) = read_manifest(tmp_path)
+    engine.checked_file(tmp_path)
 
 
 def test_a_file_without_its_entry_is_no_engine(
     unloaded: Any, tmp_path: Path, two_tiny: list[Exportable], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(folder: Path, engine: Engine) -> None:
+    def killed(folder: Path, engine: ExportedNetwork) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(build, "record", killed)
     with pytest.raises(KeyboardInterrupt):
         exported(unloaded, tmp_path)
     assert names(tmp_path) == {"first.fp32.onnx"}
-    assert read(tmp_path) == []
+    assert read_manifest(tmp_path) == []
 
 
 def test_a_second_export_takes_the_place_of_the_first(
@@ -267,7 +267,7 @@ def test_a_second_export_takes_the_place_of_the_first(
 ) -> None:
     exported(unloaded, tmp_path)
     exported(unloaded, tmp_path)
-    assert [e.network for e in read(tmp_path)] == ["first", "second"]
+    assert [e.network for e in read_manifest(tmp_path)] == ["first", "second"]
 
 
 @pytest.mark.models
@@ -298,10 +298,10 @@ def test_ctrl_c_ends_the_command_with_nothing_half_written(tmp_path: Path) -> No
     assert line.startswith("pnet: ")
     assert process.returncode == 130
     assert "every file written so far is whole" in complaint
-    engines = read(tmp_path / "engines")
+    engines = read_manifest(tmp_path / "engines")
     assert names(tmp_path / "engines") == {e.file for e in engines} | {"manifest.json"}
     for engine in engines:
-        engine.checked(tmp_path / "engines")
+        engine.checked_file(tmp_path / "engines")
 
 
 # --- limits, refusals -----------------------------------------------------------------------------------
@@ -392,7 +392,7 @@ def test_wrong_usage(
 def test_a_foreign_manifest_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(content)
     with pytest.raises(EngineError, match="export"):
-        read(tmp_path)
+        read_manifest(tmp_path)
 
 
 def test_an_entry_cannot_point_out_of_its_folder(
@@ -403,7 +403,7 @@ def test_an_entry_cannot_point_out_of_its_folder(
     content["engines"][0]["file"] = "../first.fp32.onnx"
     (tmp_path / "manifest.json").write_text(json.dumps(content))
     with pytest.raises(EngineError, match="another version"):
-        read(tmp_path)
+        read_manifest(tmp_path)
 
 
 # --- the command ----------------------------------------------------------------------------------------
@@ -424,8 +424,8 @@ def test_export_then_verify(session: None, tmp_path: Path, capsys: pytest.Captur
         ("first.fp32.onnx", "passed"),
         ("second.fp32.onnx", "passed"),
     ]
-    assert [e.verified.seed for e in read(tmp_path) if e.verified] == [5, 5]
-    assert [e.batch for e in read(tmp_path)] == [(1, 2, 4)] * 2
+    assert [e.verified.seed for e in read_manifest(tmp_path) if e.verified] == [5, 5]
+    assert [e.batch for e in read_manifest(tmp_path)] == [(1, 2, 4)] * 2
 
 
 def test_verify_fails_where_one_does(
@@ -441,7 +441,7 @@ def test_verify_fails_where_one_does(
 
 def test_verify_of_an_empty_folder(session: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", "verify", str(tmp_path)]) == 1
-    assert "holds no exported engine: run `clip2protect export -o" in capsys.readouterr().err
+    assert "holds no exported network: run `clip2protect export -o" in capsys.readouterr().err
 
 
 def test_without_onnx_runtime_verify_says_so(
@@ -461,4 +461,4 @@ def test_a_provider_that_is_not_here_is_refused(
     assert main(["export", "-o", str(tmp_path)]) == 0
     assert main(["export", "verify", str(tmp_path), "--provider", "cuda"]) == 1
     assert "no CUDAExecutionProvider: pip install 'clip2protect[gpu]'" in capsys.readouterr().err
-    assert np.all([e.verified is None for e in read(tmp_path)])
+    assert np.all([e.verified is None for e in read_manifest(tmp_path)])

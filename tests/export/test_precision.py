@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from engines.errors import EngineError
 from export import onnx as exporter
+from export.catalogue import Exportable, Input
 from export.limits import Deadline
 from export.precision import lower, lowered, overflowing, sample_feeds
-from export.wrappers import Exportable, Input
 
 
 class Exploding(nn.Module):

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from engines.backends.manifest import engines_dir
+from engines.backends.manifest import exports_dir
 from engines.face.recognise import Recogniser
 from engines.makeup.text_image import REFERENCE, OpenClip
 from engines.models import reference
@@ -21,9 +21,9 @@ from engines.networks.reference.e4e import E4E, E4ENetwork
 from engines.networks.reference.stylegan2 import StyleGAN2
 from engines.runtime import tune_allocator
 from engines.stack import Stack
+from export.catalogue import Exportable, exportables
 from export.limits import Deadline
 from export.onnx import to_onnx
-from export.wrappers import Exportable, exportables
 from server.cli.main import main
 from tests.published import LAYOUTS, drawer
 
@@ -54,7 +54,7 @@ def entries(stack: Stack) -> dict[str, Exportable]:
     e4e = E4ENetwork()
     frozen(e4e)
     recognisers = {
-        name: Recogniser(reference.SPECS[name], frozen(fill(name, LAYOUTS[name](drawer()))))
+        name: Recogniser(reference.NETWORKS[name], frozen(fill(name, LAYOUTS[name](drawer()))))
         for name in reference.RECOGNISERS
     }
     paper = Stack(
@@ -102,13 +102,13 @@ def test_what_is_missing_is_told_before_anything_is_written(
     command = ["export", *action, "--profile", "reference", "--reference-models", str(tmp_path)]
     assert main(command) == 1
     told = capsys.readouterr().err
-    assert all(spec.file in told for spec in reference.SPECS.values())
+    assert all(spec.file in told for spec in reference.NETWORKS.values())
     assert list(tmp_path.iterdir()) == []
     assert main(["export", *action, "--reference-models", str(tmp_path)]) == 2
 
 
 def test_engines_of_both_profiles_lie_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLIP2PROTECT_ENGINES", str(tmp_path))
-    assert (engines_dir(), engines_dir("reference")) == (tmp_path, tmp_path / "reference")
+    assert (exports_dir(), exports_dir("reference")) == (tmp_path, tmp_path / "reference")
     monkeypatch.setenv("CLIP2PROTECT_ENGINES", "none")
-    assert engines_dir("reference") is None
+    assert exports_dir("reference") is None

@@ -11,23 +11,23 @@ import torch
 from onnx import load as load_model
 
 from engines.backends import trt
-from engines.backends.loading import load
-from engines.backends.manifest import Engine, Value, read
+from engines.backends.loading import load_exported
+from engines.backends.manifest import ExportedNetwork, Value, read_manifest
 from engines.errors import EngineError
 from engines.stack import Stack
 from export import onnx, parity, tensorrt
 from export.build import export
+from export.catalogue import Axis, Exportable, Input, exportables
 from export.limits import Deadline
 from export.precision import lower, lowered
 from export.tensorrt import Target, profile_shapes
-from export.wrappers import Axis, Exportable, Input, exportables
 
 GPU = "NVIDIA RTX A6000 sm86"
 
 
-def engine_for(version: str | None, gpu: str | None) -> Engine:
+def engine_for(version: str | None, gpu: str | None) -> ExportedNetwork:
     value = Value("x", "float32", ("batch", 4))
-    return Engine(
+    return ExportedNetwork(
         network="tiny",
         runtime="tensorrt",
         precision="fp16",
@@ -196,7 +196,7 @@ def test_an_engine_is_built(rtx: Target, entry: Exportable, precision: Any, tmp_
 def test_every_network_can_be_built(
     rtx: Target, precision: Any, stack: Stack, engines_folder: Path, tmp_path: Path
 ) -> None:
-    files = {engine.network: engines_folder / engine.file for engine in read(engines_folder)}
+    files = {engine.network: engines_folder / engine.file for engine in read_manifest(engines_folder)}
     for network in exportables(stack):
         model = load_model(files[network.name])
         if precision == "fp16":
@@ -240,7 +240,7 @@ def test_what_was_built_is_refused_where_there_is_no_gpu(
     assert (engine.runtime, engine.version, engine.gpu) == ("tensorrt_rtx", rtx.version, None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(EngineError, match="needs an NVIDIA GPU and torch sees none"):
-        load(tmp_path, engine, torch.device("cpu"))
+        load_exported(tmp_path, engine, torch.device("cpu"))
 
 
 # --- on a GPU -----------------------------------------------------------------------------------------
@@ -257,6 +257,6 @@ def test_an_engine_gives_what_torch_gives(
     monkeypatch.setattr("export.build.exportables", lambda stack, groups: [entry])
     (engine,) = export(object(), tmp_path, kind=runtime, half=precision)  # type: ignore[arg-type]
     device = torch.device("cuda")
-    backend = load(tmp_path, engine, device)
+    backend = load_exported(tmp_path, engine, device)
     verdict = parity.compare(entry, engine, backend, device, "cuda", seed=3)
     assert max(verdict.errors.values()) < parity.TOLERANCE[precision]

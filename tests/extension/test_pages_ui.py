@@ -13,7 +13,7 @@ from playwright.sync_api import ConsoleMessage, Page, expect
 
 from engines import config
 from server.common.enrolled import MOST
-from server.service.problems import CODES
+from server.common.problems import CODES
 from tests.server.service.conftest import wait_for
 
 from .conftest import EXTENSION, HOST, Surf, choose

@@ -337,7 +337,7 @@ def bring(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
 
     def fill(name: str) -> Path:
         Path(name).mkdir()
-        for spec in reference.SPECS.values():
+        for spec in reference.NETWORKS.values():
             Path(name, spec.file).touch()
         return Path(name).absolute()
 
@@ -349,7 +349,7 @@ def test_missing_reference_networks_are_listed_before_any_work(
 ) -> None:
     place("a.jpg")
     where = bring("networks")
-    gone = [reference.SPECS[name] for name in ("e4e", "facenet", "clip")]
+    gone = [reference.NETWORKS[name] for name in ("e4e", "facenet", "clip")]
     for spec in gone:
         (where / spec.file).unlink()
     assert main(["protect", "a.jpg", "--profile", "reference", "--reference-models", "networks"]) == 1
@@ -386,7 +386,7 @@ def test_without_a_folder_all_of_them_are_listed(
     place("a.jpg")
     assert main(["protect", "a.jpg", "--profile", "reference"]) == 1
     err = capsys.readouterr().err
-    assert all(f"missing {spec.file}: " in err for spec in reference.SPECS.values())
+    assert all(f"missing {spec.file}: " in err for spec in reference.NETWORKS.values())
     assert str(Path("home", "reference")) in err
 
 

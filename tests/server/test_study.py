@@ -21,7 +21,7 @@ from engines.errors import ConfigError
 from engines.evaluation.study.answers import Choice, picture, read_trials, score
 from server.cli.main import main
 from server.common.private import write_private
-from server.study.session import Session
+from server.study.participants import Session
 
 ROOT = Path(__file__).parents[2]
 

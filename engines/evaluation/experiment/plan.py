@@ -114,7 +114,7 @@ class Evidence:
 def recognisers(networks: Networks) -> dict[str, ModelSpec]:
     """The recognisers of a stack, by name."""
     if networks.reference is not None:
-        return {name: reference.SPECS[name] for name in reference.RECOGNISERS}
+        return {name: reference.NETWORKS[name] for name in reference.RECOGNISERS}
     return {name: get_spec(name) for name in RECOGNISERS}
 
 

@@ -265,7 +265,7 @@ def _agreement(stack: Stack, prompt: str, before: torch.Tensor, after: torch.Ten
     way = after - before
     if prompt == NO_PROMPT or float(way.norm()) < 1e-6:
         return None
-    wanted = stack.prompter.read(prompt, Settings().source_text).wanted.cpu()
+    wanted = stack.prompter.read(prompt, Settings().source_text).direction.cpu()
     return float(F.cosine_similarity(way, wanted, dim=0))
 
 

@@ -1,1 +1,1 @@
-"""Networks of the paper's own stack: StyleGAN2, e4e, the IR recognisers, FaceNet."""
+"""Networks of the paper's own stack: StyleGAN2, e4e, the IR recognisers and FaceNet."""

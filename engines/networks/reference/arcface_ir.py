@@ -1,5 +1,7 @@
-"""Improved residual networks for faces: IR-152 and IR-SE50, as ArcFace trains them (Deng et al. 2019,
-section 3.1; blocks after He et al. 2016, "Identity Mappings", and Hu et al. 2018, "Squeeze-and-Excitation").
+"""Improved residual networks for faces: IR-152 and IR-SE50, as ArcFace trains them (Deng et al. 2019, section
+3.1).
+
+The blocks follow He et al. 2016, "Identity Mappings", and Hu et al. 2018, "Squeeze-and-Excitation".
 
 Module names are those of the published checkpoints (face.evoLVe, TreB1eN/InsightFace_Pytorch).
 """
@@ -9,12 +11,13 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-#: Blocks of each of the four stages, which end in 64, 128, 256 and 512 channels at half the size.
+#: Number of blocks in each of the four stages.  They end in 64, 128, 256 and 512 channels; each halves the
+#: size.
 STAGES = {50: (3, 4, 14, 3), 152: (3, 8, 36, 3)}
 
 
 class SqueezeExcite(nn.Module):
-    """Scales every channel by a gate in [0, 1] that is read off all channels' means."""
+    """Scales every channel by a gate in [0, 1] that depends on the means of all channels."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -27,7 +30,7 @@ class SqueezeExcite(nn.Module):
 
 
 class Block(nn.Module):
-    """Norm, convolution, PReLU, convolution with the stride, norm, a gate if there is one; and a shortcut."""
+    """Norm, convolution, PReLU, convolution with the stride, norm, a gate if `gated`; and a shortcut."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, *, gated: bool) -> None:
         super().__init__()

@@ -14,16 +14,21 @@ from engines.networks.generator import W_DIM
 from engines.networks.reference.arcface_ir import body, stem
 from engines.networks.reference.stylegan2 import LAYOUT, EqualLinear
 
-#: Side of what it looks at, in px.
+#: Side of the encoder's view in px.
 SIDE = 256
-#: The pyramid's levels leave the body after these blocks: 64 px, 32 px, 16 px.
+#: The fine and the middle level of the pyramid leave the body after these blocks, at 64 and 32 px.  The
+#: coarse level is the body's end, at 16 px.
 _FINE, _MIDDLE = 7, 21
-#: Rows below the first read the coarse level, below the second the middle one, the others the fine one.
+#: Rows below the first number read the coarse level, rows below the second the middle one, the others the
+#: fine one.
 _ROWS = (3, 7)
 
 
 class StyleHead(nn.Module):
-    """A level of the pyramid (N, 512, S, S) -> one row of W+ (N, 512): convolutions down to a single pixel."""
+    """A level of the pyramid (N, 512, S, S) -> one row of W+ (N, 512).
+
+    Convolutions shrink the level to a single pixel.
+    """
 
     def __init__(self, side: int) -> None:
         super().__init__()
@@ -40,8 +45,8 @@ class StyleHead(nn.Module):
 class E4ENetwork(nn.Module):
     """Faces (N, 3, 256, 256), RGB in [-1, 1] -> W+ (N, 18, 512).
 
-    One code for all rows, to which every row but the first adds a difference of its own: so codes stay
-    near W.  `latent_avg` is the centre that codes are relative to.
+    All rows share one code, and every row but the first adds a difference of its own, so that codes stay near
+    W. Codes are relative to `latent_avg`.
     """
 
     latent_avg: Tensor
@@ -70,9 +75,9 @@ class E4ENetwork(nn.Module):
 
 
 class E4E:
-    """The encoder as the inversion asks it; frozen."""
+    """The encoder as the inversion uses it.  It is frozen."""
 
-    #: Its codes are the pivots as they are: tuning brings the generator to the photo (section 3.2 of the paper).
+    #: Its codes need no refinement: tuning brings the generator to the photo (section 3.2 of the paper).
     refinement = 0
 
     def __init__(self, network: E4ENetwork, mean_latent: Tensor) -> None:
@@ -85,10 +90,10 @@ class E4E:
 
     @staticmethod
     def view(crop: Tensor) -> Tensor:
-        """What the network sees of aligned faces (N, 3, 1024, 1024): (N, 3, 256, 256)."""
+        """Aligned faces (N, 3, 1024, 1024) -> the network's input (N, 3, 256, 256)."""
         return F.interpolate(crop, size=(SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
 
 
 def _grown(coarse: Tensor, fine: Tensor) -> Tensor:
-    """A level of the pyramid: the coarser one at the finer one's size, and the finer one."""
+    """A level of the pyramid: the coarser level, enlarged, plus the finer one."""
     return F.interpolate(coarse, size=fine.shape[2:], mode="bilinear", align_corners=True) + fine

@@ -1,5 +1,5 @@
-"""InceptionResnetV1, the network of FaceNet's public weights: Szegedy et al., "Inception-v4,
-Inception-ResNet and the Impact of Residual Connections on Learning", 2016 (figures 10 to 15).
+"""InceptionResnetV1, the network of FaceNet's public weights: Szegedy et al., "Inception-v4, Inception-ResNet
+and the Impact of Residual Connections on Learning", 2016 (figures 10 to 15).
 
 Module names are those of the published checkpoints (timesler/facenet-pytorch).
 """
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 
 class Conv(nn.Module):
-    """Convolution, batch norm, ReLU; `size` is the kernel's height and width."""
+    """Convolution, batch norm and ReLU.  `size` is the kernel's height and width."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class Conv(nn.Module):
 
 
 class Branches(nn.Module):
-    """Branches side by side, their outputs joined; a reduction adds a 3x3 maximum of stride 2."""
+    """Branches side by side with their outputs joined.  A reduction adds a 3x3 maximum of stride 2."""
 
     def __init__(self, branches: Iterable[nn.Module], *, reduction: bool = False) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Branches(nn.Module):
         self.reduction = reduction
 
     def joined(self, x: Tensor) -> Tensor:
-        """All branches' channels."""
+        """The channels of all branches."""
         outputs = [branch(x) for name, branch in self.named_children() if name.startswith("branch")]
         return torch.cat([*outputs, F.max_pool2d(x, 3, 2)] if self.reduction else outputs, dim=1)
 
@@ -51,7 +51,7 @@ class Branches(nn.Module):
 
 
 class Residual(Branches):
-    """Branches whose joined outputs, mixed and scaled down, are added to the input."""
+    """The joined outputs of branches, mixed and scaled down, are added to the input."""
 
     def __init__(
         self, channels: int, inside: int, branches: Iterable[nn.Module], scale: float, *, last: bool = False

@@ -1,8 +1,8 @@
 """StyleGAN2 at 1024 px: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", 2020,
 configuration F, in plain PyTorch operations: nothing is compiled.
 
-Weights stay as published: at unit variance, scaled where they are used ("equalised learning rate", Karras
-et al. 2018, section 4.1), so that a step of tuning moves each layer as far as its authors meant it to.
+Weights keep their published form: at unit variance, and scaled at use ("equalised learning rate", Karras et
+al. 2018, section 4.1).  So a step of tuning moves each layer as far as its authors intended.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from engines.networks.generator import W_DIM, Layout, StyleGenerator, Synthesis,
 
 #: Channels at 4 px, 8 px and so on up to 1024 px.
 _CHANNELS = (512, 512, 512, 512, 512, 256, 128, 64, 32)
-#: Convolution k reads row k, head k (one a resolution) row 2k + 1.  The paper freezes rows 0 to 7, up to
-#: 32 px, and the noise maps at 512 px and above.
+#: Convolution k reads row k, and head k row 2k + 1; there is one head for each resolution.  The paper freezes
+#: rows 0 to 7, up to 32 px, and the noise maps at 512 px and above.
 LAYOUT = Layout(rows=18, acting=tuple(range(18)), free=tuple(range(8, 18)), free_maps=13)
-#: Cells of 16 px by which a window is computed wider.  From 64 px up every block doubles how far zero padding
-#: at a false border has crept inwards and adds 3 px: 3, 9, 21 and 45 px of 1024.
+#: A window is computed wider by this many cells of 16 px.  Zero padding at a false border creeps inwards:
+#: from 64 px up every block doubles the distance and adds 3 px, which makes 3, 9, 21 and 45 px of 1024.
 MARGIN = 3
-#: The low-pass filter around every change of resolution, along rows and along columns.
+#: The low-pass filter at every change of resolution, along rows and along columns.
 FIR = (1 / 8, 3 / 8, 3 / 8, 1 / 8)
 
 
@@ -34,8 +34,8 @@ def upfirdn2d(
 ) -> Tensor:
     """Resampling of (N, C, H, W): zeros between pixels (`up`), padding, `FIR`, every `down`-th pixel.
 
-    `pad` is the number of zeros before and after each axis, `gain` the filter's along each axis.  The
-    filter is separable and the same in both directions, so correlation and convolution agree.
+    `pad` is the number of zeros before and after each axis.  `gain` is the filter's gain along each axis.
+    The filter is separable and symmetric, so correlation and convolution agree.
     """
     n, channels, h, w = x.shape
     if up > 1:
@@ -51,10 +51,11 @@ def upfirdn2d(
 def modulated_conv2d(
     x: Tensor, weight: Tensor, style: Tensor, *, up: bool = False, demodulate: bool = True
 ) -> Tensor:
-    """Convolution of (N, I, H, W) by weights (O, I, K, K) whose inputs are scaled by styles (N, I): equations 1 and 3.
+    """Convolution of (N, I, H, W) by weights (O, I, K, K), modulated by styles (N, I): equations 1 and 3.
 
-    Styles scale what goes in and demodulation what comes out, which is the same as weights of its own for
-    every image of the batch.  `up` doubles the resolution: a transposed convolution, then the filter.
+    Styles scale the input, and demodulation scales the output.  The result is the same as with separate
+    weights for every image of the batch.  `up` doubles the resolution by a transposed convolution and the
+    filter.
     """
     h = x * style[:, :, None, None]
     if up:
@@ -69,7 +70,7 @@ def modulated_conv2d(
 
 
 class EqualLinear(nn.Module):
-    """A linear layer (N, I) -> (N, O) of weights at unit variance; `rate` is its learning rate's factor."""
+    """A linear layer (N, I) -> (N, O) of weights at unit variance.  `rate` multiplies its learning rate."""
 
     def __init__(self, inputs: int, outputs: int, *, rate: float = 1.0, bias: float = 0.0) -> None:
         super().__init__()
@@ -82,7 +83,7 @@ class EqualLinear(nn.Module):
 
 
 class MappingNetwork(nn.Module):
-    """Z (N, 512), standard normal -> W (N, 512): eight layers after a pixel norm."""
+    """Z (N, 512), standard normal -> W (N, 512): a pixel norm and eight layers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -96,7 +97,7 @@ class MappingNetwork(nn.Module):
 
 
 class StyledConv(nn.Module):
-    """Modulated 3x3 convolution, noise at a learnt strength, bias and leaky ReLU; `up` doubles the resolution."""
+    """Modulated 3x3 convolution, noise at a learnt strength, bias, leaky ReLU; `up` doubles the size."""
 
     def __init__(self, inputs: int, outputs: int, *, up: bool) -> None:
         super().__init__()
@@ -129,7 +130,7 @@ class ImageHead(nn.Module):
 class SynthesisNetwork(Synthesis):
     """W+ (N, 18, 512) -> image (N, 3, 1024, 1024), RGB, about [-1, 1]: the sum of all resolutions' images.
 
-    With a window, only that part is computed above 64 px, and it equals the same part of the whole image.
+    With a window, only that part is computed above 64 px.  It equals the same part of the whole image.
     """
 
     def __init__(self) -> None:
@@ -140,7 +141,7 @@ class SynthesisNetwork(Synthesis):
             convs += [StyledConv(inputs, outputs, up=True), StyledConv(outputs, outputs, up=False)]
         self.convs = nn.ModuleList(convs)
         self.heads = nn.ModuleList(ImageHead(channels) for channels in _CHANNELS)
-        for i in range(len(convs)):  # buffers: noise is no weight, and tuning leaves it alone
+        for i in range(len(convs)):  # buffers: noise is not a weight, and tuning leaves it unchanged
             side = 4 << (i + 1) // 2
             self.register_buffer(f"noise_{i}", torch.randn(1, 1, side, side))
 
@@ -169,7 +170,7 @@ class SynthesisNetwork(Synthesis):
 
 
 class StyleGAN2(StyleGenerator):
-    """The whole generator: W+ is (N, 18, 512), and every row acts."""
+    """The whole generator.  W+ is (N, 18, 512), and every row acts."""
 
     layout = LAYOUT
 
@@ -181,5 +182,5 @@ class StyleGAN2(StyleGenerator):
 
 
 def _activated(x: Tensor) -> Tensor:
-    """Leaky ReLU at slope 0.2, with the gain that keeps the variance."""
+    """Leaky ReLU with slope 0.2 and the gain that keeps the variance."""
     return F.leaky_relu(x, 0.2) * 2**0.5

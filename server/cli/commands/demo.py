@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from engines.config import Settings
 from engines.errors import OutputError
 from engines.files import explained, write_atomic
-from server.cli.commands.protect import add_device, protect_one
 from server.cli.console import complain, measured, rule, say, table
+from server.cli.options import add_device
 from server.cli.plan import Job, check_writable
+from server.cli.saving import protect_one
 from server.cli.session import Session
 
 if TYPE_CHECKING:

@@ -12,44 +12,21 @@ import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+
 from engines.errors import Clip2ProtectError
 from engines.models.registry import SPECS, Npm, PyPI
 from server.cli.console import say, table
 
-#: Shown -> distributions of which one has to be installed.  The first is named in remedies.
-_NEEDED = {
-    name: (name,)
-    for name in (
-        "torch",
-        "numpy",
-        "pillow",
-        "safetensors",
-        "onnx",
-        "tflite",
-        "scikit-image",
-        "open_clip_torch",
-        "transformers",
-        "aiohttp",
-        "prometheus-client",
-    )
-}
-_OPTIONAL = {
-    "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
-    **{
-        n: (n,)
-        for n in ("tensorrt", "tensorrt-rtx", "onnxscript", "onnxslim", "matplotlib", "scikit-learn", "ray")
-    },
-}
-_EXTRAS = {
-    "onnxruntime": "cpu",
-    "tensorrt": "gpu",
-    "tensorrt-rtx": "rtx",
-    "onnxscript": "export",
-    "onnxslim": "export",
-    "matplotlib": "eval",
-    "scikit-learn": "eval",
-    "ray": "cluster",
-}
+#: The distribution whose requirements are listed, and its extras that a user may want.
+_OURS = "clip2protect"
+_EXTRAS = ("cpu", "gpu", "rtx", "export", "eval", "cluster")
+#: Distributions of which one is enough: both install the module `onnxruntime`.
+_ALTERNATIVES = {"onnxruntime": ("onnxruntime", "onnxruntime-gpu")}
+
+
+_ALWAYS = Marker("python_version >= '3'")
 
 
 class Missing(NamedTuple):
@@ -82,8 +59,9 @@ def run(args: argparse.Namespace) -> int:
 def examine() -> dict[str, Any]:
     """Everything that `doctor` knows, ready for JSON; nothing is fetched or changed."""
     versions = _versions()
-    devices, trouble = _devices() if versions["torch"] else ([], [])
-    cache, models, more = _cache() if versions["torch"] and versions["safetensors"] else ({}, [], [])
+    devices, trouble = _devices() if versions.get("torch") else ([], [])
+    usable = versions.get("torch") and versions.get("safetensors")
+    cache, models, more = _cache() if usable else ({}, [], [])
     clients = {"pip": importlib.util.find_spec("pip") is not None, "npm": shutil.which("npm") is not None}
     missing = [*_missing_packages(versions), *trouble, *more, *_missing_clients(clients, models)]
     return {
@@ -97,13 +75,27 @@ def examine() -> dict[str, Any]:
     }
 
 
+def _requirements() -> dict[str, str]:
+    """Distribution -> the extra that asks for it, "" for those that every installation needs.
+
+    They are those of the installed package, so this list cannot drift from `pyproject.toml`.
+    """
+    try:
+        lines = importlib.metadata.requires(_OURS) or []
+    except importlib.metadata.PackageNotFoundError:
+        return {}
+    extras: dict[str, str] = {}
+    for requirement in map(Requirement, lines):
+        applies = [e for e in ("", *_EXTRAS) if (requirement.marker or _ALWAYS).evaluate({"extra": e})]
+        if applies:
+            extras.setdefault(requirement.name, applies[0])
+    return {name: extra for name, extra in extras.items() if name != "onnxruntime-gpu"}
+
+
 def _versions() -> dict[str, str | None]:
-    versions: dict[str, str | None] = {
-        "clip2protect": _version("clip2protect"),
-        "python": platform.python_version(),
-    }
-    for name, distributions in (_NEEDED | _OPTIONAL).items():
-        versions[name] = next(filter(None, map(_version, distributions)), None)
+    versions: dict[str, str | None] = {_OURS: _version(_OURS), "python": platform.python_version()}
+    for name in _requirements():
+        versions[name] = next(filter(None, map(_version, _ALTERNATIVES.get(name, (name,)))), None)
     return versions
 
 
@@ -115,15 +107,17 @@ def _version(distribution: str) -> str | None:
 
 
 def _missing_packages(versions: dict[str, str | None]) -> list[Missing]:
-    missing = [
-        Missing(f"the Python package {name}", f"pip install {name}", True)
-        for name in _NEEDED
-        if not versions[name]
-    ]
-    for name in _OPTIONAL:
-        if not versions[name]:
-            remedy = f"pip install 'clip2protect[{_EXTRAS[name]}]', if you want it"
+    missing = []
+    if not versions[_OURS]:
+        missing.append(Missing(f"the installed package {_OURS}", f"pip install {_OURS}", True))
+    for name, extra in _requirements().items():
+        if versions[name]:
+            continue
+        if extra:
+            remedy = f"pip install '{_OURS}[{extra}]', if you want it"
             missing.append(Missing(f"{name} (optional)", remedy, False))
+        else:
+            missing.append(Missing(f"the Python package {name}", f"pip install {name}", True))
     return missing
 
 
@@ -195,13 +189,13 @@ def _missing_clients(clients: dict[str, bool], models: list[dict[str, Any]]) -> 
 
 
 def _readable(report: dict[str, Any]) -> str:
-    lines = [f"{name:<14}{version or 'missing'}" for name, version in report["versions"].items()]
-    lines += [f"{'system':<14}{report['system']['platform']}, {report['system']['cores']} cores"]
-    lines += [f"{'device':<14}{_device(device)}" for device in report["devices"]]
-    lines += [f"{client:<14}{'yes' if there else 'missing'}" for client, there in report["clients"].items()]
+    lines = [f"{name:<18}{version or 'missing'}" for name, version in report["versions"].items()]
+    lines += [f"{'system':<18}{report['system']['platform']}, {report['system']['cores']} cores"]
+    lines += [f"{'device':<18}{_device(device)}" for device in report["devices"]]
+    lines += [f"{client:<18}{'yes' if there else 'missing'}" for client, there in report["clients"].items()]
     if cache := report["cache"]:
         rights = "" if cache["writable"] else ", not writable"
-        lines += [f"{'cache':<14}{cache['folder']} ({cache['free_mb']} MB free{rights})"]
+        lines += [f"{'cache':<18}{cache['folder']} ({cache['free_mb']} MB free{rights})"]
     if report["models"]:
         rows = [(m["name"], m["role"], "yes" if m["cached"] else "no") for m in report["models"]]
         lines += ["", table([("network", "role", "cached"), *rows])]

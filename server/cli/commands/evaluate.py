@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engines.errors import ConfigError
-from server.cli.commands.protect import add_device, add_profile, reference_folder
 from server.cli.console import Bar, complain, printable, say, watched
+from server.cli.options import add_device, add_profile, reference_folder
 
 if TYPE_CHECKING:
     from engines.evaluation.experiment.plan import Plan

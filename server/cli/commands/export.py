@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from engines.config import PROFILES
 from engines.errors import ConfigError
-from server.cli.commands.protect import add_profile, reference_folder
 from server.cli.console import Bar, complain, say, table
+from server.cli.options import add_profile, reference_folder
 
 if TYPE_CHECKING:
-    from engines.backends.manifest import Engine
+    from engines.backends.manifest import ExportedNetwork
     from engines.stack import Stack
     from export.parity import Parity
 
@@ -26,8 +26,9 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
         "export",
         parents=[common],
         help="write networks as ONNX models or TensorRT engines",
-        description="Exported engines speed up what needs no gradients.  They are used once `export verify` has"
-        " compared them with torch; CLIP2PROTECT_ENGINES names another folder of them, or `none`.",
+        description="Exported networks speed up the work that needs no gradients.  They are used once"
+        " `export verify` has compared them with torch.  CLIP2PROTECT_ENGINES names another folder of them, or"
+        " `none`.",
     )
     parser.add_argument(
         "--models", metavar="NAMES", default="all", help="which, separated by commas (default: all)"
@@ -48,7 +49,7 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
         "--batch",
         metavar="LEAST:TYPICAL:LARGEST",
         default="1:4:16",
-        help="that engines are built for (default: 1:4:16)",
+        help="sizes of a batch to build for (default: 1:4:16)",
     )
     parser.add_argument(
         "--time-limit", type=float, metavar="SECONDS", default=1800.0, help="for each network (default: 1800)"
@@ -57,8 +58,12 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
     add_profile(parser)
     parser.set_defaults(run=run)
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
-    verify = actions.add_parser("verify", parents=[common], help="compare every engine with torch in float32")
-    verify.add_argument("folder", nargs="?", metavar="DIR", help="of the engines (default: the cache's)")
+    verify = actions.add_parser(
+        "verify", parents=[common], help="compare every exported network with torch in float32"
+    )
+    verify.add_argument(
+        "folder", nargs="?", metavar="DIR", help="of the exported networks (default: the cache's)"
+    )
     verify.add_argument("--seed", type=int, help="of the random inputs (default: others every time)")
     verify.add_argument(
         "--provider", choices=("cpu", "cuda", "tensorrt"), help="of ONNX Runtime (default: the device's own)"
@@ -75,14 +80,14 @@ def _add_place(parser: argparse.ArgumentParser) -> None:
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute (default: auto)"
     )
     parser.add_argument(
-        "-o", dest="output", metavar="DIR", help="folder of the engines (default: the cache's)"
+        "-o", dest="output", metavar="DIR", help="folder of the exported networks (default: the cache's)"
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Export one network after the other, a line for each."""
     from export.build import export, parse_batch
-    from export.wrappers import GROUPS
+    from export.catalogue import GROUPS
 
     groups = [name.strip() for name in args.models.split(",") if name.strip()]
     unknown = [name for name in groups if name not in (*GROUPS, "all")]
@@ -103,14 +108,14 @@ def run(args: argparse.Namespace) -> int:
             time_limit=args.time_limit,
             progress=bar.fetching,
         )
-        for engine in made:
-            say(_exported(engine, folder))
+        for exported in made:
+            say(_line(exported, folder))
     say(f"next: clip2protect export verify {folder}")
     return 0
 
 
 def run_verify(args: argparse.Namespace) -> int:
-    """One line an engine; exit code 1 if one of them is not to be used."""
+    """Prints one line for each exported network.  The exit code is 1 if one of them must not be used."""
     from export.parity import verify
 
     folder = _folder(args.folder, args.profile)
@@ -120,7 +125,14 @@ def run_verify(args: argparse.Namespace) -> int:
     say(
         table(
             [
-                ("engine", "relative error by output", "similarity moves", "engine s", "torch s", "verdict"),
+                (
+                    "network",
+                    "relative error by output",
+                    "similarity moves",
+                    "exported s",
+                    "torch s",
+                    "verdict",
+                ),
                 *map(_row, found),
             ]
         )
@@ -132,16 +144,16 @@ def run_verify(args: argparse.Namespace) -> int:
 
 
 def _folder(named: str | None, profile: str) -> Path:
-    from engines.backends.manifest import ENGINES, engines_dir
+    from engines.backends.manifest import EXPORTS_VARIABLE, exports_dir
 
-    folder = Path(named) if named else engines_dir(profile)
+    folder = Path(named) if named else exports_dir(profile)
     if folder is None:
-        raise ConfigError(f"{ENGINES}=none says that no engines are wanted: name a folder, or unset it")
+        raise ConfigError(f"{EXPORTS_VARIABLE}=none turns exported networks off: name a folder, or unset it")
     return folder
 
 
 def _stack(args: argparse.Namespace) -> Stack:
-    """The networks in torch, whatever engines there are."""
+    """The networks in torch, without any exported ones."""
     from server.cli.session import Session
 
     where = reference_folder(args)
@@ -150,22 +162,22 @@ def _stack(args: argparse.Namespace) -> Stack:
     ).stack
 
 
-def _exported(engine: Engine, folder: Path) -> str:
-    kept = f", {len(engine.kept_fp32)} operations kept in fp32" if engine.kept_fp32 else ""
-    return f"{engine.network}: {folder / engine.file} ({engine.bytes / 1e6:.1f} MB{kept})"
+def _line(exported: ExportedNetwork, folder: Path) -> str:
+    kept = f", {len(exported.kept_fp32)} operations kept in fp32" if exported.kept_fp32 else ""
+    return f"{exported.network}: {folder / exported.file} ({exported.bytes / 1e6:.1f} MB{kept})"
 
 
 def _row(parity: Parity) -> tuple[str, ...]:
-    verdict = parity.verdict
-    if verdict is None:
-        return parity.engine.file, "-", "-", "-", "-", "cannot be run"
-    moved = "-" if verdict.similarity is None else f"{verdict.similarity:.1e}"
-    errors = " ".join(f"{error:.1e}" for error in verdict.errors.values())
+    measurement = parity.measurement
+    if measurement is None:
+        return parity.exported.file, "-", "-", "-", "-", "cannot be run"
+    change = "-" if measurement.similarity is None else f"{measurement.similarity:.1e}"
+    errors = " ".join(f"{error:.1e}" for error in measurement.errors.values())
     return (
-        parity.engine.file,
+        parity.exported.file,
         errors,
-        moved,
-        f"{verdict.seconds:.4f}",
-        f"{verdict.torch_seconds:.4f}",
+        change,
+        f"{measurement.seconds:.4f}",
+        f"{measurement.torch_seconds:.4f}",
         "passed" if parity.passed else "failed",
     )

@@ -6,9 +6,10 @@ import argparse
 import time
 from typing import Any
 
-from server.cli.commands.protect import add_device
-from server.cli.console import complain, printable, reason, say, table
+from server.cli.console import complain, printable, say, table
+from server.cli.options import add_device
 from server.cli.session import Session
+from server.common.errors import reason
 
 
 def add(commands: Any, common: argparse.ArgumentParser) -> None:

@@ -15,13 +15,14 @@ from engines.files import explained, write_atomic
 from engines.makeup.presets import resolve
 from engines.models import reference
 from engines.models.registry import SPECS
-from server.cli.console import Bar, complain, printable, reason, say
+from server.cli.console import complain, printable, say
+from server.cli.options import add_device, add_profile, reference_folder
 from server.cli.plan import FORMATS, Job, Plan, check_writable, make_plan
+from server.cli.saving import protect_one
 from server.cli.session import Session
+from server.common.errors import reason
 
 if TYPE_CHECKING:
-    from engines.photo.decode import Photo
-    from engines.pipeline import Protected
     from engines.report import Report
 
 #: What the file of `--report` says of one photo: its names and its `Report`, or its `error`.
@@ -115,29 +116,6 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     add_device(parser)
 
 
-def add_profile(parser: argparse.ArgumentParser) -> None:
-    """Which networks."""
-    parser.add_argument(
-        "--profile",
-        choices=tuple(PROFILES),
-        default="embedded",
-        help="the networks: embedded, fetched by themselves; reference, the paper's own, whose files you bring"
-        " (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--reference-models",
-        metavar="DIR",
-        help=f"the folder of the reference networks' files (default: {reference.FOLDER}, else reference in the cache)",
-    )
-
-
-def add_device(parser: argparse.ArgumentParser) -> None:
-    """The option --device, alike in every command that has it."""
-    parser.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute (default: auto)"
-    )
-
-
 def run(args: argparse.Namespace) -> int:
     """Protect every photo; a failed one is reported and the next begun."""
     settings = _settings(args)
@@ -154,52 +132,6 @@ def run(args: argparse.Namespace) -> int:
     if plan.many:
         say(_summary(plan, len(reports) - failures, failures))
     return 1 if failures else 0
-
-
-def protect_one(job: Job, photo: Photo, settings: Settings, session: Session) -> Protected:
-    """Protect a decoded photo and write the result and its comparison, each whole or not at all.
-
-    Raises:
-        OutputError: before the search, if the result cannot be written.
-        NoFaceError, ConfigError, ModelError: as `engines.pipeline.protect`.
-    """
-    for path in filter(None, (job.output, job.comparison)):
-        check_writable(path, 2 * photo.source_bytes)
-    stack = session.stack
-    from engines.pipeline import protect
-    from server.common.enrolled import enrolled_owner
-
-    owner = enrolled_owner() if settings.faces == "mine" else None
-    with Bar(job.source.name) as bar:
-        protected = protect(photo, stack, settings, bar.searching, owner)
-    session.announce()
-    write_atomic(job.output, protected.data)
-    if job.comparison is not None:
-        from server.common.compare import comparison
-
-        write_atomic(job.comparison, comparison(protected))
-    return protected
-
-
-def reference_folder(args: argparse.Namespace, *, text: bool = True) -> Path | None:
-    """Where the reference profile's files lie; None for the embedded one.  `text`: whether CLIP is needed.
-
-    Raises ConfigError for a folder without the profile, ModelError where files are missing.
-    """
-    if args.profile != "reference":
-        if args.reference_models is not None:
-            raise ConfigError("--reference-models needs --profile reference")
-        return None
-    where = reference.folder(args.reference_models)
-    missing = reference.missing(where, text=text)
-    for spec in missing:
-        complain(f"missing {spec}")
-    if missing:
-        raise ModelError(
-            f"{where} lacks {len(missing)} of the reference networks' files: put them there, or name their folder"
-            f" with --reference-models DIR or {reference.FOLDER}"
-        )
-    return where
 
 
 def _session(args: argparse.Namespace) -> Session:

@@ -11,8 +11,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from engines.errors import ConfigError
-from server.cli.commands.protect import add_device
 from server.cli.console import say, table
+from server.cli.options import add_device
 
 if TYPE_CHECKING:
     from server.service.options import Options
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     flags = {name: getattr(args, name) for name in ("host", "port", "workers", "device")}
     options = options_of(resolve_options(flags | ({"cache": False} if args.no_cache else {})))
     _check_address(options.host, allowed=args.allow_network)
-    from server.service.log import configure
+    from server.common.log import configure
 
     configure(getattr(logging, args.log_level.upper()))
     return asyncio.run(_serve(options))

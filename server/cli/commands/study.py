@@ -14,7 +14,7 @@ from engines.errors import ConfigError
 from server.cli.console import printable, say, table
 
 if TYPE_CHECKING:
-    from server.study.app import Study
+    from server.study.site import Study
 
 _QUESTIONS = {"identity": "who is it", "retouched": "which was changed"}
 
@@ -50,8 +50,8 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("--port is a number from 0 to 65535")
     if args.score:
         return _score(folder)
-    from server.service.log import configure
-    from server.study.app import Study
+    from server.common.log import configure
+    from server.study.site import Study
 
     configure(logging.ERROR)
     return asyncio.run(_serve(Study(folder, limit=args.trials, port=args.port), browser=args.open))

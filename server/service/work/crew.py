@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -12,11 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from server.service import wire
-from server.service.log import note
-from server.service.options import Options
-from server.service.problems import CODES
-from server.service.work.jobs import Job, Photo, Queue, Result
+from server.common.log import note
+from server.common.problems import CODES
+from server.service.work import wire
+from server.service.work.jobs import Job, Photo, Queue, Result, State
 
 #: Seconds that a worker has to answer a cancel or to end before it is killed.
 GRACE = 5.0
@@ -51,21 +49,11 @@ class Worker:
         self._sending = asyncio.Lock()
 
     @classmethod
-    def of(cls, options: Options) -> Worker:
-        """One of the workers that protect photos; they share the processor's cores."""
-        threads = max(1, (os.cpu_count() or 1) // options.workers) if options.workers > 1 else 0
-        values = {
-            "--device": options.device,
-            "--threads": str(threads),
-            "--memory-mb": str(options.memory_mb),
-        }
-        command = (
-            sys.executable,
-            "-m",
-            "server.service.work.worker",
-            *(part for pair in values.items() for part in pair),
-        )
-        return cls(command)
+    def protecting(cls, device: str, threads: int, memory_mb: int) -> Worker:
+        """A worker that protects photos; for the values see `server.service.work.worker`."""
+        module = "server.service.work.worker"
+        values = "--device", device, "--threads", str(threads), "--memory-mb", str(memory_mb)
+        return cls((sys.executable, "-m", module, *values))
 
     @property
     def pid(self) -> int | None:
@@ -228,31 +216,36 @@ class Crew:
 
     async def _do(self, worker: Worker, job: Job) -> None:
         """One job.  Raises Ended where the worker does not outlive it."""
-        job.update(state="running")
+        job.start()
         follow = asyncio.create_task(self._follow(worker, job))
         unwanted = asyncio.create_task(job.unwanted.wait())
         try:
             await asyncio.wait({follow, unwanted}, timeout=self._limit, return_when=asyncio.FIRST_COMPLETED)
             if not follow.done():
-                end = ("cancelled", "cancelled") if unwanted.done() else ("failed", "timeout")
+                state: State = "cancelled" if unwanted.done() else "failed"
+                code = "cancelled" if unwanted.done() else "timeout"
                 with suppress(Ended, TimeoutError):
                     async with asyncio.timeout(GRACE):
                         await worker.send({"do": "cancel", "job": job.id})
                 await asyncio.wait({follow}, timeout=GRACE)
-                job.end(end[0], code=end[1])  # type: ignore[arg-type]
+                if not job.over:  # it may have been done at the last moment
+                    job.end(state, code=code)
                 if not follow.done():
                     raise Ended  # it hangs
             follow.result()
-            job.end("failed", code="worker_failed")  # unless it has ended as it should
+            if not job.over:
+                job.end("failed", code="worker_failed")
         except Ended:
             job.attempts += 1
-            if job.over or job.begun or job.attempts == _ATTEMPTS:
-                job.end("failed", code="worker_failed")
-            else:  # it was dead already: the photo had no part in it
-                self._queue.put_back(job)
+            if not job.over:
+                if job.begun or job.attempts == _ATTEMPTS:
+                    job.end("failed", code="worker_failed")
+                else:  # it was dead already: the photo had no part in it
+                    self._queue.put_back(job)
             raise
         except asyncio.CancelledError:
-            job.end("failed", code="stopping")
+            if not job.over:
+                job.end("failed", code="stopping")
             raise
         finally:
             follow.cancel()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from server.service.problems import Problem
+from server.common.problems import Problem
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 #: Jobs that are remembered, whatever became of them; the eldest that are over go first.
@@ -88,26 +88,39 @@ class Job:
         """Whether nothing more will happen to it."""
         return self.state in ("done", "failed", "cancelled")
 
-    def update(self, **changes: Any) -> None:
-        """Change fields and wake those who watch."""
-        for name, value in changes.items():
-            setattr(self, name, value)
-        self.number += 1
-        self._changed.set()
-        self._changed = asyncio.Event()
+    def start(self) -> None:
+        """A worker takes the job."""
+        self.state = "running"
+        self._notify()
+
+    def wait_again(self) -> None:
+        """The job goes back into the queue."""
+        self.state = "queued"
+        self._notify()
 
     def end(self, state: State, *, code: str = "", detail: str = "", result: Result | None = None) -> None:
-        """The last change; the photo is let go.  Nothing happens to a job that is over."""
-        if not self.over:
-            self.photo = Photo()
-            for face in self.faces if state == "done" else ():
-                face.state, face.progress = "done", 1.0
-            self.update(state=state, code=code, detail=detail, result=result, ended=time.time())
+        """The last change of a job that is not over; the photo is let go."""
+        if self.over:
+            raise ValueError(f"the job is over: {self.state}")
+        self.photo = Photo()
+        for face in self.faces if state == "done" else ():
+            face.state, face.progress = "done", 1.0
+        self.state, self.code, self.detail, self.result, self.ended = state, code, detail, result, time.time()
+        self._notify()
+
+    def require_result(self) -> Result:
+        """The result.  Raises Problem where there is none: not yet, no more, or the job's own."""
+        if self.result is not None:
+            return self.result
+        if self.expired:
+            raise Problem("expired")
+        raise Problem(self.code, self.detail) if self.over else Problem("not_ready")
 
     def drop_result(self) -> None:
         """Let the result go; whoever asks for it is told so."""
         if self.result is not None:
-            self.update(result=None, expired=True)
+            self.result, self.expired = None, True
+            self._notify()
 
     def progress(self, event: dict[str, Any]) -> None:
         """A step of the engines: the fields of `engines.pipeline.Event`.  A job that is over does not change."""
@@ -124,12 +137,19 @@ class Job:
                 )
                 similarity = face.similarity if event["similarity"] is None else event["similarity"]
                 self.faces[number - 1] = FaceStatus("working", event["stage"], progress, similarity)
-        self.update(face=event["face"])
+        self.face = event["face"]
+        self._notify()
 
     async def change(self, seen: int) -> None:
         """Return when there is more than change number `seen`."""
         while self.number <= seen:
             await self._changed.wait()
+
+    def _notify(self) -> None:
+        """Count a change, and wake those who wait for it."""
+        self.number += 1
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     def status(self) -> dict[str, Any]:
         """What a client may see of it, ready for JSON."""
@@ -222,7 +242,7 @@ class Queue:
         """Make a job that was taken, and not begun, the next."""
         if job.over:
             return
-        job.update(state="queued")
+        job.wait_again()
         self._waiting.setdefault(job.client, deque()).appendleft(job)
         self._waiting.move_to_end(job.client, last=False)
         self._some.set()

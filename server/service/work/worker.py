@@ -1,6 +1,6 @@
 """The process that does the work: `python -m server.service.work.worker`, started by the server, one photo at a time.
 
-It reads frames from standard input (`server.service.wire`) and writes them to standard output; whatever else
+It reads frames from standard input (`server.service.work.wire`) and writes them to standard output; whatever else
 prints goes to standard error.  A photo is decoded here and nowhere else, so that what kills a decoder kills
 one job and not the server.  Its memory is limited, so that a photo that takes too much fails alone.
 """
@@ -24,8 +24,8 @@ from engines.errors import (
     NotMineError,
     OutputError,
 )
-from server.cli.console import out_of_memory, reason
-from server.service import wire
+from server.common.errors import out_of_memory, reason
+from server.service.work import wire
 
 #: What the engines raise -> code of `problems`; the first that fits counts.
 _CODES: dict[type[Exception], str] = {

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
-from server.service import wire
+from server.service.work import wire
 
 DO, MARK = b"#do:", b"#protected"
 MARKED = "--marked" in sys.argv

@@ -22,7 +22,7 @@ from PIL import Image
 from engines.photo.decode import MAX_PIXELS, decode
 from engines.photo.encode import encode
 from engines.photo.quality import psnr
-from server.service.problems import CODES
+from server.common.problems import CODES
 from tests.pictures import (
     ASTRONAUT,
     CANARY,

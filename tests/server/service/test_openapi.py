@@ -11,10 +11,10 @@ from typing import Any, get_args
 import pytest
 
 from engines import config
-from server.service.app import make_app
+from server.common.problems import CODES
 from server.service.guard import OPEN
 from server.service.intake import OPTIONS
-from server.service.problems import CODES
+from server.service.routes import make_app
 
 from .conftest import Live
 

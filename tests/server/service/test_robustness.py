@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from engines.errors import ConfigError
-from server.service import app, intake, run
+from server.service import intake, run, service
 from server.service.work import crew
 
 from .conftest import Live, running, wait_for
@@ -102,7 +102,7 @@ def test_who_leaves_amid_a_result_may_come_again(live: Live) -> None:
 
 
 def test_who_does_not_read_is_not_waited_for(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "READ_SECONDS", 0.3)
+    monkeypatch.setattr(service, "READ_SECONDS", 0.3)
     job = live.send(b"echo " + bytes(20_000_000))
     live.until(job, "done")
     with connect(live) as connection:

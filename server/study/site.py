@@ -6,29 +6,28 @@ import asyncio
 import hmac
 import secrets
 import socket
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from aiohttp import web
 from filelock import FileLock, Timeout
 
 from engines.errors import ConfigError
 from engines.evaluation.study.answers import PICTURES
-from server.service.clients import Client, Clients
+from server.common.problems import Problem
+from server.service.clients import Client
 from server.service.guard import Guard, hosts_of
 from server.service.intake import small_json
-from server.service.problems import Problem
-from server.study.session import Session
+from server.service.routes import static
+from server.study.participants import Participants
 
-#: Nobody else's: people look at faces here.
+#: This machine alone: people look at faces here.
 HOST = "127.0.0.1"
-#: The files of the page; the guard lets everybody have those of these names.
-_PAGE = {"index.html": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
+#: Paths of the page's files, which need no token, and their types.
+_PAGE = {"/": "text/html", "/page.css": "text/css", "/page.js": "text/javascript"}
 
 
-class _Link(Clients):
-    """The one client that there is: whoever has the link."""
+class _LinkHolder:
+    """The one client of a study: the holder of its link (`server.service.guard.TokenHolders`)."""
 
     def __init__(self, origin: str) -> None:
         self.token = secrets.token_urlsafe(32)
@@ -36,11 +35,8 @@ class _Link(Clients):
 
     def find(self, token: str) -> Client | None:
         """The client, for its token."""
-        return (
-            self._client
-            if hmac.compare_digest(token.encode("utf-8", "replace"), self.token.encode())
-            else None
-        )
+        same = hmac.compare_digest(token.encode("utf-8", "replace"), self.token.encode())
+        return self._client if same else None
 
     def origins(self) -> set[str]:
         """No page but the server's own may ask."""
@@ -52,7 +48,7 @@ class Study:
 
     def __init__(self, folder: Path, *, limit: int | None = None, port: int = 0) -> None:
         """Raises ConfigError for a folder that cannot be used or is in use, or a port that is taken."""
-        self.session = Session(folder, limit)
+        self.participants = Participants(folder, limit)
         self._lock = FileLock(folder / ".study.lock")
         try:
             self._lock.acquire(timeout=0)
@@ -67,17 +63,17 @@ class Study:
             raise ConfigError(f"cannot listen on {HOST} port {port}: {error}") from None
         self.port = self._listener.getsockname()[1]
         self.url = f"http://{HOST}:{self.port}"
-        self._client = _Link(self.url)
+        self._client = _LinkHolder(self.url)
         # Behind #: browsers send that to nobody, not even to this server.
         self.link = f"{self.url}/#{self._client.token}"
 
     async def start(self) -> None:
         """Answer from now on."""
-        guard = Guard(self._client, hosts_of(self.port, ()))
+        guard = Guard(self._client, hosts_of(self.port, ()), frozenset(_PAGE))
         app = web.Application(middlewares=[guard.__call__], client_max_size=0)
         app.on_response_prepare.append(guard.finish)
-        for name, kind in _PAGE.items():
-            app.router.add_get(f"/{name.removeprefix('index.html')}", _static(name, kind))
+        for path, kind in _PAGE.items():
+            app.router.add_get(path, static("server.study", path[1:] or "index.html", kind))
         app.router.add_post("/v1/participants", self._join)
         app.router.add_get("/v1/participants/{who}", self._next)
         app.router.add_post("/v1/participants/{who}/choices", self._choose)
@@ -92,11 +88,11 @@ class Study:
         self._lock.release()
 
     async def _join(self, request: web.Request) -> web.Response:
-        return web.json_response({"participant": self.session.join()}, status=201)
+        return web.json_response({"participant": self.participants.join()}, status=201)
 
     async def _next(self, request: web.Request) -> web.Response:
         who = request.match_info["who"]
-        turns, number = self.session.turns(who), self.session.position(who)
+        turns, number = self.participants.turns(who), self.participants.position(who)
         kind = turns[number].trial.kind if number < len(turns) else None
         return web.json_response({"number": number, "total": len(turns), "kind": kind})
 
@@ -112,23 +108,14 @@ class Study:
             or type(familiar) is not bool
         ):
             raise Problem("bad_request", "give number, side, milliseconds and familiar")
-        self.session.choose(request.match_info["who"], number, int(side), spent, familiar=familiar)
+        self.participants.choose(request.match_info["who"], number, int(side), spent, familiar=familiar)
         return web.Response(status=204)
 
     async def _picture(self, request: web.Request) -> web.Response:
         info = request.match_info
         try:
-            path = self.session.picture(info["who"], int(info["number"]), info["place"])
+            path = self.participants.picture(info["who"], int(info["number"]), info["place"])
             data = await asyncio.to_thread(path.read_bytes)
         except (ConfigError, OSError):
             raise Problem("not_found") from None
         return web.Response(body=data, content_type=PICTURES[path.suffix.lower()])
-
-
-def _static(name: str, kind: str) -> Any:
-    data = files("server.study").joinpath(name).read_bytes()
-
-    async def serve(request: web.Request) -> web.Response:
-        return web.Response(body=data, content_type=kind, charset="utf-8")
-
-    return serve

@@ -1,4 +1,4 @@
-"""Who takes part, which trial is next, and where choices are kept."""
+"""The participants of a study, their next trials, and their choices."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engines.evaluation.study.answers import ANSWERS, Choice, Trial, picture, read_choices, read_trials
 from server.common.private import read_private, write_private
-from server.service.problems import Problem
+from server.common.problems import Problem
 
 #: Most milliseconds that a choice is said to have taken: whoever went away does not come back as a number.
 _LONGEST = 3_600_000
@@ -23,8 +23,8 @@ class Turn:
     order: tuple[int, int]
 
 
-class Session:
-    """The study of one report's folder."""
+class Participants:
+    """The participants of the study of one report's folder."""
 
     def __init__(self, folder: Path, limit: int | None = None) -> None:
         """`limit` is how many trials each participant has.  Raises ConfigError for files that cannot be used."""
