@@ -9,7 +9,7 @@ import sys
 # Two processes share two cores, and results must not depend on the machine: set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,9 +24,12 @@ if TYPE_CHECKING:  # torch takes seconds to import, and many tests need none of 
 SHARED = {"engines_folder": "exported networks"}
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of a file stay in one process, and so do the tests that share an expensive fixture."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, object, object]:
+    """The tests of a file stay in one process, and so do the tests that share an expensive fixture.
+
+    A wrapper runs first: xdist reads the groups in a hook of the same name.
+    """
     groups: dict[object, str] = {}
     for item in items:
         for name in getattr(item, "fixturenames", ()):
@@ -35,6 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(groups.get(item.path, item.nodeid.partition("::")[0])))
+    return (yield)
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -21,16 +21,30 @@ from engines.backends.loading import load_exported, require_verified
 from engines.backends.manifest import ExportedNetwork, fingerprint, read_manifest
 from engines.backends.served import Served
 from engines.errors import EngineError
+from engines.face.recognise import Recogniser
 from engines.networks.encoder import Encoder
+from engines.networks.generator import StyleGenerator
 from engines.networks.mobilestylegan import Generator
 from engines.networks.mtcnn import MTCNN
 from engines.networks.preview import Preview
-
-if TYPE_CHECKING:
-    from engines.stack import Stack
+from engines.networks.reference.e4e import E4E
 
 #: The forward-only jobs.
 JOBS = ("detection", "encoding", "embedding", "render", "target")
+
+
+class Networks(Protocol):
+    """The parts of a stack (`engines.stack.Stack`) that exported networks can stand in for."""
+
+    generator: StyleGenerator
+    preview: StyleGenerator | Preview
+    encoder: Encoder | E4E
+    detector: MTCNN
+    recognisers: dict[str, Recogniser]
+    device: torch.device
+    served: dict[str, Served]
+    unused: list[str]
+    failures: list[str]
 
 
 @dataclass(frozen=True)
@@ -44,7 +58,7 @@ class _Slot:
     put: Callable[[Served], None]
 
 
-def attach(stack: Stack, folder: Path | None) -> None:
+def attach(stack: Networks, folder: Path | None) -> None:
     """Puts the exported networks of a folder into the stack.  Without a folder everything runs in torch."""
     try:
         exports = read_manifest(folder) if folder is not None else []
@@ -62,7 +76,7 @@ def attach(stack: Stack, folder: Path | None) -> None:
                 slot.put(served)
 
 
-def backends(stack: Stack) -> dict[str, str]:
+def backends(stack: Networks) -> dict[str, str]:
     """Forward-only job -> name of its runtime, for the report."""
     jobs: dict[str, dict[str, list[str]]] = {job: {} for job in JOBS}
     for slot in _slots(stack):
@@ -102,7 +116,7 @@ def _fastest(
     return None
 
 
-def _slots(stack: Stack) -> list[_Slot]:
+def _slots(stack: Networks) -> list[_Slot]:
     """The places in this stack.  A network of another class runs in torch until it gets a place here."""
     detector, encoder, preview, generator = stack.detector, stack.encoder, stack.preview, stack.generator
     slots = []

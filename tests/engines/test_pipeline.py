@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import struct
+import textwrap
 from functools import partial
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,9 +27,10 @@ from engines.latent.invert import invert
 from engines.latent.target import generated_face
 from engines.makeup.regions import locate, masks
 from engines.networks.frame import MASK_WINDOW, REGIONS
-from engines.photo.decode import Photo, decode
+from engines.photo.decode import Photo, decode, load_photo
 from engines.pipeline import Event, Protected, protect
 from engines.stack import Stack
+from engines.verify import compare
 from tests.support.photos import FACELESS, photo_of, picture, png
 from tests.support.scenes import HELD_OUT, SURROGATES
 
@@ -190,6 +193,37 @@ def test_progress_is_told_step_by_step(protected: Protected, events: list[Event]
     assert similarity[0] > 0.5
     assert np.mean(similarity[-5:]) < 0
     assert all(e.similarity is None for e in events if e.stage == "invert")
+
+
+def test_the_example_of_the_docstring_runs(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = (protect.__doc__ or "").splitlines()
+    example = textwrap.dedent("\n".join(line for line in lines if line.startswith(" " * 8)))
+    assert len([line for line in example.splitlines() if line]) == 6
+    Image.fromarray(astronaut()).save(tmp_path / "me.jpg")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("engines.load.embedded_stack", lambda: stack)  # the same networks, loaded once
+    exec(compile(example, "example", "exec"), {})
+    before, after = load_photo("me.jpg"), load_photo("me-protected.jpg")
+    assert not any(comparison.same for comparison in compare(stack, before, after))
+
+
+def test_a_fallback_stands_in_the_report_of_its_photo_alone(
+    stack: Stack, portrait: np.ndarray, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stack, "unused", ["pnet does not use its exported file: old"])
+    monkeypatch.setattr(stack, "failures", ["rnet runs in torch: failed at an earlier photo"])
+    photo, settings = photo_of(portrait), Settings(steps=1, prompt="none")
+
+    def fail(event: Event) -> None:
+        if event.stage == "search":
+            stack.failures.append("encoder runs in torch: failed now")
+
+    first = protect(photo, stack, settings, fail).report["fallbacks"]
+    second = protect(photo, stack, settings).report["fallbacks"]
+    assert first == ["pnet does not use its exported file: old", "encoder runs in torch: failed now"]
+    assert second == ["pnet does not use its exported file: old"]
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Stack:
     """The reference networks from files of the published layout, with small random weights."""
     where = tmp_path_factory.mktemp("reference")
     for name, layout in LAYOUTS.items():
-        written(where / reference.SPECS[name].file, layout(pooled))
+        written(where / reference.NETWORKS[name].file, layout(pooled))
     found = reference_stack(where, "cpu", text_model="embedded")
     assert list(found.recognisers) == list(reference.RECOGNISERS)
     assert not any(p.requires_grad for p in found.generator.parameters())

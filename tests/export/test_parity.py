@@ -36,7 +36,10 @@ def test_an_engine_that_is_off_does_not_pass(
     judged = {p.engine.network: p for p in parity.verify(unloaded, tmp_path)}
     assert not judged["first"].passed and judged["second"].passed
     assert "values_out is off by 1.0e-03" in str(judged["first"].cause)
-    assert {e.network: e.verified is not None for e in read_manifest(tmp_path)} == {"first": False, "second": True}
+    assert {e.network: e.verified is not None for e in read_manifest(tmp_path)} == {
+        "first": False,
+        "second": True,
+    }
 
 
 def test_a_changed_file_is_refused(unloaded: Any, tmp_path: Path, two_tiny: list[Exportable]) -> None:

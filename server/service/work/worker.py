@@ -43,7 +43,7 @@ class Cancelled(Exception):
     """The job that runs is no longer wanted."""
 
 
-class Worker:
+class JobRunner:
     """Jobs in, progress and results out."""
 
     def __init__(
@@ -188,7 +188,9 @@ def main() -> int:
     args = parser.parse_args()
     outbox = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    Worker(sys.stdin.buffer, outbox, device=args.device, threads=args.threads, memory_mb=args.memory_mb).run()
+    JobRunner(
+        sys.stdin.buffer, outbox, device=args.device, threads=args.threads, memory_mb=args.memory_mb
+    ).run()
     return 0
 
 

@@ -25,7 +25,10 @@ CPU = torch.device("cpu")
 
 def test_backends_say_whether_they_give_gradients(stack: Stack, engines_folder: Path) -> None:
     (engine,) = [e for e in read_manifest(engines_folder) if e.network == "mobilefacenet-192"]
-    forward_only, network = load_exported(engines_folder, engine, CPU), stack.recognisers["mobilefacenet-192"].network
+    forward_only, network = (
+        load_exported(engines_folder, engine, CPU),
+        stack.recognisers["mobilefacenet-192"].network,
+    )
     with_gradients = Torch(network)
     face = torch.rand(2, 3, 112, 112, requires_grad=True)
     assert with_gradients.differentiable and with_gradients(face)[0].requires_grad

@@ -67,7 +67,7 @@ def test_a_perspective_view_stays_near_and_follows_from_its_chance() -> None:
 
 
 def spoken(stack: Stack, prompt: str) -> set[str]:
-    return set(stack.prompter.read(prompt, "no makeup").names)
+    return set(stack.prompter.read(prompt, "no makeup").regions)
 
 
 @pytest.mark.models

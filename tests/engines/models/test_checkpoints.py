@@ -119,5 +119,8 @@ def test_a_file_is_named_in_what_is_wrong_with_it(tmp_path: Path) -> None:
 def test_safetensors_serve_as_well(tmp_path: Path) -> None:
     named = LAYOUTS["mobileface"](drawer())
     safetensors.torch.save_file(named, tmp_path / "mobile_face.safetensors")
-    found, expected = load_checkpoint("mobileface", tmp_path).state_dict(), fill("mobileface", named).state_dict()
+    found, expected = (
+        load_checkpoint("mobileface", tmp_path).state_dict(),
+        fill("mobileface", named).state_dict(),
+    )
     assert all(torch.equal(found[name], expected[name]) for name in expected)

@@ -20,7 +20,7 @@ from engines.models.registry import SPECS
 from tests.support.tensors import off_from_varied
 
 
-@pytest.mark.parametrize("spec", reference.SPECS.values(), ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", reference.NETWORKS.values(), ids=lambda spec: spec.name)
 def test_every_file_says_where_it_is_from(spec: reference.ReferenceSpec) -> None:
     line = str(spec)
     assert "\n" not in line
@@ -31,8 +31,8 @@ def test_every_file_says_where_it_is_from(spec: reference.ReferenceSpec) -> None
 
 
 def test_names_of_both_registries_differ() -> None:
-    assert not set(SPECS) & set(reference.SPECS)
-    assert set(checkpoints.NAMES) == set(reference.SPECS) - {"clip"}
+    assert not set(SPECS) & set(reference.NETWORKS)
+    assert set(checkpoints.NAMES) == set(reference.NETWORKS) - {"clip"}
 
 
 class Looker(torch.nn.Module):
@@ -44,11 +44,11 @@ class Looker(torch.nn.Module):
 
 
 def test_recognisers_are_the_papers() -> None:
-    far = {name: reference.SPECS[name].threshold.far_1pct for name in reference.RECOGNISERS}
+    far = {name: reference.NETWORKS[name].threshold.far_1pct for name in reference.RECOGNISERS}
     assert far == {"ir152": 0.166788, "irse50": 0.241045, "facenet": 0.409131, "mobileface": 0.301611}
     for name in reference.RECOGNISERS:
         looker = Looker()
-        recogniser = Recogniser(reference.SPECS[name], looker)
+        recogniser = Recogniser(reference.NETWORKS[name], looker)
         side = 160 if name == "facenet" else 112
         black_and_white = torch.stack([torch.zeros(3, 200, 200), torch.ones(3, 200, 200)])
         recogniser.embed(black_and_white, np.array([[1.0, 0, 0], [0, 1.0, 0]]))
@@ -56,7 +56,7 @@ def test_recognisers_are_the_papers() -> None:
         assert (float(looker.seen.min()), float(looker.seen.max())) == pytest.approx((-1, 1))
         # The same part of a face at either size.
         assert np.allclose(recogniser.template / side * 112, SMALL.template)
-    spans = {reference.SPECS[name].threshold.same - value for name, value in far.items()}
+    spans = {reference.NETWORKS[name].threshold.same - value for name, value in far.items()}
     assert max(spans) - min(spans) < 1e-9  # all weigh the same, as in the paper
 
 
@@ -64,7 +64,7 @@ SMALL = Recogniser(SPECS["mobilefacenet-512"], torch.nn.Identity())
 
 
 def test_missing_files_are_found_out(tmp_path: Path) -> None:
-    assert [spec.name for spec in reference.missing(tmp_path)] == list(reference.SPECS)
+    assert [spec.name for spec in reference.missing(tmp_path)] == list(reference.NETWORKS)
     (tmp_path / "ir152.pth").touch()
     (tmp_path / "e4e_ffhq_encode.safetensors").touch()
     left = [spec.name for spec in reference.missing(tmp_path, text=False)]
@@ -72,7 +72,7 @@ def test_missing_files_are_found_out(tmp_path: Path) -> None:
     with pytest.raises(
         ModelError, match=r"lacks irse50\.pth: .*drive\.google\.com.*take irse50\.pth.*licence: MIT"
     ):
-        reference.locate("irse50", tmp_path)
+        reference.checkpoint_file("irse50", tmp_path)
     (tmp_path / "stylegan2-ffhq-config-f.pkl").touch()
     with pytest.raises(FormatError, match=r"config-f\.pkl is no file of tensors alone"):
         reference.missing(tmp_path)
@@ -82,11 +82,11 @@ def test_a_published_hash_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path = tmp_path / "ir152.pth"
     path.write_bytes(b"")
     empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-    monkeypatch.setitem(reference.SPECS, "ir152", replace(reference.SPECS["ir152"], sha256=empty))
-    assert reference.locate("ir152", tmp_path) == path
+    monkeypatch.setitem(reference.NETWORKS, "ir152", replace(reference.NETWORKS["ir152"], sha256=empty))
+    assert reference.checkpoint_file("ir152", tmp_path) == path
     path.write_bytes(b"something else")
     with pytest.raises(IntegrityError, match=r"ir152\.pth is not the published file"):
-        reference.locate("ir152", tmp_path)
+        reference.checkpoint_file("ir152", tmp_path)
 
 
 def test_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_clip_comes_from_its_file_with_the_activation_it_was_trained_with(tmp_pa
     import open_clip
 
     model = open_clip.create_model("ViT-B-32", force_quick_gelu=True).eval()
-    file = tmp_path / reference.SPECS["clip"].file
+    file = tmp_path / reference.NETWORKS["clip"].file
     safetensors.torch.save_file({k: v.contiguous() for k, v in model.state_dict().items()}, file)
     read_back = OpenClip.load(REFERENCE, file, torch.device("cpu"))
     views = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
