@@ -25,8 +25,8 @@ from playwright.sync_api import (
 
 from extension.scripts import browser as chromium_of
 from server.service.work.jobs import Job, Result
-from tests.server.service.conftest import Live, running, wait_for
 from tests.support.folder import Folder
+from tests.support.live import Live, running, wait_for
 
 #: Milliseconds: a busy machine takes its time, and a test that passes does not wait.
 PATIENCE = 60_000

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import FilePayload, expect
 
-from tests.server.service.conftest import Live
 from tests.support.chooser import file_chooser
+from tests.support.live import Live
 
 from .conftest import RECOGNISERS, Tab, Visit, face, finish, picture, script, state_is, tab_to
 

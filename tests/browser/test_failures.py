@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from server.common.problems import CODES
-from tests.server.service.conftest import running, wait_for
+from tests.support.live import running, wait_for
 
 from .conftest import Tab, Visit, hanging, on_loop, picture, script, state_is, token
 

@@ -9,8 +9,8 @@ from playwright.sync_api import FilePayload, Locator, expect
 
 from server.common.enrolled import MOST
 from server.common.problems import CODES
-from tests.server.service.conftest import running
 from tests.support.chooser import file_chooser
+from tests.support.live import running
 
 from .conftest import Tab, Visit, picture, script, state_is, tab_to
 

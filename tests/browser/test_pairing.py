@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from server.common.problems import CODES
-from tests.server.service.conftest import Live, wait_for
+from tests.support.live import Live, wait_for
 
 from .conftest import Tab, Visit, picture, script, state_is, token
 

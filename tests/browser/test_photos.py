@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import FilePayload, Page, expect
 
-from tests.server.service.conftest import Live, wait_for
+from tests.support.live import Live, wait_for
 
 from .conftest import Tab, Visit, hanging, on_loop, picture, script, state_is
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import FilePayload, expect
 
-from tests.server.service.conftest import Live, running, wait_for
+from tests.support.live import Live, running, wait_for
 
 from .conftest import RECOGNISERS, Tab, Visit, face, finish, picture, state_is
 

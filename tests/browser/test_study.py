@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.server.test_study import Process, make_report
+from tests.server.study.test_site import Process, make_report
 
 
 @pytest.fixture

@@ -23,10 +23,10 @@ from playwright.sync_api import BrowserContext, Frame, Page, Playwright, sync_pl
 from extension.scripts.browser import EXTENSION as EXTENSION
 from extension.scripts.browser import browser_flags as browser_flags
 from extension.scripts.browser import browsing, control_of, drop_files, unpack
-from tests.server.service.conftest import Live, running, wait_for
-from tests.server.service.scripted import DO, MARK
 from tests.support.chooser import file_chooser
 from tests.support.folder import Folder
+from tests.support.live import Live, running, wait_for
+from tests.support.scripted import DO, MARK
 
 PAGES = Path(__file__).with_name("pages")
 HOST = "photos.localhost"

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Frame, Page
 
 from tests.extension.conftest import HOST, Photo, Serve, Surf
-from tests.server.service.conftest import running, wait_for
+from tests.support.live import running, wait_for
 
 
 def pick(surf: Surf, *photos: Photo) -> tuple[Page, Frame]:

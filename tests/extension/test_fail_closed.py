@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Frame, Page
 
 from tests.extension.conftest import Photo, Serve, Surf, drop
-from tests.server.service.conftest import running, wait_for
+from tests.support.live import running, wait_for
 
 
 def stop(surf: Surf) -> None:

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from tests.extension.conftest import Arrived, Site, unpack
-from tests.server.service.conftest import running, wait_for
-from tests.server.service.scripted import MARK
+from tests.support.live import running, wait_for
+from tests.support.scripted import MARK
 
 pytest.importorskip("marionette_driver", reason="Mozilla's driver does not run on this Python")
 from marionette_driver import By

@@ -7,7 +7,7 @@ from pathlib import Path
 from playwright.sync_api import Page, Playwright
 
 from tests.extension.conftest import Site, Surf, browsing, control_of
-from tests.server.service.conftest import running, wait_for
+from tests.support.live import running, wait_for
 
 
 def test_the_first_page_opens_by_itself(playwright: Playwright, unpacked: Path) -> None:

@@ -12,7 +12,7 @@ from PIL import Image, ImageChops, ImageStat
 from playwright.sync_api import BrowserContext, Error, Frame, Page, Playwright
 
 from tests.extension.conftest import EXTENSION, FOLDER, HOST, Photo, Surf, browsing, choose, control_of
-from tests.server.service.conftest import wait_for
+from tests.support.live import wait_for
 
 
 @pytest.fixture

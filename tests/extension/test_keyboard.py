@@ -5,7 +5,7 @@ from __future__ import annotations
 from playwright.sync_api import Frame, Page
 
 from tests.extension.conftest import Photo, Surf
-from tests.server.service.conftest import wait_for
+from tests.support.live import wait_for
 
 
 def pick(surf: Surf, *photos: Photo) -> tuple[Page, Frame]:

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Frame, Page
 
 from tests.extension.conftest import HOST, Serve, Surf, drop
-from tests.server.service.conftest import wait_for
+from tests.support.live import wait_for
 
 
 def kill(surf: Surf, page: Page) -> None:

@@ -16,7 +16,7 @@ from skimage import data as samples
 
 from tests.extension import test_routes as routes
 from tests.extension.conftest import Photo, Site, Surf
-from tests.server.service.conftest import Live, running, wait_for
+from tests.support.live import Live, running, wait_for
 
 pytestmark = pytest.mark.models
 #: The route that every run takes; the others take minutes.

@@ -6,9 +6,9 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.extension.conftest import HOST, Photo, Surf, choose, drop, notices
-from tests.server.service.conftest import wait_for
-from tests.server.service.scripted import MARK
 from tests.support.chooser import file_chooser
+from tests.support.live import wait_for
+from tests.support.scripted import MARK
 
 
 def test_a_plain_form(surf: Surf) -> None:

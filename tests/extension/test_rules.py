@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Frame, Page, expect
 
 from tests.extension.conftest import HOST, Photo, Surf
-from tests.server.service.conftest import wait_for
+from tests.support.live import wait_for
 
 STRONG = {"site": "", "least": 0, "most": 0, "level": "strong", "faces": ""}
 MINE = {**STRONG, "level": "", "faces": "mine"}

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import ConsoleMessage, Page, expect
 
 from tests.extension.conftest import EXTENSION, Surf
-from tests.server.service.conftest import wait_for
+from tests.support.live import wait_for
 
 POPUP, OPTIONS, FIRST = ("popup/popup.html", "options/options.html", "onboarding/onboarding.html")
 PAGES = (POPUP, OPTIONS, FIRST)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from playwright.sync_api import expect
 
 from tests.extension.conftest import HOST, Surf
-from tests.server.service.conftest import wait_for
+from tests.support.live import wait_for
 
 from .conftest import OPTIONS, Visit
 

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.extension.conftest import HOST, Surf
-from tests.server.service.conftest import wait_for
+from tests.support.live import wait_for
 
 from .conftest import FIRST, OPTIONS, POPUP, Visit, sites, sites_are
 

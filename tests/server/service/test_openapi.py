@@ -14,8 +14,7 @@ from engines import config
 from server.common.problems import CODES
 from server.service.intake import OPTIONS
 from server.service.routes import OPEN_PATHS, make_app
-
-from .conftest import Live
+from tests.support.live import Live
 
 METHODS = {"get", "post", "put", "delete", "patch", "head", "options"}
 

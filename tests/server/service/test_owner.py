@@ -10,8 +10,7 @@ import pytest
 from PIL import Image
 
 from server.common.enrolled import MOST
-
-from .conftest import Live, running
+from tests.support.live import Live, running
 
 PNG = {"Content_Type": "image/png"}
 OWN = {"X_Clip2Protect": "1"}

@@ -23,6 +23,7 @@ from engines.photo.decode import MAX_PIXELS, decode
 from engines.photo.encode import encode
 from engines.photo.quality import psnr
 from server.common.problems import CODES
+from tests.support.live import Live, running, wait_for
 from tests.support.pictures import (
     ASTRONAUT,
     CANARY,
@@ -47,8 +48,6 @@ from tests.support.pictures import (
     text_bomb,
     turned,
 )
-
-from .conftest import Live, running, wait_for
 
 pytestmark = pytest.mark.models
 QUERY = "?steps=1&prompt=none"

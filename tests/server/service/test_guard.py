@@ -15,8 +15,7 @@ import pytest
 from server.cli.main import main
 from server.service import clients as clients_module
 from server.service.routes import OPEN_PATHS
-
-from .conftest import Live, running, wait_for
+from tests.support.live import Live, running, wait_for
 
 EXTENSION = "chrome-extension://abcdefghijklmnopabcdefghijklmnop"
 PNG = {"Content_Type": "image/png"}

@@ -23,7 +23,7 @@ from server.cli.main import main
 from server.common.private import write_private
 from server.study.participants import Participants
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def trial(number: int, kind: str, method: str = "balanced") -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Live, running, wait_for
+from tests.support.live import Live, running, wait_for
 
 PNG = {"Content_Type": "image/png"}
 OWN = {"X_Clip2Protect": "1"}

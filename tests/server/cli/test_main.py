@@ -17,26 +17,28 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from engines.config import AUTO_SEEDS, TUNING_STEPS, Settings, Target
 from engines.errors import ConfigError, DownloadError, NoFaceError
 from engines.makeup.presets import PRESETS
 from engines.models import reference
 from engines.models.registry import SPECS
 from engines.photo.decode import decode, load_photo
 from engines.photo.encode import encode
+from engines.report import FaceReport, RecogniserReport, Report
 from server.cli import console, plan
 from server.cli.commands import doctor
 from server.cli.main import build_parser, main
 from server.cli.plan import make_plan
 from server.common.compare import AMPLIFY, MAX_WIDTH, comparison
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 OUTSIDE = {name: value for name, value in os.environ.items() if name.startswith("CLIP2PROTECT_")}
 BOX = (20.0, 10.0, 60.0, 50.0)
 RECOGNISERS = [name for name, spec in SPECS.items() if spec.role == "recogniser"]
@@ -91,8 +93,8 @@ class Method:
             data=data, photo=photo, pixels=decode(data).pixels, report=self.report(settings)
         )
 
-    def report(self, settings: Any) -> dict[str, Any]:
-        recognisers = {
+    def report(self, settings: Settings) -> Report:
+        recognisers: dict[str, RecogniserReport] = {
             name: {
                 "surrogate": name in settings.surrogates,
                 "metric": SPECS[name].threshold.metric,
@@ -104,15 +106,27 @@ class Method:
             }
             for name in RECOGNISERS
         }
-        face = {
-            "box": BOX,
+        face: FaceReport = {
+            "box": list(BOX),
             "psnr": 33.25,
             "ssim": 0.97,
             "steps": 1,
+            "seed": settings.seed,
+            "prompt": settings.prompt,
+            "target": None,
             "seconds": {},
+            "found_after": True,
             "recognisers": recognisers,
         }
-        return {"faces": [face], "photo": {}, "settings": {"seed": settings.seed}, "seconds": 61.0}
+        return {
+            "photo": {"width": 96, "height": 64, "format": "JPEG", "psnr": 40.0, "ssim": 0.99},
+            "faces": [face],
+            "settings": settings.as_options(),
+            "stages": {},
+            "seconds": 61.0,
+            "backends": {},
+            "fallbacks": [],
+        }
 
     def compare(self, stack: str, a: Any, b: Any) -> list[Any]:
         self.on_call(0)
@@ -122,16 +136,15 @@ class Method:
 @pytest.fixture
 def method(monkeypatch: pytest.MonkeyPatch) -> Method:
     stand_in = Method()
-    for name, content in {
-        "pipeline": {"protect": stand_in.protect},
-        "stack": {"Stack": SimpleNamespace(embedded=stand_in.stack, reference=stand_in.paper)},
-        "runtime": {"tune_allocator": lambda: True},
-        "evaluate": {"compare": stand_in.compare},
-        "bench": {"bench": lambda stack, runs, faces: stand_in.bench | {"runs": runs, "faces": faces}},
-    }.items():
-        module = ModuleType(f"engines.{name}")
-        vars(module).update(content)
-        monkeypatch.setitem(sys.modules, f"engines.{name}", module)
+
+    def bench(stack: str, runs: int, faces: int) -> dict[str, Any]:
+        return stand_in.bench | {"runs": runs, "faces": faces}
+
+    monkeypatch.setattr("engines.load.embedded_stack", stand_in.stack)
+    monkeypatch.setattr("engines.load.reference_stack", stand_in.paper)
+    monkeypatch.setattr("engines.pipeline.protect", stand_in.protect)
+    monkeypatch.setattr("engines.verify.compare", stand_in.compare)
+    monkeypatch.setattr("engines.evaluation.bench.bench", bench)
     return stand_in
 
 
@@ -288,12 +301,18 @@ def test_a_missing_device_is_wrong_usage(method: Method, capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("words", "prompt", "target"),
     [
-        (["--prompt", " Red   lipstick"], "Red lipstick", 0),
-        (["--prompt", "smoky"], PRESETS["smoky"], 0),
-        (["--prompt", "AUTO"], "auto", "auto"),
-        (["--prompt", "auto", "--mode", "impersonate", "--target", "synthetic:3"], "auto", 3),
-        ([], PRESETS["natural"], 0),
-        (["--prompt", "None"], "none", 0),
+        (["--prompt", " Red   lipstick"], "Red lipstick", None),
+        (["--prompt", "smoky"], PRESETS["smoky"], None),
+        (["--prompt", "AUTO"], "auto", None),
+        (["--prompt", "auto", "--mode", "impersonate"], "auto", Target(seeds=AUTO_SEEDS)),
+        (
+            ["--prompt", "auto", "--mode", "impersonate", "--target", "synthetic:3"],
+            "auto",
+            Target(seeds=(3,)),
+        ),
+        ([], PRESETS["natural"], None),
+        (["--mode", "impersonate"], PRESETS["natural"], Target()),
+        (["--prompt", "None"], "none", None),
     ],
 )
 def test_prompts_become_settings(method: Method, words: list[str], prompt: str, target: object) -> None:
@@ -324,7 +343,7 @@ def test_options_become_settings(method: Method) -> None:
     assert (settings.mode, settings.level, settings.faces) == ("impersonate", "strong", "largest")
     assert (settings.surrogates, settings.render) == (("dlib-resnet29",), "generator")
     assert (settings.steps, settings.seed) == (7, 3)
-    assert settings.target == Path("target.png").read_bytes()
+    assert settings.target == Target(photo=Path("target.png").read_bytes())
 
 
 # --- the paper's networks -------------------------------------------------------------------------
@@ -402,7 +421,7 @@ def test_the_reference_profile_has_the_papers_settings(
     assert [path for path, _ in method.papers] == [where, where]
     assert method.papers[0][1] == {"text_model": "reference", "text_checkpoint": None, "engines": True}
     paper, other = method.calls
-    assert (paper.render, paper.steps, paper.tuning_steps) == ("generator", 50, None)
+    assert (paper.render, paper.steps, paper.tuning) == ("generator", 50, TUNING_STEPS)
     assert paper.surrogates == ("ir152", "irse50", "facenet")
     assert (other.render, other.steps, other.surrogates) == ("residual", 3, ("mobileface",))
 
@@ -411,7 +430,7 @@ def test_the_reference_profile_has_the_papers_settings(
 def test_a_synthetic_target_is_a_seed(text: str, seed: int, method: Method) -> None:
     place("a.jpg")
     assert main(["protect", "a.jpg", "--mode", "impersonate", "--target", text]) == 0
-    assert method.calls[0].target == seed
+    assert method.calls[0].target == Target(seeds=(seed,))
 
 
 # --- where results go -----------------------------------------------------------------------------
@@ -545,7 +564,7 @@ def test_report_of_one_photo(method: Method) -> None:
     assert main(["protect", "a.jpg", "--report", "r.json", "--seed", "5"]) == 0
     report = json.loads(Path("r.json").read_text())
     assert (report["input"], report["output"]) == ("a.jpg", "a-protected.jpg")
-    assert report["settings"] == {"seed": 5}
+    assert report["settings"]["seed"] == 5
     assert list(report["faces"][0]["recognisers"]) == RECOGNISERS
 
 

@@ -48,7 +48,7 @@ class Process:
         command = [sys.executable, "-m", "server.cli", "serve", "--port", "0", *arguments]
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(
-            command, stdout=pipe, stderr=pipe, text=True, cwd=Path(__file__).parents[2]
+            command, stdout=pipe, stderr=pipe, text=True, cwd=Path(__file__).parents[4]
         )
         self.port = int(re.search(r":(\d+)$", self.process.stdout.readline())[1])
         self.code = re.search(r"pairing code: (\w+)", self.process.stdout.readline())[1]

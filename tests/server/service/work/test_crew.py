@@ -16,10 +16,9 @@ from pathlib import Path
 import pytest
 
 from engines.errors import ConfigError
-from server.service import intake, run, service
+from server.service import intake, routes, run
 from server.service.work import crew
-
-from .conftest import Live, running, wait_for
+from tests.support.live import Live, running, wait_for
 
 PNG = {"Content_Type": "image/png"}
 
@@ -102,7 +101,7 @@ def test_who_leaves_amid_a_result_may_come_again(live: Live) -> None:
 
 
 def test_who_does_not_read_is_not_waited_for(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "READ_SECONDS", 0.3)
+    monkeypatch.setattr(routes, "READ_SECONDS", 0.3)
     job = live.send(b"echo " + bytes(20_000_000))
     live.until(job, "done")
     with connect(live) as connection:
@@ -226,7 +225,7 @@ def test_the_worker_runs_nothing_that_lies_where_the_server_was_started(
         said = (await worker._process.communicate())[0].decode()
         return said
 
-    assert asyncio.run(first_words()) == str(Path(crew.__file__).parents[1] / "__init__.py")
+    assert asyncio.run(first_words()) == str(Path(crew.__file__).parents[2] / "__init__.py")
     assert not (tmp_path / "ran").exists()
 
 
@@ -343,7 +342,12 @@ def portrait() -> bytes:
 
 
 @pytest.mark.models
-def test_the_real_worker_killed_in_every_stage(tmp_path: Path, portrait: bytes) -> None:
+@pytest.mark.parametrize(
+    "stages",
+    [["search"], pytest.param(["starting", "ready", "", "invert", "search"], marks=pytest.mark.slow)],
+    ids=["search", "every"],
+)
+def test_the_real_worker_killed_in_a_stage(tmp_path: Path, portrait: bytes, stages: list[str]) -> None:
     def stage(job: str) -> str:
         status = live.job(job)
         assert status["state"] in ("queued", "running"), status
@@ -351,31 +355,34 @@ def test_the_real_worker_killed_in_every_stage(tmp_path: Path, portrait: bytes) 
 
     with running(tmp_path, real=True, cache=False) as live:
         service = live.server.service
-        for deaths, when in enumerate(("starting", "ready", "", "invert", "search"), 1):
+        for deaths, when in enumerate(stages, 1):
             job = ""
-            wait_for(lambda when=when: when == "starting" or service.crew.states == ["ready"], 120)
+            wait_for(lambda when=when: when == "starting" or service.crew.states == ["ready"])
             if when not in ("starting", "ready"):
                 job = live.send(portrait, "?steps=40")
                 live.until(job, "running")
-                wait_for(lambda job=job, when=when: stage(job) == when, 60)
+                wait_for(lambda job=job, when=when: stage(job) == when)
             other = live.send(portrait, "?steps=1&prompt=none") if when != "ready" else ""
             os.kill(wait_for(lambda: service.crew.pids[0]), signal.SIGKILL)
             other = other or live.send(portrait, "?steps=1&prompt=none")
             if job:
                 assert live.until(job, "failed")["error"]["code"] == "worker_failed", when
-            assert live.until(other, "done", seconds=180)["report"]["faces"], when
+            assert live.until(other, "done")["report"]["faces"], when
             assert service.crew.restarts == deaths
 
 
 @pytest.mark.models
-def test_cancelling_takes_effect_at_the_next_step(tmp_path: Path, portrait: bytes) -> None:
+def test_cancelling_takes_effect_at_the_next_step(
+    tmp_path: Path, portrait: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew, "GRACE", 120.0)  # on a busy machine a step may take longer than the usual one
     with running(tmp_path, real=True) as live:
         job = live.send(portrait, "?steps=200")
-        wait_for(lambda: live.job(job)["stage"] == "search", 120)
+        wait_for(lambda: live.job(job)["stage"] == "search")
         record = next(j for j in live.server.service.jobs if j.id == job)
         live.ask("DELETE", f"/v1/jobs/{job}", X_Clip2Protect="1")
         before = record.number
         live.until(job, "cancelled")
         assert record.number - before <= 3  # at most the step under way, the next, and the end
-        assert live.until(live.send(portrait, "?steps=1&prompt=none"), "done", seconds=60)
+        assert live.until(live.send(portrait, "?steps=1&prompt=none"), "done")
         assert live.server.service.crew.restarts == 0
