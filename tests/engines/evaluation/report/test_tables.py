@@ -16,7 +16,7 @@ from engines.evaluation.report import html, plots, sheets
 from engines.evaluation.report.cells import Table, to_html, to_markdown
 from engines.evaluation.report.summary import headline, limits
 from engines.evaluation.report.tables import interval, percent, tables
-from tests.engines.evaluation.sample import HOSTILE, METHODS, TRANSFORMS, rate, sample_report
+from tests.support.evaluation import HOSTILE, METHODS, TRANSFORMS, rate, sample_report
 
 VOID = {"meta", "img", "link", "br", "hr", "input"}
 

@@ -25,7 +25,7 @@ from engines.evaluation.experiment.tasks import (
 from engines.face.detect import Face
 from engines.photo.decode import decode
 from engines.verify import compare
-from tests.support.photos import saved
+from tests.support.pictures import saved
 
 if TYPE_CHECKING:
     from engines.stack import Stack

@@ -9,7 +9,7 @@ import pytest
 
 from engines.errors import ConfigError
 from engines.evaluation.report import plots
-from tests.engines.evaluation.sample import METHODS, sample_report
+from tests.support.evaluation import METHODS, sample_report
 
 
 def rate(value: float, low: float | None, high: float | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from skimage import data
 from skimage.metrics import structural_similarity
-from tests.support.photos import saved
+from tests.support.pictures import saved
 
 from engines.config import Settings
 from engines.errors import ConfigError, NoFaceError

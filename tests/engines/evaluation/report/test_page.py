@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, sync_playwright
 from engines.evaluation.report import html, plots, sheets
 from engines.evaluation.report.cells import Table, to_html
 from tests.browser.conftest import find_chromium
-from tests.engines.evaluation.sample import HOSTILE, sample_report
+from tests.support.evaluation import HOSTILE, sample_report
 
 
 @pytest.fixture(scope="module")
