@@ -11,7 +11,8 @@ import pytest
 from sklearn.metrics import recall_score
 
 from engines.evaluation.experiment.dataset import Dataset, Shot
-from engines.evaluation.experiment.plan import Evidence, Plan, Row, recognisers
+from engines.evaluation.experiment.evidence import Evidence, recognisers
+from engines.evaluation.experiment.plan import Condition, Plan
 from engines.evaluation.experiment.tasks import Networks, Result
 from engines.evaluation.report.assemble import assemble, judges_of
 
@@ -27,7 +28,7 @@ def towards(person: int, other: int, angle: float) -> np.ndarray:
     return turned
 
 
-def look(
+def inspection(
     embedding: np.ndarray | None, *, ssim: float = 0.95, psnr: float = 33.0, size: float = 150.0
 ) -> Result:
     """A look by which both recognisers see the same, as it is and after a JPEG that turns nothing."""
@@ -46,20 +47,20 @@ def evidence(*, modes: Any = ("dodge",)) -> Evidence:
     """
     axes = {"a": 0, "b": 1, "c": 2, "d": 3}
     shots = tuple(Shot(name[0], name, Path(name)) for name in NAMES)
-    clean = {n: look(towards(axes[n[0]], 4 + i, 10), psnr=100.0, ssim=1.0) for i, n in enumerate(NAMES)}
+    clean = {n: inspection(towards(axes[n[0]], 4 + i, 10), psnr=100.0, ssim=1.0) for i, n in enumerate(NAMES)}
     made = Result({"seconds": 2.0}, {"photo": np.zeros(1, np.uint8)})
-    a = look(towards(0, 12, 85))
+    a = inspection(towards(0, 12, 85))
     a.arrays.update({f"jpeg-50/{r}": towards(0, 12, 20) for r in (COSINE, EUCLIDEAN)})
     balanced = {
         "a/1": (made, a),
-        "b/1": (made, look(towards(1, 13, 35), ssim=0.7)),
-        "c/1": (made, look(None)),
+        "b/1": (made, inspection(towards(1, 13, 35), ssim=0.7)),
+        "c/1": (made, inspection(None)),
     }
-    lost = (made, look(towards(14, 15, 5)))
+    lost = (made, inspection(towards(14, 15, 5)))
     failed = Result(failed="no face was found")
     strong = {"a/1": lost, "b/1": lost, "c/1": (failed, failed)}
     protected = {
-        Row(method, "dodge", r): looks
+        Condition(method, "dodge", r): looks
         for method, looks in (("balanced", balanced), ("strong", strong))
         for r in (COSINE, EUCLIDEAN)
     }
@@ -73,11 +74,11 @@ def evidence(*, modes: Any = ("dodge",)) -> Evidence:
             for i, p in enumerate("abc")
         }
         near = {
-            "a/1": (made, look(towards(16, 0, 30))),
-            "b/1": (made, look(towards(17, 1, 80))),
-            "c/1": (made, look(None)),
+            "a/1": (made, inspection(towards(16, 0, 30))),
+            "b/1": (made, inspection(towards(17, 1, 80))),
+            "c/1": (made, inspection(None)),
         }
-        protected |= {Row("pgd", "impersonate", r): near for r in (COSINE, EUCLIDEAN)}
+        protected |= {Condition("pgd", "impersonate", r): near for r in (COSINE, EUCLIDEAN)}
     plan = Plan(
         methods=("balanced", "strong", *(("pgd",) if targets else ())),
         modes=modes,
