@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 import torch
 from skimage import data
-from skimage.metrics import structural_similarity
-from tests.support.pictures import saved
 
 from engines.config import Settings
 from engines.errors import ConfigError, NoFaceError
 from engines.photo.decode import decode
+from tests.support.pictures import saved
 
 if TYPE_CHECKING:
     from engines.face.crop import AlignedFace
@@ -29,103 +27,6 @@ def face(stack: Stack) -> AlignedFace:
     from engines.face.detect import detect
 
     return AlignedFace.cut(data.astronaut(), detect(stack.detector, data.astronaut())[0], stack.device)
-
-
-def shown(face: AlignedFace, rendering: object) -> torch.Tensor:
-    """A rendering over the face's crop, at 256 px."""
-    from torch.nn.functional import avg_pool2d
-
-    from engines.latent.render import lay_over
-
-    return avg_pool2d(lay_over(face.crop / 2 + 0.5, rendering), 4)  # type: ignore[arg-type]
-
-
-def matches(stack: Stack, face: AlignedFace, image: torch.Tensor) -> dict[str, float]:
-    """Excess over the thresholds, beside the clean face."""
-    from torch.nn.functional import avg_pool2d
-
-    from engines.latent.views import View, embed_views
-
-    crop, views, every = avg_pool2d(face.crop, 4) / 2 + 0.5, [View.plain()], list(stack.recognisers.values())
-    with torch.no_grad():
-        before, after = (embed_views(every, x, [face], views) for x in (crop, image))
-        return {r.name: float(r.excess(before[r.name][0], after[r.name][0])) for r in every}
-
-
-@pytest.mark.parametrize("name", ["pgd", "mi_fgsm", "tip_im"])
-def test_attacks_dodge_their_surrogates_within_the_psnr_of_the_budget(
-    stack: Stack, face: AlignedFace, name: str
-) -> None:
-    from engines.evaluation.experiment import baselines
-    from engines.latent.scene import BUDGETS
-
-    budget = BUDGETS["balanced"]
-    rendering = getattr(baselines, name)(face, stack.choose(SURROGATES), budget, None)
-    image, plain = shown(face, rendering), face.crop / 2 + 0.5
-    assert all(matches(stack, face, image)[s] < 0 for s in SURROGATES)
-    change = torch.nn.functional.avg_pool2d(plain, 4) - image
-    error = float(change.square().sum() / (3 * face.area / 16))
-    assert budget.psnr - 0.1 < -10 * np.log10(error) < budget.psnr + 1
-
-
-def test_a_pgd_that_is_held_to_ssim_too_changes_less(stack: Stack, face: AlignedFace) -> None:
-    from engines.evaluation.experiment import baselines
-    from engines.latent.change import visible_change
-    from engines.latent.scene import BUDGETS
-
-    budget, plain = BUDGETS["balanced"], torch.nn.functional.avg_pool2d(face.crop, 4) / 2 + 0.5
-    used = []
-    for whole in (False, True):
-        rendering = baselines.pgd(face, stack.choose(SURROGATES), budget, None, whole=whole)
-        area = torch.tensor([face.area / 16])
-        used.append(
-            float(visible_change(plain, shown(face, rendering), area, budget.psnr, budget.ssim).max())
-        )
-    assert used[1] <= 1.05 < 1.5 < used[0]
-
-
-def test_an_attack_with_a_target_comes_nearer_to_it(stack: Stack, face: AlignedFace) -> None:
-    from engines.evaluation.experiment import baselines
-    from engines.face.detect import detect
-    from engines.face.recognise import identity_of_face
-    from engines.latent.scene import BUDGETS
-    from engines.latent.target import generated_face
-    from engines.latent.views import View, embed_views
-
-    other = generated_face(stack.generator, 5)
-    target = identity_of_face(stack.recognisers.values(), other, detect(stack.detector, other)[0])
-    surrogates = stack.choose(SURROGATES)
-    near = []
-    for wanted in (None, target):
-        image = shown(face, baselines.mi_fgsm(face, surrogates, BUDGETS["balanced"], wanted))
-        with torch.no_grad():
-            seen = embed_views(surrogates, image, [face], [View.plain()])
-        near.append([float(s.excess(seen[s.name][0], target.embeddings[s.name])) for s in surrogates])
-    assert all(with_target > without + 0.2 for without, with_target in zip(*near, strict=True))
-
-
-def test_a_gray_photo_stays_gray(stack: Stack, face: AlignedFace) -> None:
-    from engines.evaluation.experiment import baselines
-    from engines.latent.scene import BUDGETS
-
-    light = baselines.pgd(face, stack.choose(SURROGATES[:1]), BUDGETS["balanced"], None, gray=True).light
-    assert float(light.abs().max()) > 0.01
-    assert float((light - light[:, :1]).abs().max()) < 1e-6
-
-
-@pytest.mark.parametrize(("name", "ssim"), [("greyed", 0.5), ("blurred", 0.8), ("pixelated", 0.8)])
-def test_covers_leave_no_features(stack: Stack, face: AlignedFace, name: str, ssim: float) -> None:
-    from engines.evaluation.experiment import baselines
-
-    image = shown(face, getattr(baselines, name)(face))
-    assert max(matches(stack, face, image).values()) < 1  # less alike than another photo of hers
-    middle = np.s_[110:190, 90:166]
-    before, after = (x[0].permute(1, 2, 0).numpy()[middle] for x in (shown_plain(face), image))
-    assert structural_similarity(before, after, channel_axis=2, data_range=1) < ssim
-
-
-def shown_plain(face: AlignedFace) -> torch.Tensor:
-    return torch.nn.functional.avg_pool2d(face.crop, 4) / 2 + 0.5
 
 
 def test_the_clean_row_changes_nothing_but_the_file(stack: Stack) -> None:
@@ -170,7 +71,6 @@ def test_whoever_is_held_out_takes_no_part_and_one_surrogate_is_one(
 
 def test_a_photo_without_a_face_is_refused(stack: Stack) -> None:
     from engines.evaluation.experiment.methods import METHODS, apply
-    from engines.photo.decode import decode
 
     photo = decode(saved(data.rocket(), "PNG"))
     with pytest.raises(NoFaceError):

@@ -3,116 +3,31 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.metrics import recall_score
 
-from engines.evaluation.experiment.dataset import Dataset, Shot
-from engines.evaluation.experiment.evidence import Evidence, recognisers
-from engines.evaluation.experiment.plan import Condition, Plan
-from engines.evaluation.experiment.tasks import Networks, Result
+from engines.evaluation.experiment.tasks import Networks
 from engines.evaluation.report.assemble import assemble, judges_of
+from engines.evaluation.report.schema import EvaluationReport, Row
+from tests.support.evaluation import COSINE, EUCLIDEAN, sample_evidence
 
-COSINE, EUCLIDEAN = "mobilefacenet-512", "dlib-resnet29"
-NAMES = ["a/1", "a/2", "a/3", "b/1", "b/2", "c/1", "c/2", "d/1"]
 NETWORKS = Networks("cpu")
 
 
-def towards(person: int, other: int, angle: float) -> np.ndarray:
-    """A unit vector so many degrees from a person's axis towards another's."""
-    turned = np.zeros(24, np.float32)
-    turned[person], turned[other] = np.cos(np.radians(angle)), np.sin(np.radians(angle))
-    return turned
-
-
-def inspection(
-    embedding: np.ndarray | None, *, ssim: float = 0.95, psnr: float = 33.0, size: float = 150.0
-) -> Result:
-    """A look by which both recognisers see the same, as it is and after a JPEG that turns nothing."""
-    arrays = {"features": np.random.default_rng(int(1e6 * psnr)).normal(size=4), "forensic": np.ones(3)}
-    if embedding is not None:
-        arrays |= {f"{t}/{r}": embedding for t in ("none", "jpeg-50") for r in (COSINE, EUCLIDEAN)}
-    values = {"psnr": psnr, "ssim": ssim, "lpips": None, "agreement": None, "size": size, "turn": 0.0}
-    return Result(values, arrays)
-
-
-def evidence(*, modes: Any = ("dodge",)) -> Evidence:
-    """Three people who are compared and one who is not.
-
-    By "balanced", a's face is 85 degrees off (cosine .09: no match), b's 35 degrees (.81: a match), and c's is not
-    found any more; after a JPEG a's is back.  By "strong" all is lost but for c, whose photo failed.
-    """
-    axes = {"a": 0, "b": 1, "c": 2, "d": 3}
-    shots = tuple(Shot(name[0], name, Path(name)) for name in NAMES)
-    clean = {n: inspection(towards(axes[n[0]], 4 + i, 10), psnr=100.0, ssim=1.0) for i, n in enumerate(NAMES)}
-    made = Result({"seconds": 2.0}, {"photo": np.zeros(1, np.uint8)})
-    a = inspection(towards(0, 12, 85))
-    a.arrays.update({f"jpeg-50/{r}": towards(0, 12, 20) for r in (COSINE, EUCLIDEAN)})
-    balanced = {
-        "a/1": (made, a),
-        "b/1": (made, inspection(towards(1, 13, 35), ssim=0.7)),
-        "c/1": (made, inspection(None)),
-    }
-    lost = (made, inspection(towards(14, 15, 5)))
-    failed = Result(failed="no face was found")
-    strong = {"a/1": lost, "b/1": lost, "c/1": (failed, failed)}
-    protected = {
-        Condition(method, "dodge", r): looks
-        for method, looks in (("balanced", balanced), ("strong", strong))
-        for r in (COSINE, EUCLIDEAN)
-    }
-    targets = {}
-    if "impersonate" in modes:
-        targets = {
-            p: Result(
-                {"alike": {COSINE: True, EUCLIDEAN: True}},
-                dict.fromkeys((COSINE, EUCLIDEAN), towards(16 + i, 0, 0)),
-            )
-            for i, p in enumerate("abc")
-        }
-        near = {
-            "a/1": (made, inspection(towards(16, 0, 30))),
-            "b/1": (made, inspection(towards(17, 1, 80))),
-            "c/1": (made, inspection(None)),
-        }
-        protected |= {Condition("pgd", "impersonate", r): near for r in (COSINE, EUCLIDEAN)}
-    plan = Plan(
-        methods=("balanced", "strong", *(("pgd",) if targets else ())),
-        modes=modes,
-        transforms=("jpeg-50",),
-        closely=(),
-        held_out=(COSINE, EUCLIDEAN),
-        distractors=2,
-    )
-    strangers = {r: np.stack([towards(10, 11, 0), towards(11, 10, 0)]) for r in (COSINE, EUCLIDEAN)}
-    groups = {"hair": {"a": "red", "b": "black", "c": "black"}}
-    return Evidence(
-        Dataset(shots, "folders", groups),
-        plan,
-        recognisers(NETWORKS),
-        clean,
-        ("a/1", "b/1", "c/1"),
-        strangers,
-        targets,
-        protected,
-    )
-
-
 @pytest.fixture(scope="module")
-def report() -> dict[str, Any]:
-    found = evidence(modes=("dodge", "impersonate"))
+def report() -> EvaluationReport:
+    found = sample_evidence(modes=("dodge", "impersonate"))
     return assemble(found, judges_of(found), NETWORKS)
 
 
-def row(report: dict[str, Any], method: str, held_out: str = "all") -> dict[str, Any]:
+def row(report: EvaluationReport, method: str, held_out: str = "all") -> Row:
     (found,) = (r for r in report["rows"] if (r["method"], r["held_out"]) == (method, held_out))
     return found
 
 
-def test_verification_counts_pairs_with_other_photos(report: dict[str, Any]) -> None:
+def test_verification_counts_pairs_with_other_photos(report: EvaluationReport) -> None:
     """a has two other photos, b and c one each; of the four pairs only b's matches."""
     one = row(report, "balanced", COSINE)
     assert (one["photos"], one["pairs"]) == (3, 4)
@@ -128,7 +43,7 @@ def test_verification_counts_pairs_with_other_photos(report: dict[str, Any]) -> 
     assert one["people"] == {"a": 0, "b": 1, "c": 0}
 
 
-def test_a_margin_is_in_units_of_a_typical_pair(report: dict[str, Any]) -> None:
+def test_a_margin_is_in_units_of_a_typical_pair(report: EvaluationReport) -> None:
     """Cosine: .21 is the threshold, .73 a typical pair.  c's face is gone and has none."""
     alike = [np.cos(np.radians(85)) * np.cos(np.radians(10))] * 2 + [
         np.cos(np.radians(35)) * np.cos(np.radians(10))
@@ -138,7 +53,9 @@ def test_a_margin_is_in_units_of_a_typical_pair(report: dict[str, Any]) -> None:
     assert margin["least"] == pytest.approx((0.21 - alike[2]) / 0.52, abs=1e-5)
 
 
-def test_protected_and_natural_wants_a_face_that_is_there_and_like_the_photo(report: dict[str, Any]) -> None:
+def test_protected_and_natural_wants_a_face_that_is_there_and_like_the_photo(
+    report: EvaluationReport,
+) -> None:
     """a's two pairs; b's photo matches (and is not natural), c's face is gone."""
     one = row(report, "balanced", EUCLIDEAN)
     assert one["protected"]["own"]["value"] == 0.5
@@ -147,14 +64,14 @@ def test_protected_and_natural_wants_a_face_that_is_there_and_like_the_photo(rep
     assert one["naturalness"]["ssim"] == {"median": 0.95, "worst": 0.7}
 
 
-def test_the_worst_transform_and_any_of_them(report: dict[str, Any]) -> None:
+def test_the_worst_transform_and_any_of_them(report: EvaluationReport) -> None:
     one = row(report, "balanced", COSINE)
     assert one["transforms"]["jpeg-50"]["matched"]["value"] == 0.75
     assert one["worst"]["transform"] == "jpeg-50"
     assert one["mean"]["value"] == 0.75 and one["any"]["value"] == 0.75
 
 
-def test_identification_ranks_the_owner_among_people_and_strangers(report: dict[str, Any]) -> None:
+def test_identification_ranks_the_owner_among_people_and_strangers(report: EvaluationReport) -> None:
     """a's probe is nearest to its own axis all the same: .09 beats the zeros of everybody else."""
     ranks = row(report, "balanced", COSINE)["identification"]
     assert list(ranks) == ["clean"]
@@ -162,20 +79,20 @@ def test_identification_ranks_the_owner_among_people_and_strangers(report: dict[
     assert ranks["clean"]["rank1"]["n"] == 3
 
 
-def test_equals_count_against_protection(report: dict[str, Any]) -> None:
+def test_equals_count_against_protection(report: EvaluationReport) -> None:
     """By "strong" nobody is like anybody: the owner is first among equals."""
     assert row(report, "strong", COSINE)["verification"]["own"]["value"] == 0
     assert row(report, "strong", COSINE)["identification"]["clean"]["rank1"]["value"] == 1
 
 
-def test_failures_are_counted_apart(report: dict[str, Any]) -> None:
+def test_failures_are_counted_apart(report: EvaluationReport) -> None:
     one = row(report, "strong", COSINE)
     assert one["failures"] == [{"photo": "c/1", "held_out": COSINE, "why": "no face was found"}]
     assert (one["photos"], one["pairs"]) == (2, 3)
     assert len(row(report, "strong")["failures"]) == 2
 
 
-def test_groups_split_the_pairs(report: dict[str, Any]) -> None:
+def test_groups_split_the_pairs(report: EvaluationReport) -> None:
     hair = row(report, "balanced", COSINE)["groups"]["hair"]
     assert {label: (rate["value"], rate["n"]) for label, rate in hair.items()} == {
         "red": (0, 2),
@@ -185,7 +102,7 @@ def test_groups_split_the_pairs(report: dict[str, Any]) -> None:
     assert set(row(report, "balanced")["groups"]["face size"]) == {"100 to 200 px"}
 
 
-def test_impersonation_has_the_target_and_the_owner(report: dict[str, Any]) -> None:
+def test_impersonation_has_the_target_and_the_owner(report: EvaluationReport) -> None:
     """a comes within 30 degrees of the target and 60 of the owner (.49): both match.  b only its owner, c nobody."""
     one = row(report, "pgd", COSINE)
     assert one["target"]["own"]["value"] == pytest.approx(1 / 3)
@@ -195,7 +112,7 @@ def test_impersonation_has_the_target_and_the_owner(report: dict[str, Any]) -> N
     assert one["identification"]["clean"]["rank1"]["value"] == pytest.approx(1 / 3)
 
 
-def test_thresholds_say_what_they_were_read_off(report: dict[str, Any]) -> None:
+def test_thresholds_say_what_they_were_read_off(report: EvaluationReport) -> None:
     """8 photos make 23 pairs of different people, and 16 with two strangers: too few for any rate."""
     about = report["thresholds"][COSINE]
     assert about["own"] == 0.21 and report["thresholds"][EUCLIDEAN]["own"] == -0.69
@@ -205,7 +122,7 @@ def test_thresholds_say_what_they_were_read_off(report: dict[str, Any]) -> None:
 def test_the_report_is_the_same_every_time_and_json() -> None:
     made = []
     for _ in range(2):
-        found = evidence()
+        found = sample_evidence()
         report = assemble(found, judges_of(found), NETWORKS)
         assert report.pop("timing")["seconds"]["balanced"] == {"dodge": {"median": 2.0, "photos": 6}}
         made.append(json.dumps(report, allow_nan=False))
