@@ -1,11 +1,11 @@
-"""Whether the makeup that is asked for is what one gets: colour where it belongs, nowhere else, as a picture.
+"""Does a face get the makeup of its prompt: the right colour, in the right place, and nowhere else?
 
     python benchmarks/measure_guidance.py [FOLDER] -o sheet.png [--generated 20] [--json FILE]
 
-FOLDER has a folder for each person, of which the first photo is used.  For every face and prompt the change of
-colour (CIE Lab, 1976) inside the parts that are asked for is compared with that in the other parts; the right
-direction is that of the words, as their plain colour lies from the photo's.  The sheet has a row for each face.
-With `--json` a second run goes on where the first one stopped.
+FOLDER has a folder for each person; the benchmark uses the first photo of each.  For every face and prompt it
+compares the change of colour (CIE Lab, 1976) inside the prompt's parts with the change in the other parts.  The
+right direction is the prompt's: from the photo's colour to the plain colour of its words.  The sheet has a row for
+each face.  With `--json` a second run goes on where the first one stopped.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ def summary(prompt: str, rows: list[Row]) -> str:
     times = [row["inside"] / max(row["outside"], 1e-6) for row in rows]
     along = statistics.mean(row["along"] > 0 for row in rows)
     return (
-        f"{prompt}: {statistics.median(times):.1f} times the change of other parts in the median, 3 times or more in"
+        f"{prompt}: {statistics.median(times):.1f} times the change of other parts in the median, 3 times"
+        f" or more in"
         f" {sum(t >= 3 for t in times)} of {len(rows)}; in the direction {100 * along:.0f} %; inside"
         f" {statistics.median(row['inside'] for row in rows):.1f} Lab in the median\n"
     )

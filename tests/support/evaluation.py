@@ -1,4 +1,6 @@
-"""An evaluation's report with made-up figures, for every case of the tables; and evidence with made-up embeddings."""
+"""An evaluation's report with made-up figures, for every case of the tables; and evidence with made-up
+embeddings.
+"""
 
 from __future__ import annotations
 
@@ -204,8 +206,8 @@ def inspection(
 def sample_evidence(*, modes: Any = ("dodge",)) -> Evidence:
     """Three people who are compared and one who is not.
 
-    By "balanced", a's face is 85 degrees off (cosine .09: no match), b's 35 degrees (.81: a match), and c's is not
-    found any more; after a JPEG a's is back.  By "strong" all is lost but for c, whose photo failed.
+    By "balanced", a's face is 85 degrees off (cosine .09: no match), b's 35 degrees (.81: a match), and c's
+    is not found any more; after a JPEG a's is back.  By "strong" all is lost but for c, whose photo failed.
     """
     axes = {"a": 0, "b": 1, "c": 2, "d": 3}
     shots = tuple(Shot(name[0], name, Path(name)) for name in NAMES)

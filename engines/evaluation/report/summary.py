@@ -89,9 +89,10 @@ def _searched(main: Row) -> Iterator[str]:
         yield f"Searched for in a gallery of clean photos, {interval(clean)} of owners come first{also}."
     learns, area = at(main, "adaptive", "head"), at(main, "adaptive", "detector_auc", "value")
     if learns and learns["value"] is not None:
-        yield f"A tracker that learned from protected photos of other people matches {interval(learns)} of pairs."
+        share = interval(learns)
+        yield f"A tracker that learned from protected photos of other people matches {share} of pairs."
     if area is not None:
-        yield f"A simple detector tells protected from untouched photos: AUC {number(area)} (0.50 is guessing)."
+        yield f"A simple detector of protected photos has AUC {number(area)} (0.50 is guessing)."
 
 
 def _impersonated(main: Row) -> Iterator[str]:
@@ -121,9 +122,12 @@ def _reach(report: EvaluationReport) -> str:
 
 def _far(report: EvaluationReport) -> Iterator[str]:
     """Thresholds whose false accept rate rests on generated faces."""
-    found = {limit["source"] for limits in report["thresholds"].values() for limit in limits["far"].values()}
-    if any("generated" in source for source in found):
-        yield "Some thresholds come from generated faces, because there are photos of too few people: see “Thresholds”."
+    sources = {limit["source"] for judge in report["thresholds"].values() for limit in judge["far"].values()}
+    if any("generated" in source for source in sources):
+        yield (
+            "Some thresholds come from generated faces, because there are photos of too few people: see"
+            " “Thresholds”."
+        )
 
 
 def _adaptive(report: EvaluationReport) -> str:
@@ -142,9 +146,10 @@ def _share(rate: RateReport) -> str:
 
 
 def _basis(rate: RateReport) -> str:
-    ends = (
-        ""
-        if rate.get("low") is None
-        else f"95 % interval {percent(rate['low'])} to {percent(rate['high'])}, "
-    )
-    return f"{ends}{several(rate['n'], 'comparison', 'comparisons')}, {several(rate['people'], 'person', 'people')}"
+    counts = [
+        several(rate["n"], "comparison", "comparisons"),
+        several(rate["people"], "person", "people"),
+    ]
+    if rate["low"] is not None:
+        counts.insert(0, f"95 % interval {percent(rate['low'])} to {percent(rate['high'])}")
+    return ", ".join(counts)

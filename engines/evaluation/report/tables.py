@@ -45,8 +45,8 @@ def _verification(report: EvaluationReport, rows: Sequence[Row]) -> list[Table |
     note = (
         "Share of pairs (a protected photo, another photo of its owner) that still match: lower protects"
         " better. Each pair is compared by every judge; a judge took no part in the search. “Protected and"
-        " natural”: no longer matched, and the photo can still be used. FAR: false accept rate. Margin: how"
-        " far the pairs are from a match, in the mean (the least), 0 at the own threshold, -1 at a typical"
+        " natural”: no longer matched, and the photo can still be used. FAR: false accept rate. Margin: the"
+        " distance of the pairs from a match, the mean (the least); 0 at the own threshold, -1 at a typical"
         " pair of one person."
     )
     columns = [*_counts(), *((threshold_name(k), _rate("verification", k)) for k in keys)]
@@ -101,9 +101,9 @@ def _judged(rows: Mapping[tuple[str, str], Row], judge: str, part: str, key: str
 
 def _identification(rows: Sequence[Row], mode: str) -> list[Table | None]:
     note = (
-        "The protected photo is looked for in a gallery: share whose {} is among the 1 or 5 most alike"
-        " people{}. Gallery photos are clean, every second one of a person is protected (mixed), or all are;"
-        " last, a clean photo is looked for among protected ones."
+        "A search for the protected photo in a gallery: the share whose {} is among the 1 or 5 most alike"
+        " people{}. The gallery's photos are clean, or every second one of a person is protected (mixed), or"
+        " all are. Last: a search for a clean photo among protected ones."
     )
     galleries = [g for g in _GALLERIES if any(at(row, "identification", g) for row in rows)]
     made = []
@@ -123,7 +123,7 @@ def _robustness(rows: Sequence[Row], mode: str) -> list[Table | None]:
     names = list(dict.fromkeys(name for row in rows for name in row.get("transforms") or {}))
     note = (
         "Share of pairs that match their owner at the own threshold after the protected photo went through a "
-        "transform. “Any”: after at least one of them, which is what a tracker gets that tries them all."
+        "transform. “Any”: after at least one of them, as for a tracker that tries them all."
     )
     columns: list[Column] = [("mean", _rate("mean")), ("worst", _worst), ("any", _rate("any"))]
     columns += [(name, _share("transforms", name, "matched", "value")) for name in names]
@@ -164,9 +164,9 @@ def _naturalness(rows: Sequence[Row], mode: str) -> list[Table | None]:
 
 def _adaptive(rows: Sequence[Row], mode: str) -> list[Table | None]:
     note = (
-        "“Tracker that learns”: pairs that match after it was trained on protected photos of other people,"
-        " at FAR 1 % calibrated anew; beside it the same pairs and calibration without training. “Detector”:"
-        " area under the curve (95 % interval) at telling protected from untouched photos; 0.50 is guessing."
+        "“Tracker that learns”: pairs that match after its training on protected photos of other people, at a"
+        " new threshold at FAR 1 %. “Before it learns”: the same without training. “Detector”: area under the"
+        " curve (95 % interval) of a detector of protected photos; 0.50 is guessing."
     )
     columns: list[Column] = [
         ("tracker that learns", _rate("adaptive", "head")),
@@ -210,7 +210,7 @@ def _background(report: EvaluationReport) -> Iterator[Table | None]:
     ]
     note = "Answers of people who chose between two photos; 50 % is guessing."
     yield _plain_table("People", "What people see", note, ("question", "right answers", "answers"), answers)
-    note = "Own: what “clip2protect verify” goes by. The others let through so many false matches, by these pairs."
+    note = "Own: the threshold of “clip2protect verify”. The others have a false accept rate on these pairs."
     head = ("recogniser", "threshold", "same person if", "where it comes from", "false accepts there")
     limits = [line for name, limit in report["thresholds"].items() for line in _limits(name, limit)]
     yield _plain_table("Background", "Thresholds", note, head, limits)

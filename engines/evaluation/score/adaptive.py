@@ -35,7 +35,7 @@ _MIN_PEOPLE = 4
 # --- the recogniser ------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Fold:
-    """The people of one fold: their pairs after a head trained on the others, and the head's own threshold."""
+    """A fold's people: their pairs after a head trained on the others, and the head's own threshold."""
 
     pairs: tuple[Pair, ...]
     threshold: Calibration

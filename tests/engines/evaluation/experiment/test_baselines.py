@@ -10,6 +10,8 @@ import torch
 from skimage import data
 from skimage.metrics import structural_similarity
 
+from engines.networks.frame import quarter
+
 if TYPE_CHECKING:
     from engines.face.crop import AlignedFace
     from engines.latent.render import Rendering

@@ -83,7 +83,9 @@ def test_an_unknown_part_to_leave_out_is_refused_with_the_known_ones() -> None:
 
 
 def test_leaving_parts_out_leaves_them_out(stack: Stack, face: AlignedFace) -> None:
-    """Without freezing rows move that otherwise never do; without robust views no chance is left in what is seen."""
+    """Without freezing rows move that otherwise never do; without robust views no chance is left in what is
+    seen.
+    """
     import random
 
     from engines.latent.invert import invert

@@ -43,7 +43,9 @@ def test_without_weights_nothing_is_measured_nothing_is_fetched_and_the_reason_i
 
 
 def test_lpips_is_its_definition(weights: dict[str, torch.Tensor]) -> None:
-    """Zhang et al. 2018, equation 1: weighted squared differences of unit features, averaged over places, summed."""
+    """Zhang et al. 2018, equation 1: weighted squared differences of unit features, averaged over places,
+    summed.
+    """
     shift, scale = torch.tensor([-0.030, -0.088, -0.188]), torch.tensor([0.458, 0.448, 0.450])
     package = Path(published.__file__).parent / "weights/v0.1/alex.pth"
     linear = torch.load(package, weights_only=True, map_location="cpu")

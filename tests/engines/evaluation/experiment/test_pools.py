@@ -93,7 +93,7 @@ def die(task: int) -> int:
 
 
 def children() -> set[str]:
-    """Workers that came from this process: other tests' browsers have children of their own, who come and go."""
+    """Workers of this process.  Browsers of other tests have children of their own."""
     listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True).stdout
     rows = [line.split(None, 2) for line in listed.splitlines()]
     family = {str(os.getpid())}
@@ -271,7 +271,7 @@ def test_workers_end_with_their_parent(tmp_path: Path) -> None:
     process.communicate(timeout=PATIENCE)
 
 
-# --- Ray -----------------------------------------------------------------------------------------------------
+# --- Ray -------------------------------------------------------------------------------------------
 
 
 def listening() -> set[str]:

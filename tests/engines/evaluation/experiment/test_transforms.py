@@ -1,4 +1,6 @@
-"""What happens to photos on the way: each transform does what its name says, and the second detector finds faces."""
+"""What happens to photos on the way: each transform does what its name says, and the second detector finds
+faces.
+"""
 
 from __future__ import annotations
 

@@ -103,7 +103,9 @@ def test_groups_split_the_pairs(report: EvaluationReport) -> None:
 
 
 def test_impersonation_has_the_target_and_the_owner(report: EvaluationReport) -> None:
-    """a comes within 30 degrees of the target and 60 of the owner (.49): both match.  b only its owner, c nobody."""
+    """a comes within 30 degrees of the target and 60 of the owner (.49): both match.  b only its owner, c
+    nobody.
+    """
     one = row(report, "pgd", COSINE)
     assert one["target"]["own"]["value"] == pytest.approx(1 / 3)
     assert one["target"]["own"]["n"] == 3

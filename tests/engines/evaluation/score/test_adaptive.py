@@ -32,7 +32,7 @@ def people(count: int, photos: int = 3) -> Faces:
 
 
 def shifted(faces: Faces, *, alike: bool) -> list[Probe]:
-    """The first photo of everybody, moved by five times its length: all in one direction, or each in its own."""
+    """The first photo of each person, moved by five times its length: in one direction, or in many."""
     ways = normal(len(faces), DIMENSIONS, seed=3)
     ways /= np.linalg.norm(ways, axis=1, keepdims=True)
     return [

@@ -114,7 +114,7 @@ def test_three_people_as_all_27_draws_have_it() -> None:
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
-    """40 people whose own rates differ; a person's trials are alike, and trials drawn singly would miss that."""
+    """The rates of 40 people differ, and the trials of each are alike: drawing single trials would miss that."""
     random = np.random.default_rng(0)
     inside = 0
     for trial in range(200):
