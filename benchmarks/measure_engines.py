@@ -3,8 +3,9 @@
     python benchmarks/measure_engines.py [--device auto] [--models all] [--batch 1,8] [--calls 10]
         [--json FILE]
 
-One run exports, builds, compares and times all runtimes on the same inputs; exports go into a temporary folder.
-A runtime that is missing here gives a row with the reason.  The table is Markdown, the seconds are medians.
+One run exports, builds, compares and times all runtimes on the same inputs; exports go into a temporary
+folder. A runtime that is missing here gives a row with the reason.  The table is Markdown, the seconds are
+medians.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
     python benchmarks/measure_guidance.py [FOLDER] -o sheet.png [--generated 20] [--json FILE]
 
 FOLDER has a folder for each person; the benchmark uses the first photo of each.  For every face and prompt it
-compares the change of colour (CIE Lab, 1976) inside the prompt's parts with the change in the other parts.  The
-right direction is the prompt's: from the photo's colour to the plain colour of its words.  The sheet has a row for
-each face.  With `--json` a second run goes on where the first one stopped.
+compares the change of colour (CIE Lab, 1976) inside the prompt's parts with the change in the other parts.
+The right direction is the prompt's: from the photo's colour to the plain colour of its words.  The sheet has
+a row for each face.  With `--json` a second run goes on where the first one stopped.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from engines.face.detect import detect
 from engines.latent.target import generated_face
 from engines.load import embedded_stack
 from engines.makeup.regions import locate, masks
-from engines.networks.frame import REGIONS, Region
+from engines.networks.frame import REGIONS, Region, quarter
 from engines.photo.decode import Photo, decode, load_photo
 from engines.pipeline import protect
 from engines.runtime import tune_allocator
@@ -135,7 +135,7 @@ def one(stack: Stack, name: str, photo: Photo, prompt: str, tiles: list[np.ndarr
 def _aligned(stack: Stack, where: np.ndarray, pixels: np.ndarray) -> torch.Tensor:
     """The face (1, 3, 256, 256) in [0, 1], cut where it lies in `where`."""
     face = detect(stack.detector, where)[0]
-    return F.avg_pool2d(AlignedFace.cut(pixels, face, torch.device("cpu")).crop, 4) / 2 + 0.5
+    return quarter(AlignedFace.cut(pixels, face, torch.device("cpu")).crop)
 
 
 def _lab(image: torch.Tensor) -> np.ndarray:

@@ -5,11 +5,12 @@
 Without a photo it protects the sample of `clip2protect demo`.  One run measures:
 
 - start: seconds until the server prints its address, and until it has loaded the networks;
-- overhead: one photo with the default settings, through the server and by a direct call in turns (medians), and
-  the time of an answer over the worker's own count;
-- load: 10 clients send 10 photos each, one search step a photo; their order, and the memory after every tenth;
-- pauses: the longest time without an answer of the event loop, during that load and while photos of 48 megapixels
-  and of `upload_mb` come in and go out.
+- overhead: one photo with the default settings, through the server and by a direct call in turns (medians),
+  and the time of an answer over the worker's own count;
+- load: 10 clients send 10 photos each, one search step a photo; their order, and the memory after every
+  tenth;
+- pauses: the longest time without an answer of the event loop, during that load and while photos of 48
+  megapixels and of `upload_mb` come in and go out.
 """
 
 from __future__ import annotations

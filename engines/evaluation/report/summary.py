@@ -146,10 +146,7 @@ def _share(rate: RateReport) -> str:
 
 
 def _basis(rate: RateReport) -> str:
-    counts = [
-        several(rate["n"], "comparison", "comparisons"),
-        several(rate["people"], "person", "people"),
-    ]
+    counts = [several(rate["n"], "comparison", "comparisons"), several(rate["people"], "person", "people")]
     if rate["low"] is not None:
         counts.insert(0, f"95 % interval {percent(rate['low'])} to {percent(rate['high'])}")
     return ", ".join(counts)
