@@ -1,9 +1,11 @@
-"""How long every network takes in torch, ONNX Runtime and TensorRT, and how far each is from torch in float32.
+"""The time of every network in torch, ONNX Runtime and TensorRT, and its distance from torch in float32.
 
-    python benchmarks/measure_engines.py [--device auto] [--models all] [--batch 1,8] [--calls 10] [--json FILE]
+    python benchmarks/measure_engines.py [--device auto] [--models all] [--batch 1,8] [--calls 10]
+        [--json FILE]
 
-One run exports, builds, compares and times all runtimes on the same inputs; engines go into a temporary folder.  A
-runtime that cannot be had here gives a row that says so.  The table is Markdown, the seconds are medians.
+One run exports, builds, compares and times all runtimes on the same inputs; exports go into a temporary
+folder. A runtime that is missing here gives a row with the reason.  The table is Markdown, the seconds are
+medians.
 """
 
 from __future__ import annotations

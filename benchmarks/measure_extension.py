@@ -2,15 +2,18 @@
 
     python benchmarks/measure_extension.py [--runs 40] [--json FILE]
 
-Needs Chromium and the packages for development (`pip install -e '.[cpu,dev]'`).  In one run and in turns, a page
-of 1,000 nodes with 500 listeners and 50 shadow trees, all made by its script, is loaded, and given a text file
-through an input and by a drop:
+Needs Chromium and the packages for development (`pip install -e '.[cpu,dev]'`).  The page, large.html, makes
+1,000 nodes with 500 listeners and 50 shadow trees.  One run loads it in turns in three ways, and gives it a
+text file through an input and by a drop each time:
+
 - on: on a site that is on;
 - off: on a site that is off, with the extension installed;
 - without: in a browser without the extension.
-Loading is counted from the first byte of the answer to the end of the load event, and as what the page's main thread
-worked meanwhile, which other programs do not disturb; a file from the browser's own event to the page's listener.
-Milliseconds; medians, and the middle half of the runs; what is added is the median of what each turn differed by.
+
+Loading is measured from the first byte of the answer to the end of the load event, and as the working time of
+the page's main thread meanwhile, which other programs do not disturb.  A file is measured from the browser's
+own event to the page's listener.  Figures are milliseconds: the median and the middle half of the runs, and
+the median of the difference in each turn.
 """
 
 from __future__ import annotations
@@ -19,17 +22,44 @@ import argparse
 import json
 import statistics
 import tempfile
-from contextlib import ExitStack
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
 
-from tests.browser.conftest import find_chromium
-from tests.extension.conftest import HOST, Photo, Site, browser_flags, control_of, drop, unpack
+from extension.scripts.browser import browser_flags, control_of, drop_files, find_chromium, unpack
 
-OFF = "elsewhere.localhost"
-_LOAD = "(() => { const [t] = performance.getEntriesByType('navigation'); return t.loadEventEnd - t.responseStart; })()"
+HOST, OFF = "photos.localhost", "elsewhere.localhost"
+_LOAD = """(() => {
+    const [timing] = performance.getEntriesByType('navigation');
+    return timing.loadEventEnd - timing.responseStart;
+})()"""
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Serves the files of this folder, and says nothing."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, directory=str(Path(__file__).parent), **options)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """No lines on stderr."""
+
+
+@contextmanager
+def serving() -> Iterator[int]:
+    """The site with the page, on the loopback; its port."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
 
 
 def main() -> int:
@@ -40,11 +70,8 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=40)
     parser.add_argument("--json", type=Path, help="also write the figures")
     args = parser.parse_args()
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        site = Site()
-        stack.callback(site.stop)
-        figures = measure(site, folder, args.runs)
+    with tempfile.TemporaryDirectory() as folder, serving() as port:
+        figures = measure(port, Path(folder), args.runs)
     print(f"{'':24}{'on':>22}{'off':>22}{'without':>22}{'on adds':>12}{'off adds':>12}")
     for name, columns in figures.items():
         cells = [f"{c['median']:.2f} ({c['low']:.2f} to {c['high']:.2f})" for c in columns.values()]
@@ -55,10 +82,10 @@ def main() -> int:
     return 0
 
 
-def measure(site: Site, folder: Path, runs: int) -> dict[str, dict[str, Any]]:
+def measure(port: int, folder: Path, runs: int) -> dict[str, dict[str, Any]]:
     """Milliseconds of every action in every browser."""
-    note = Photo(folder / "notes.txt", b"notes")
-    note.path.write_bytes(note.data)
+    note = folder / "notes.txt"
+    note.write_bytes(b"notes")
     taken: dict[str, dict[str, list[float]]] = {}
     with sync_playwright() as playwright:
         browsers = [
@@ -78,7 +105,7 @@ def measure(site: Site, folder: Path, runs: int) -> dict[str, dict[str, Any]]:
         for run in range(runs + 2):
             for column, (browser, host) in places.items():
                 page = browser.new_page()
-                found = _visit(page, site.url("large.html", host), note)
+                found = _visit(page, f"http://{host}:{port}/large.html", note)
                 page.close()
                 for name, value in found.items() if run >= 2 else ():  # the first warm caches
                     taken.setdefault(name, {}).setdefault(column, []).append(value)
@@ -90,16 +117,16 @@ def measure(site: Site, folder: Path, runs: int) -> dict[str, dict[str, Any]]:
     }
 
 
-def _visit(page: Page, url: str, note: Photo) -> dict[str, float]:
+def _visit(page: Page, url: str, note: Path) -> dict[str, float]:
     session = page.context.new_cdp_session(page)
     session.send("Performance.enable", {"timeDomain": "threadTicks"})
     page.goto(url)
     load = page.evaluate(_LOAD)
     spent = {metric["name"]: metric["value"] for metric in session.send("Performance.getMetrics")["metrics"]}
     session.detach()
-    page.set_input_files("#one", note.path)
+    page.set_input_files("#one", note)
     page.wait_for_function("waited.length === 1")
-    drop(page, "#zone", note)
+    drop_files(page, "#zone", [note])
     page.wait_for_function("waited.length === 2")
     chosen, dropped = page.evaluate("waited")
     busy = 1000 * spent["TaskDuration"]

@@ -1,11 +1,11 @@
-"""Whether the makeup that is asked for is what one gets: colour where it belongs, nowhere else, as a picture.
+"""Does a face get the makeup of its prompt: the right colour, in the right place, and nowhere else?
 
     python benchmarks/measure_guidance.py [FOLDER] -o sheet.png [--generated 20] [--json FILE]
 
-FOLDER has a folder for each person, of which the first photo is used.  For every face and prompt the change of
-colour (CIE Lab, 1976) inside the parts that are asked for is compared with that in the other parts; the right
-direction is that of the words, as their plain colour lies from the photo's.  The sheet has a row for each face.
-With `--json` a second run goes on where the first one stopped.
+FOLDER has a folder for each person; the benchmark uses the first photo of each.  For every face and prompt it
+compares the change of colour (CIE Lab, 1976) inside the prompt's parts with the change in the other parts.
+The right direction is the prompt's: from the photo's colour to the plain colour of its words.  The sheet has
+a row for each face.  With `--json` a second run goes on where the first one stopped.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from engines.face.detect import detect
 from engines.latent.target import generated_face
 from engines.load import embedded_stack
 from engines.makeup.regions import locate, masks
-from engines.networks.frame import REGIONS, Region
+from engines.networks.frame import REGIONS, Region, quarter
 from engines.photo.decode import Photo, decode, load_photo
 from engines.pipeline import protect
 from engines.runtime import tune_allocator
@@ -87,7 +87,8 @@ def summary(prompt: str, rows: list[Row]) -> str:
     times = [row["inside"] / max(row["outside"], 1e-6) for row in rows]
     along = statistics.mean(row["along"] > 0 for row in rows)
     return (
-        f"{prompt}: {statistics.median(times):.1f} times the change of other parts in the median, 3 times or more in"
+        f"{prompt}: {statistics.median(times):.1f} times the change of other parts in the median, 3 times"
+        f" or more in"
         f" {sum(t >= 3 for t in times)} of {len(rows)}; in the direction {100 * along:.0f} %; inside"
         f" {statistics.median(row['inside'] for row in rows):.1f} Lab in the median\n"
     )
@@ -134,7 +135,7 @@ def one(stack: Stack, name: str, photo: Photo, prompt: str, tiles: list[np.ndarr
 def _aligned(stack: Stack, where: np.ndarray, pixels: np.ndarray) -> torch.Tensor:
     """The face (1, 3, 256, 256) in [0, 1], cut where it lies in `where`."""
     face = detect(stack.detector, where)[0]
-    return F.avg_pool2d(AlignedFace.cut(pixels, face, torch.device("cpu")).crop, 4) / 2 + 0.5
+    return quarter(AlignedFace.cut(pixels, face, torch.device("cpu")).crop)
 
 
 def _lab(image: torch.Tensor) -> np.ndarray:

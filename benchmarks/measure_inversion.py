@@ -27,7 +27,7 @@ from engines.face.detect import detect
 from engines.latent.change import structural_dissimilarity
 from engines.latent.invert import STEPS, TUNING_STEPS, invert, tuned
 from engines.load import embedded_stack
-from engines.networks.frame import MASK_WINDOW, face_mask
+from engines.networks.frame import MASK_WINDOW, face_mask, quarter
 from engines.photo.decode import load_photo
 from engines.runtime import tune_allocator
 from engines.stack import Stack
@@ -94,7 +94,7 @@ def ways(stack: Stack, face: AlignedFace) -> Iterator[tuple[str, Tensor, float]]
 @torch.no_grad()
 def scores(stack: Stack, face: AlignedFace, drawn: Tensor) -> list[float]:
     """PSNR in dB, SSIM, and every recogniser's value, of a drawn window against the photo."""
-    photo = F.avg_pool2d(face.crop, 4) / 2 + 0.5
+    photo = quarter(face.crop)
     mask = F.avg_pool2d(face_mask(photo.device), 4)
     known, found = photo[:, :, *_window()], (drawn / 2 + 0.5).clamp(0, 1)
     error = float((mask * (found - known).square()).sum() / (3 * mask.sum()))

@@ -1,14 +1,16 @@
-"""What the server costs over a direct call, and how it bears load.
+"""The costs of the server over a direct call, and its behaviour under load.
 
     python benchmarks/measure_server.py [PHOTO] [--runs 5] [--device auto] [--json FILE]
 
-Without a photo the sample of `clip2protect demo` is protected.  In one run:
-- start: seconds until the address is printed, and until the networks are loaded;
-- overhead: the same photo, with the default settings, through the server and by a direct call in turns (medians),
-  and what an answer took over what the worker itself counted;
-- load: 10 clients send 10 photos each, one search step a photo; order, and memory held after every tenth;
-- pauses: the longest time that the event loop did not answer, while that went on and while photos of 48 megapixels
-  and of `upload_mb` came in and went out.
+Without a photo it protects the sample of `clip2protect demo`.  One run measures:
+
+- start: seconds until the server prints its address, and until it has loaded the networks;
+- overhead: one photo with the default settings, through the server and by a direct call in turns (medians),
+  and the time of an answer over the worker's own count;
+- load: 10 clients send 10 photos each, one search step a photo; their order, and the memory after every
+  tenth;
+- pauses: the longest time without an answer of the event loop, during that load and while photos of 48
+  megapixels and of `upload_mb` come in and go out.
 """
 
 from __future__ import annotations

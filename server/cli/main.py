@@ -6,13 +6,13 @@ Exit codes: 0 all done, 1 something failed, 2 wrong usage, 130 stopped by Ctrl-C
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import os
 import sys
 import traceback
 from collections.abc import Sequence
 
 from engines.errors import ConfigError
+from engines.version import installed_version
 from server.cli.commands import (
     bench,
     demo,
@@ -41,21 +41,13 @@ def build_parser() -> argparse.ArgumentParser:
         description="Changes the faces in photos so that face recognition no longer matches them.",
         epilog="`clip2protect COMMAND --help` lists the options of a command.",
     )
-    parser.add_argument("--version", action="version", version=f"clip2protect {version()}")
+    parser.add_argument("--version", action="version", version=f"clip2protect {installed_version()}")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--debug", action="store_true", help="show where in the program an error arose")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in _COMMANDS:
         command.add(commands, common)
     return parser
-
-
-def version() -> str:
-    """Installed version, or what says that the program runs from a bare checkout."""
-    try:
-        return importlib.metadata.version("clip2protect")
-    except importlib.metadata.PackageNotFoundError:
-        return "(not installed)"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

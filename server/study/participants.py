@@ -7,7 +7,8 @@ import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from engines.evaluation.study.answers import ANSWERS, Choice, Trial, picture, read_choices, read_trials
+from engines.evaluation.study.answers import ANSWERS, Choice, read_choices
+from engines.evaluation.study.questions import Trial, picture, read_trials
 from server.common.private import read_private, write_private
 from server.common.problems import Problem
 

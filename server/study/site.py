@@ -12,7 +12,7 @@ from aiohttp import web
 from filelock import FileLock, Timeout
 
 from engines.errors import ConfigError
-from engines.evaluation.study.answers import PICTURES
+from engines.evaluation.study.questions import PICTURES
 from server.common.problems import Problem
 from server.service.clients import Client
 from server.service.guard import Guard, hosts_of

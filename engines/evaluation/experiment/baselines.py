@@ -1,9 +1,10 @@
-"""What the method is compared with: attacks on pixels under its own budget, and what people use by hand."""
+"""The baselines: attacks on pixels under the method's own budget; blur, squares and grey by hand."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,133 +20,115 @@ from engines.latent.change import structural_dissimilarity, visible_change
 from engines.latent.render import Rendering, enlarge, lay_over
 from engines.latent.scene import Budget
 from engines.latent.views import View, embed_views, owner_identity
-from engines.networks.frame import MASK_WINDOW, REDUCTION, face_mask
+from engines.networks.frame import MASK_WINDOW, REDUCTION, face_mask, quarter
 from engines.photo.colour import luma
 
-#: How far a pixel may go, in [0, 1] colour, and a step: the budget is what binds.
+#: The largest change of a pixel and the length of a step, in [0, 1] colour: the budget is tighter than the
+#: bound.
 BOUND = 16 / 255
 RATE = 2 * BOUND / STEPS
-#: Input diversity (Xie et al. 2019): how often, and the smallest size that a face is shrunk to.
+#: Input diversity (Xie et al. 2019): its probability, and the smallest size that a face is shrunk to.
 DIVERSITY, SMALLEST = 0.5, 0.9
 #: Weight of the naturalness term.
 NATURALNESS = 10.0
-#: Blur and squares by hand, in parts of the face's width in the crop.
+#: Deviation of the blur in parts of the face's width, and the number of squares across it.
 BLUR, SQUARES = 0.06, 12
 
 
-def pgd(
-    face: AlignedFace,
-    surrogates: Sequence[Recogniser],
-    budget: Budget,
-    target: Identity | None,
-    *,
-    gray: bool = False,
-    seed: int = 0,
-    whole: bool = False,
-) -> Rendering:
-    """Projected gradient descent on the pixels (Madry et al. 2018), from a random start, seen as they are.
+@dataclass(frozen=True)
+class Problem:
+    """A face to protect from surrogates within a budget, and the identity that it is to match, if any."""
 
-    `whole` holds it to all of the budget, SSIM and blotches too.
-    """
-    return _attack(
-        face, surrogates, budget, target, gray, seed, view=lambda chance: View.plain(), whole=whole
-    )
-
-
-def mi_fgsm(
-    face: AlignedFace,
-    surrogates: Sequence[Recogniser],
-    budget: Budget,
-    target: Identity | None,
-    *,
-    gray: bool = False,
-    seed: int = 0,
-) -> Rendering:
-    """Momentum (Dong et al. 2018, equation 6, its factor 1) and input diversity (Xie et al. 2019)."""
-    return _attack(face, surrogates, budget, target, gray, seed, view=_diverse, momentum=1.0)
-
-
-def tip_im(
-    face: AlignedFace,
-    surrogates: Sequence[Recogniser],
-    budget: Budget,
-    target: Identity | None,
-    *,
-    gray: bool = False,
-    seed: int = 0,
-) -> Rendering:
-    """After TIP-IM (Yang et al. 2021): the same with a naturalness term.
-
-    Theirs is the mean discrepancy between batches; of a single face it is lost structural similarity here.
-    """
-    return _attack(
-        face, surrogates, budget, target, gray, seed, view=_diverse, momentum=1.0, natural=NATURALNESS
-    )
-
-
-def _attack(
-    face: AlignedFace,
-    surrogates: Sequence[Recogniser],
-    budget: Budget,
-    target: Identity | None,
-    gray: bool,
-    seed: int,
-    *,
-    view: Callable[[random.Random], View],
-    momentum: float = 0.0,
-    natural: float = 0.0,
-    whole: bool = False,
-) -> Rendering:
-    """A change of the pixels within the mask, found by signed steps; what exceeds the budget's PSNR is scaled down.
-
-    Mask, resolution, surrogates, owner's identity, loss and number of steps are the method's own: only what is
-    searched differs.  SSIM is asked for of `whole` alone: noise uses it up at 39 dB and then protects nothing, so a
-    comparison at one PSNR is the harder one for the method.
-    """
-    chance = random.Random(seed)
-    photo = F.avg_pool2d(face.crop, REDUCTION) / 2 + 0.5
-    area = torch.tensor([face.area / REDUCTION**2]).to(photo)
-    allowed = 3 * face.area / REDUCTION**2 * 10 ** (-budget.psnr / 10)
-    mask = F.avg_pool2d(face_mask(photo.device), REDUCTION)
-    owner = owner_identity(surrogates, photo, [face], chance)
-    start = torch.Generator().manual_seed(seed)
-    delta = ((2 * torch.rand(1, 3, *mask.shape[2:], generator=start) - 1) * RATE).to(photo).requires_grad_()
-    gathered = torch.zeros_like(delta)
-
-    def rendered() -> tuple[Rendering, Tensor]:
-        light = mask * delta
-        light = luma(light).expand(-1, 3, -1, -1) if gray else light
-        nothing = torch.zeros_like(mask)
-        spent = light.detach().square().sum() / allowed
-        if whole:
-            after = lay_over(photo, Rendering(light, nothing))
-            spent = visible_change(photo, after, area, budget.psnr, budget.ssim).detach().amax()
-        scaled = Rendering(light * spent.clamp(min=1).rsqrt(), nothing)
-        return scaled, lay_over(photo, scaled)
-
-    for _ in range(STEPS):
-        _, protected = rendered()
-        seen = embed_views(surrogates, protected, [face], [view(chance)])
-        loss = adversarial(surrogates, seen, owner, target).sum()
-        if natural:
-            loss = loss + natural * structural_dissimilarity(photo, protected).mean()
-        (gradient,) = torch.autograd.grad(loss, [delta])
-        with torch.no_grad():
-            gathered = momentum * gathered + gradient / gradient.abs().mean().clamp(min=1e-12)
-            delta -= RATE * gathered.sign()
-            delta.clamp_(-BOUND, BOUND)
-    with torch.no_grad():
-        return enlarge(rendered()[0], REDUCTION)
+    face: AlignedFace
+    surrogates: Sequence[Recogniser]
+    budget: Budget
+    target: Identity | None = None
+    gray: bool = False
+    seed: int = 0
 
 
 def _diverse(chance: random.Random) -> View:
-    """The face as it is or, as often, smaller and elsewhere in the recogniser's crop."""
+    """The plain view or, as often, the face smaller and elsewhere in the recogniser's crop."""
     view = View.plain()
     if chance.random() < DIVERSITY:
         view.size = 1 / chance.uniform(SMALLEST, 1)
         room = (1 - 1 / view.size) * 112 / 2
         view.shift = np.array([chance.uniform(-room, room), chance.uniform(-room, room)])
     return view
+
+
+@dataclass(frozen=True)
+class PixelAttack:
+    """A change of the pixels within the mask, found by signed gradient steps from a random start.
+
+    Mask, resolution, surrogates, owner's identity, loss and number of steps are the method's own: the attacks
+    differ from it only in the space that they search.  A change above the budget's PSNR is scaled down.
+    `whole` holds it to the budget's SSIM and blotches too.  By default it is not: noise uses SSIM up at 39 dB
+    and then protects nothing, so a comparison at one PSNR is the harder one for the method.
+    """
+
+    view: Callable[[random.Random], View]
+    momentum: float = 0.0
+    naturalness: float = 0.0
+    whole: bool = False
+
+    def protect(self, problem: Problem) -> Rendering:
+        """The attack's change of a face."""
+        face, surrogates = problem.face, problem.surrogates
+        chance = random.Random(problem.seed)
+        photo = quarter(face.crop)
+        owner = owner_identity(surrogates, photo, [face], chance)
+        delta = _start(photo, problem.seed)
+        gathered = torch.zeros_like(delta)
+        for _ in range(STEPS):
+            protected = lay_over(photo, self._rendered(problem, photo, delta))
+            embeddings = embed_views(surrogates, protected, [face], [self.view(chance)])
+            loss = adversarial(surrogates, embeddings, owner, problem.target).sum()
+            if self.naturalness:
+                loss = loss + self.naturalness * structural_dissimilarity(photo, protected).mean()
+            (gradient,) = torch.autograd.grad(loss, [delta])
+            with torch.no_grad():
+                gathered = self.momentum * gathered + gradient / gradient.abs().mean().clamp(min=1e-12)
+                delta -= RATE * gathered.sign()
+                delta.clamp_(-BOUND, BOUND)
+        with torch.no_grad():
+            return enlarge(self._rendered(problem, photo, delta), REDUCTION)
+
+    def _rendered(self, problem: Problem, photo: Tensor, delta: Tensor) -> Rendering:
+        """The change within the mask, scaled down to the budget."""
+        face, budget = problem.face, problem.budget
+        mask = _small_mask(photo)
+        light = mask * delta
+        light = luma(light).expand(-1, 3, -1, -1) if problem.gray else light
+        nothing = torch.zeros_like(mask)
+        allowed = 3 * face.area / REDUCTION**2 * 10 ** (-budget.psnr / 10)
+        spent = light.detach().square().sum() / allowed
+        if self.whole:
+            area = torch.tensor([face.area / REDUCTION**2]).to(photo)
+            after = lay_over(photo, Rendering(light, nothing))
+            spent = visible_change(photo, after, area, budget.psnr, budget.ssim).detach().amax()
+        return Rendering(light * spent.clamp(min=1).rsqrt(), nothing)
+
+
+#: Projected gradient descent (Madry et al. 2018), on the photo as it is.
+PGD = PixelAttack(view=lambda chance: View.plain())
+PGD_WHOLE = PixelAttack(view=lambda chance: View.plain(), whole=True)
+#: Momentum (Dong et al. 2018, equation 6, with its factor of 1) and input diversity (Xie et al. 2019).
+MI_FGSM = PixelAttack(view=_diverse, momentum=1.0)
+#: After TIP-IM (Yang et al. 2021): MI-FGSM with a naturalness term.  Theirs is the mean discrepancy between
+#: batches; a single face has none, so here it is the loss of structural similarity.
+TIP_IM = PixelAttack(view=_diverse, momentum=1.0, naturalness=NATURALNESS)
+
+
+def _small_mask(photo: Tensor) -> Tensor:
+    return F.avg_pool2d(face_mask(photo.device), REDUCTION)
+
+
+def _start(photo: Tensor, seed: int) -> Tensor:
+    """A random change of up to one step, which gathers gradients."""
+    generator = torch.Generator().manual_seed(seed)
+    size = _small_mask(photo).shape[2:]
+    return ((2 * torch.rand(1, 3, *size, generator=generator) - 1) * RATE).to(photo).requires_grad_()
 
 
 def blurred(face: AlignedFace) -> Rendering:
@@ -157,7 +140,7 @@ def blurred(face: AlignedFace) -> Rendering:
 
 
 def pixelated(face: AlignedFace) -> Rendering:
-    """The face as so many squares across."""
+    """The face as `SQUARES` squares across."""
     crop = _windowed(face)
     side = max(1, round(_width(face) / SQUARES))
     squares = F.avg_pool2d(crop, side, ceil_mode=True, count_include_pad=False)
@@ -166,13 +149,12 @@ def pixelated(face: AlignedFace) -> Rendering:
 
 
 def greyed(face: AlignedFace) -> Rendering:
-    """The face under plain grey: matched by nothing, and of no use."""
+    """The face under plain grey: no recogniser matches it, and the photo is of no use."""
     return _covered(torch.full_like(_windowed(face), 0.5))
 
 
 def _windowed(face: AlignedFace) -> Tensor:
-    rows, columns = MASK_WINDOW.pixels
-    return face.crop[:, :, rows, columns] / 2 + 0.5
+    return MASK_WINDOW.cut(face.crop) / 2 + 0.5
 
 
 def _width(face: AlignedFace) -> float:

@@ -1,4 +1,4 @@
-"""Whose photos lie in a folder: the layouts in which datasets of faces are published."""
+"""The photos of a dataset and their people, by the layouts in which datasets of faces are published."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 
 from engines.errors import ConfigError
 
-#: What counts as a photo here, in small letters; a file is still decoded by its bytes.
+#: Suffixes of photos, in small letters; a file is still decoded by its bytes.
 SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp"))
-#: Ends the names of our own results, which are no photos of a dataset.
+#: Ends the names of this program's own results, which are no photos of a dataset.
 _RESULT = "-protected"
 _WORN, _BARE = "makeup", "non-makeup"
 _HQ_MAPPING = "CelebA-HQ-to-CelebA-mapping.txt"
@@ -25,7 +25,7 @@ _LAYOUTS = (
 
 @dataclass(frozen=True)
 class Shot:
-    """One photo of one person; `name` is its path inside the dataset, with slashes, and unique there."""
+    """One photo of one person; `name` is its path inside the dataset, with slashes."""
 
     person: str
     name: str
@@ -34,9 +34,9 @@ class Shot:
 
 @dataclass(frozen=True)
 class Dataset:
-    """All photos by name, the layout they lay in ("folders", "identities" or "ladn"), and groups of people.
+    """All photos by name, their layout ("folders", "identities" or "ladn"), and groups of people.
 
-    `groups` is column -> person -> label, of people of the dataset only; a person may lack a label.
+    `groups`: column -> person -> label, of people of the dataset only; a person may lack a label.
     """
 
     shots: tuple[Shot, ...]
@@ -46,24 +46,22 @@ class Dataset:
     @cached_property
     def people(self) -> dict[str, tuple[Shot, ...]]:
         """Person -> photos, both in the order of names."""
-        found: dict[str, list[Shot]] = {
-            shot.person: [] for shot in sorted(self.shots, key=lambda s: s.person)
-        }
+        people: dict[str, list[Shot]] = {person: [] for person in sorted({s.person for s in self.shots})}
         for shot in self.shots:
-            found[shot.person].append(shot)
-        return {person: tuple(shots) for person, shots in found.items()}
+            people[shot.person].append(shot)
+        return {person: tuple(shots) for person, shots in people.items()}
 
 
 def read_dataset(folder: Path, *, identities: Path | None = None, groups: Path | None = None) -> Dataset:
-    """List the photos of a dataset and whose they are; no photo is opened.
+    """List the photos of a dataset and their people; no photo is opened.
 
-    Layouts, in the order in which they are looked for:
+    Layouts, in the order in which they are tried:
     "ladn": makeup/ and non-makeup/, in the folder or in its images/; each photo of non-makeup/ is a
     person, the others are not used (they show other people).
     "identities": loose photos, in the folder or in its only folder with photos, and `identities`, or
     one file *identity*.txt among or beside them, of lines `NAME PERSON`.  Photos of CelebA-HQ
     go by the names that CelebA-HQ-to-CelebA-mapping.txt gives them; photos not listed are left out.
-    "folders": one folder a person, in the folder or in the only one of its folders that holds such.
+    "folders": one folder a person, in the folder itself or in its only folder that holds such folders.
 
     `groups` is a CSV file with the header `person,COLUMN,...`; without it, groups.csv of the folder.
 
@@ -132,7 +130,7 @@ def _only_nested(folder: Path) -> Path:
 
 
 def _photos(folder: Path) -> list[Path]:
-    """Photos right in a folder, by name; hidden files, results of ours and broken links are none."""
+    """Photos right in a folder, by name, without hidden files, this program's results and broken links."""
     return [
         Path(folder, entry.name)
         for entry in _entries(folder)
@@ -169,7 +167,7 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 
 def _is(test: Callable[[], bool]) -> bool:
-    """A DirEntry's `is_file` or `is_dir`; False for a link that leads round in circles."""
+    """A DirEntry's `is_file` or `is_dir`; False for a link that leads in a circle."""
     try:
         return test()
     except OSError:

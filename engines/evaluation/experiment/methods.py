@@ -1,10 +1,9 @@
-"""The rows of the table: ours at each level and without its parts, baselines, controls, the paper's schedule."""
+"""The methods to compare: ours at each level and without its parts, baselines, controls, the paper's."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -13,9 +12,9 @@ import torch
 from engines.config import NO_PROMPT, Mode, Settings, Target
 from engines.errors import NoFaceError
 from engines.evaluation.experiment import baselines
+from engines.evaluation.experiment.baselines import PixelAttack, Problem
 from engines.face.crop import AlignedFace
 from engines.face.detect import detect
-from engines.face.recognise import Identity, Recogniser
 from engines.latent.invert import invert
 from engines.latent.render import Rendering, composite, render
 from engines.latent.scene import BUDGETS
@@ -33,27 +32,15 @@ LEVEL, PROMPT = Settings().level, Settings().prompt
 _PAPER_STEPS = 50
 
 
-@dataclass(frozen=True)
-class Case:
-    """A face to protect, and against whom."""
-
-    face: AlignedFace
-    surrogates: list[Recogniser]
-    target: Identity | None
-    gray: bool
-    seed: int
-
-
-Attack = Callable[..., Rendering]
-Change = Callable[[Stack, Case], Rendering]
+Change = Callable[[Stack, Problem], Rendering]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """One way to protect a photo: by `protect()` with these `settings`, by another `change` of the face, or not at all.
+    """A way to protect a photo: `protect()` with these `settings`, another `change` of the face, or neither.
 
-    `searches` is whether it works against surrogates: what does not is the same whoever is held out and whatever the
-    mode.  `alone` takes one surrogate in place of all.
+    `searches`: it works against surrogates.  A method that does not gives the same result whichever
+    recogniser is held out and whatever the mode.  `alone`: it takes one surrogate in place of all.
     """
 
     name: str
@@ -66,28 +53,24 @@ class Method:
 
     @property
     def prompt(self) -> str:
-        """The makeup that it is asked for."""
+        """The prompt of its makeup."""
         return NO_PROMPT if self.settings is None else self.settings.get("prompt", PROMPT)
 
 
-def _attacking(attack: Attack) -> Change:
-    def change(_: Stack, case: Case) -> Rendering:
-        budget = BUDGETS[LEVEL]
-        return attack(case.face, case.surrogates, budget, case.target, gray=case.gray, seed=case.seed)
-
-    return change
-
-
 def _covering(cover: Callable[[AlignedFace], Rendering]) -> Change:
-    return lambda _, case: cover(case.face)
+    return lambda _, problem: cover(problem.face)
 
 
-def _inverted(stack: Stack, case: Case) -> Rendering:
-    """The face as the generator draws its pivot, which nothing was searched for."""
-    pivot = invert(stack.preview, case.face.crop, encoder=stack.encoder)
+def _attacking(attack: PixelAttack) -> Change:
+    return lambda _, problem: attack.protect(problem)
+
+
+def _inverted(stack: Stack, problem: Problem) -> Rendering:
+    """The face as the generator draws its pivot, before any search."""
+    pivot = invert(stack.preview, problem.face.crop, encoder=stack.encoder)
     with torch.no_grad():
         image = stack.generator(pivot, window=MASK_WINDOW)
-    return render("generator", image, image, gray=case.gray)
+    return render("generator", image, image, gray=problem.gray)
 
 
 def _table(*methods: Method) -> dict[str, Method]:
@@ -115,17 +98,14 @@ METHODS = _table(
     Method(name="balanced", title="ours, balanced", kind="ours", settings={}),
     Method(name="subtle", title="ours, subtle", kind="ours", settings={"level": "subtle"}),
     Method(name="strong", title="ours, strong", kind="ours", settings={"level": "strong"}),
-    Method(name="pgd", title="PGD", kind="baseline", change=_attacking(baselines.pgd)),
+    Method(name="pgd", title="PGD", kind="baseline", change=_attacking(baselines.PGD)),
     Method(
-        name="pgd-whole",
-        title="PGD, SSIM held too",
-        kind="baseline",
-        change=_attacking(partial(baselines.pgd, whole=True)),
+        name="pgd-whole", title="PGD, SSIM held too", kind="baseline", change=_attacking(baselines.PGD_WHOLE)
     ),
     Method(
-        name="mi-fgsm", title="MI-FGSM, diverse input", kind="baseline", change=_attacking(baselines.mi_fgsm)
+        name="mi-fgsm", title="MI-FGSM, diverse input", kind="baseline", change=_attacking(baselines.MI_FGSM)
     ),
-    Method(name="tip-im", title="after TIP-IM", kind="baseline", change=_attacking(baselines.tip_im)),
+    Method(name="tip-im", title="after TIP-IM", kind="baseline", change=_attacking(baselines.TIP_IM)),
     Method(name="no-text", title="balanced without text", kind="ablation", settings={"prompt": NO_PROMPT}),
     Method(
         name="no-freezing",
@@ -158,9 +138,14 @@ METHODS = _table(
 def apply(
     method: Method, stack: Stack, photo: Photo, *, mode: Mode, held_out: str, target: bytes | None, seed: int
 ) -> bytes:
-    """A photo with its largest face protected, encoded in its own format; `held_out` takes no part.
+    """A photo with its largest face protected, encoded in its own format.
 
-    `target` is a photo of whom to resemble.  Raises NoFaceError, ConfigError, OutputError.
+    `held_out`: the recogniser that is no surrogate.  `target`: a photo of the person to resemble.
+
+    Raises:
+        NoFaceError: the photo or the target shows no face.
+        ConfigError: the settings do not fit the stack.
+        OutputError: the photo cannot be encoded.
     """
     surrogates = tuple(name for name in stack.recognisers if name != held_out)[: 1 if method.alone else None]
     if method.settings is not None:
@@ -172,13 +157,13 @@ def apply(
     if method.change is not None:
         face = _largest(stack, pixels)
         person = None if target is None else photo_identity(stack, target)
-        case = Case(face, stack.choose(surrogates), person, photo.gray, seed)
-        pixels = composite(pixels, face, method.change(stack, case))
+        problem = Problem(face, stack.choose(surrogates), BUDGETS[LEVEL], person, photo.gray, seed)
+        pixels = composite(pixels, face, method.change(stack, problem))
     return encode(photo, pixels)
 
 
 def _largest(stack: Stack, pixels: np.ndarray) -> AlignedFace:
-    found = detect(stack.detector, pixels)
-    if not found:
+    faces = detect(stack.detector, pixels)
+    if not faces:
         raise NoFaceError("no face was found")
-    return AlignedFace.cut(pixels, found[0], stack.device)
+    return AlignedFace.cut(pixels, faces[0], stack.device)

@@ -1,9 +1,10 @@
 """Many independent tasks: here one after the other, in several processes, or on a Ray cluster.
 
-A sum of floats depends on its order in the last bits, torch's order depends on the number of its threads, and a
-search that follows gradients for hundreds of steps makes of a last bit another photo.  So each task has the same
-number of threads wherever it runs, and the figures do not depend on where that is.  (numpy's matrix products have
-threads of their own, which are counted by OMP_NUM_THREADS before Python starts.)
+The last bits of a sum of floats depend on its order.  The order of torch's sums depends on the number of its
+threads. A search that follows gradients for hundreds of steps turns a difference in the last bit into another
+photo.  So each task has the same number of threads wherever it runs, and the figures do not depend on the
+place.  (The matrix products of numpy have threads of their own: OMP_NUM_THREADS sets their number before
+Python starts.)
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 #: The address that starts Ray on this machine, for as long as the tasks take.
 LOCAL = "local"
-#: Tasks begun beyond those that workers are busy with: enough that none waits, few enough that results do not pile up.
+#: Tasks that wait beside those in work: enough that no worker waits, few enough that results do not pile up.
 _AHEAD = 2
-#: How often Ray may begin a task anew whose worker died, as where a machine of the cluster goes away.
+#: How often Ray may repeat a task whose worker died, as when a machine leaves the cluster.
 _RETRIES = 2
-#: Seconds that a cluster may take to take a call.
+#: Seconds that a cluster may take to answer a call.
 _ANSWER = 10.0
 _ENDED = "a worker process ended (out of memory?): run again with --resume and fewer --processes"
-#: Without these, Ray listens on every network of the machine, to whoever asks, and reports its use to its makers.
+#: Without these, Ray listens on every network of the machine, to everyone, and reports its use to its makers.
 _PRIVATE_RAY = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # a node's address is the loopback's: there is no second node
     "AUTOSCALER_METRIC_PORT": "-1",  # a port that cannot be had: these figures know no loopback
@@ -56,16 +57,16 @@ def run(
     ray: str | None = None,
     threads: int = 1,
 ) -> Iterator[tuple[T, R]]:
-    """Each task with what `work` makes of it, as they get done.
+    """Each task with its result, in the order in which they get done.
 
-    `work` is a function of a module: other processes import it by name, and may keep there what it loads at first
-    use.  It returns failures of a task as values; whatever it raises ends the run and is raised here.  Tasks and
-    results travel between processes, so they hold plain data and arrays.
+    `work` is a function of a module: other processes import it by name, and may keep there the networks that
+    it loads at first use.  It returns failures of a task as values; an error that it raises ends the run and
+    is raised here. Tasks and results travel between processes, so they hold plain data and arrays.
 
-    `ray` is `local` for this machine (`processes` of its cores, all of them for 1), or the address of a cluster on
-    whose machines this package is installed (one that wants a token: set RAY_AUTH_MODE=token, and Ray finds it).
-    Without it, one process means this one.  `threads` are torch's, of each task.  Closing the iterator ends all work
-    in progress, and so does Ctrl-C.
+    `ray` is `local` for this machine (`processes` of its cores, all of them for 1), or the address of a
+    cluster on whose machines this package is installed (one that wants a token: set RAY_AUTH_MODE=token, and
+    Ray finds it). Without it, one process means this one.  `threads` are torch's, of each task.  Closing the
+    iterator ends all work in progress, and so does Ctrl-C.
 
     Raises:
         ConfigError: there are no such processes, or no Ray.
@@ -81,7 +82,7 @@ def run(
 
 
 def _alone(work: Callable[[T], R], task: T, threads: int) -> R:
-    """One task, with so many of torch's threads."""
+    """One task, with this number of torch's threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -91,11 +92,11 @@ def _alone(work: Callable[[T], R], task: T, threads: int) -> R:
 
 
 class _Crew(Protocol[R_co]):
-    """Whoever does the tasks; a handle stands for one that was begun."""
+    """The workers; a handle stands for a task that was begun."""
 
     def start(self) -> None: ...
     def room(self) -> int:
-        """How many tasks may be begun and not yet over."""
+        """How many tasks may be in progress at once."""
 
     def begin(self, task: Any) -> Any: ...
     def ended(self, handles: Collection[Any]) -> list[Any]:
@@ -143,14 +144,14 @@ class _Processes(Generic[T, R]):
         done = wait(handles, return_when=FIRST_COMPLETED).done
         return sorted(
             done, key=lambda future: future.exception() is not None
-        )  # what is done counts before a failure
+        )  # results come before a failure
 
     def result(self, handle: Future[R]) -> R:
         with _explained():
             return handle.result()
 
     def stop(self, unfinished: Collection[Future[R]]) -> None:
-        if unfinished:  # nobody waits for minutes of work that is of no more use
+        if unfinished:  # their results are of no use any more, and take minutes
             for process in list((self._pool._processes or {}).values()):
                 process.kill()
         self._pool.shutdown(cancel_futures=True)
@@ -166,7 +167,7 @@ def _explained() -> Iterator[None]:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Processes started within never hear of Ctrl-C, not even while Python itself begins: their parent ends them."""
+    """Processes that start within never get Ctrl-C, even while Python starts: their parent ends them."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -178,7 +179,7 @@ def _uninterrupted() -> Iterator[None]:
 
 
 def _begin() -> None:
-    """A worker leaves Ctrl-C to its parent, and does not outlive it, however that ended."""
+    """A worker leaves Ctrl-C to its parent, and ends with it, however the parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 
@@ -191,7 +192,7 @@ def _begin() -> None:
 
 
 def _knock(address: str, own: str) -> None:
-    """Raise OSError where nobody listens: Ray itself would try for minutes.  It takes the loopback for `own`."""
+    """Raise OSError where no server listens; Ray would try for minutes, and takes the loopback for `own`."""
     host, _, port = address.rpartition(":")
     if host and port.isdigit() and "/" not in host:
         there = own if host in ("localhost", "127.0.0.1") else host
@@ -227,7 +228,8 @@ class _Ray(Generic[T, R]):
         options = {"address": self._address, "log_to_driver": False, "logging_level": "ERROR"}
         if self._address != LOCAL:
             return options
-        # A folder of ours, for Ray's own is open to all users; a short name, for those of sockets are limited.
+        # A folder of ours, for Ray's own is open to all users; a short name, for those of sockets are
+        # limited.
         self._folder = tempfile.mkdtemp(prefix="c2p-", dir="/tmp" if os.name == "posix" else None)
         here = {"_node_ip_address": "127.0.0.1", "_temp_dir": self._folder, "include_dashboard": False}
         return options | here | {"num_cpus": self._cores}

@@ -1,4 +1,4 @@
-"""What a worker process does: each task is a function of its own bytes, so any process gives the same result."""
+"""The tasks of worker processes: functions of their own bytes, with the same result in every process."""
 
 from __future__ import annotations
 
@@ -17,35 +17,36 @@ from PIL import Image
 
 from engines.config import NO_PROMPT, Mode, Settings
 from engines.errors import Clip2ProtectError, NoFaceError
-from engines.evaluation.experiment import lpips
+from engines.evaluation.experiment import perceptual
+from engines.evaluation.experiment.forensics import forensic_features
 from engines.evaluation.experiment.methods import METHODS, apply
-from engines.evaluation.experiment.transforms import found_after, region
-from engines.evaluation.score.adaptive import forensic_features
+from engines.evaluation.experiment.transforms import find_after, region
 from engines.face.crop import AlignedFace
 from engines.face.detect import Face, detect
 from engines.face.recognise import identity_of_face
 from engines.load import embedded_stack, reference_stack
 from engines.makeup.regions import view_of
+from engines.networks.frame import quarter
 from engines.photo.decode import Photo, decode
 from engines.photo.quality import psnr, ssim
 from engines.runtime import tune_allocator
 from engines.stack import Stack
 
-#: Begins the reason of a failure that nobody thought of; such a task is done again.
+#: Begins the reason of a failure that the program did not foresee; such a task is done again.
 UNFORESEEN = "unexpected"
-#: Raise it when a task's result comes to mean something else: older results are then not taken up again.
+#: Raise it when the meaning of a task's result changes: older results are then not used again.
 VERSION = 1
-#: Sides in px of a face as the contact sheet shows it and as the detector of protected photos sees it.
+#: Sides in px of a face on the contact sheet and for the detector of protected photos.
 SHOWN, FORENSIC = 192, 224
-#: Rows of W+ from which a generated person's second photo is another's: light, colour and fine features.
+#: From this row of W+ on, a target's second photo has other codes: light, colour and fine features.
 _SECOND_PHOTO = 8
-#: Truncation of generated people: wide, as people differ.
+#: Truncation of generated people: wide, because people differ.
 _TRUNCATION = 0.9
 
 
 @dataclass(frozen=True)
 class Networks:
-    """Which networks a worker loads: the embedded ones, or the paper's from a folder; engines are left aside."""
+    """The networks that a worker loads, without exports: the embedded ones, or the paper's from a folder."""
 
     device: str = "cpu"
     reference: Path | None = None
@@ -53,7 +54,7 @@ class Networks:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a task: values ready for JSON, arrays by name, and why it failed, if it did."""
+    """The result of a task: values ready for JSON, arrays by name, and the reason of a failure."""
 
     values: dict[str, Any] = field(default_factory=dict)
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
@@ -61,18 +62,21 @@ class Result:
 
 
 class Task(Protocol):
-    """A piece of work; its fields are all that its result depends on."""
+    """A piece of work.  Its result depends on nothing but its fields."""
 
-    networks: Networks
+    @property
+    def networks(self) -> Networks:
+        """The networks that the task needs."""
+        ...
 
     def do(self, stack: Stack) -> Result:
-        """The work itself.  Raises Clip2ProtectError where the photo does not allow it."""
+        """Do the work.  Raises Clip2ProtectError where the photo does not allow it."""
         ...
 
 
 @dataclass(frozen=True)
-class Protect:
-    """Protect the largest face of a photo by a method, while one recogniser takes no part.
+class Protection:
+    """Protect the largest face of a photo by a method, with one recogniser held out.
 
     Arrays: `photo`, the encoded bytes.  Values: `seconds`.
     """
@@ -86,7 +90,7 @@ class Protect:
     seed: int
 
     def do(self, stack: Stack) -> Result:
-        """As the class says."""
+        """See the class."""
         start = time.perf_counter()
         data = apply(
             METHODS[self.method],
@@ -101,11 +105,12 @@ class Protect:
 
 
 @dataclass(frozen=True)
-class Look:
-    """Look at what became of a photo's largest face, as it is and after transforms.
+class Inspection:
+    """Inspect the largest face of a protected photo, plain and after transforms.
 
-    Arrays: TRANSFORM/RECOGNISER, the embedding (D,), missing where no face was found; `features` (D,) of the text-image
-    model; `forensic` (F,); `face`, the bytes of a JPEG.  Values: the naturalness, beside the clean photo.
+    Arrays: TRANSFORM/RECOGNISER, the embedding (D,), missing where no face was found; `features` (D,) of the
+    text-image model; `forensic` (F,); `face`, the bytes of a JPEG.  Values: the naturalness against the clean
+    photo, and the face's size and turn.
     """
 
     networks: Networks
@@ -115,19 +120,19 @@ class Look:
     prompt: str = NO_PROMPT
 
     def do(self, stack: Stack) -> Result:
-        """As the class says."""
+        """See the class."""
         clean, after = decode(self.clean), decode(self.photo)
         faces = detect(stack.detector, clean.pixels)
         if not faces:
             raise NoFaceError("no face was found")
         face = faces[0]
         arrays: dict[str, np.ndarray] = {}
-        seen = _embeddings(stack, after.pixels, face, "none")
-        if self.clean == self.photo and not seen:
+        plain = _embeddings(stack, after.pixels, face, "none")
+        if self.clean == self.photo and not plain:
             raise NoFaceError("its face is not found again when the photo is cut to its surroundings")
         for name in self.transforms:
-            found = seen if name == "none" else _embeddings(stack, after.pixels, face, name)
-            arrays |= {f"{name}/{r}": e for r, e in found.items()}
+            embeddings = plain if name == "none" else _embeddings(stack, after.pixels, face, name)
+            arrays |= {f"{name}/{r}": e for r, e in embeddings.items()}
         features = [_features(stack, photo, face) for photo in (clean, after)]
         arrays |= {
             "features": features[1].numpy(),
@@ -138,7 +143,7 @@ class Look:
         values = {
             "psnr": psnr(a, b),
             "ssim": ssim(a, b),
-            "lpips": lpips.lpips(a, b),
+            "lpips": perceptual.lpips(a, b),
             "agreement": _agreement(stack, self.prompt, *features),
             "size": face.size,
             "turn": _turn(face),
@@ -148,60 +153,63 @@ class Look:
 
 @dataclass(frozen=True)
 class Strangers:
-    """Generated people, each by one photo: arrays RECOGNISER (N, D), of those in which a face is found."""
+    """Generated people, one photo each: arrays RECOGNISER (N, D), of the photos in which a face is found."""
 
     networks: Networks
     seed: int
     count: int
 
     def do(self, stack: Stack) -> Result:
-        """As the class says."""
+        """See the class."""
         with torch.no_grad():
             images = stack.preview.small(stack.generator.sample_w(self.seed, self.count, _TRUNCATION))
-        seen = []
+        people = []
         for pixels in map(_bytes_of, images):
             faces = detect(stack.detector, pixels)
             if faces:
-                seen.append(_embedded(stack, pixels, faces[0]))
-        return Result({}, {r: np.stack([one[r] for one in seen]) for r in stack.recognisers if seen})
+                people.append(_embedded(stack, pixels, faces[0]))
+        return Result(
+            {}, {r: np.stack([person[r] for person in people]) for r in stack.recognisers if people}
+        )
 
 
 @dataclass(frozen=True)
-class Target:
-    """A generated person to impersonate, by two photos: `photo` (PNG bytes) is given to the search.
+class TargetPerson:
+    """A generated person to impersonate, on two photos.
 
-    The other one, of the same pose and shape and in another light, is only judged by: arrays RECOGNISER (D,).  Values:
-    `alike`, RECOGNISER to whether the two match.
+    The search gets the first: array `photo`, PNG bytes.  Recognisers judge by the second, of the same pose
+    and shape in another light: arrays RECOGNISER (D,).  Values: `alike`, RECOGNISER to whether the two photos
+    match.
     """
 
     networks: Networks
     seed: int
 
     def do(self, stack: Stack) -> Result:
-        """As the class says."""
+        """See the class."""
         w, light = (
             stack.generator.sample_w(seed, 1, _TRUNCATION) for seed in (self.seed, self.seed + 1_000_000)
         )
         other = torch.cat((w[:, :_SECOND_PHOTO], light[:, _SECOND_PHOTO:]), dim=1)
         with torch.no_grad():
             photos = [_bytes_of(stack.generator.small(code)[0]) for code in (w, other)]
-        seen = []
+        embedded = []
         for pixels in photos:
             faces = detect(stack.detector, pixels)
             if not faces:
                 raise NoFaceError("the generated target shows no face")
-            seen.append(_embedded(stack, pixels, faces[0]))
+            embedded.append(_embedded(stack, pixels, faces[0]))
         buffer = BytesIO()
         Image.fromarray(photos[0]).save(buffer, "PNG")
         alike = {
-            name: r.is_match(float(r.compare(*(torch.from_numpy(one[name])[None] for one in seen))))
+            name: r.is_match(float(r.compare(*(torch.from_numpy(photo[name])[None] for photo in embedded))))
             for name, r in stack.recognisers.items()
         }
-        return Result({"alike": alike}, {"photo": np.frombuffer(buffer.getvalue(), np.uint8), **seen[1]})
+        return Result({"alike": alike}, {"photo": np.frombuffer(buffer.getvalue(), np.uint8), **embedded[1]})
 
 
 def work(task: Task) -> Result:
-    """Does a task; what goes wrong with one photo becomes a failure in one line, and the others go on."""
+    """Do a task.  An error of one photo becomes a failure in one line, and the other tasks go on."""
     stack = _stack(task.networks)
     try:
         return task.do(stack)
@@ -212,15 +220,15 @@ def work(task: Task) -> Result:
 
 
 def key(task: Task) -> str:
-    """A name for all that a task's result depends on, but for the program itself."""
+    """A name of all that a task's result depends on, except the program itself."""
     digest = hashlib.sha256(f"{type(task).__name__} {VERSION}".encode())
     for item in fields(task):  # type: ignore[arg-type]
         value = getattr(task, item.name)
-        said = hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else repr(value)
-        digest.update(f"\n{item.name} {said}".encode())
-    if isinstance(task, Look) and lpips.why_no_lpips() is None:
+        text = hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else repr(value)
+        digest.update(f"\n{item.name} {text}".encode())
+    if isinstance(task, Inspection) and perceptual.why_no_lpips() is None:
         digest.update(b"\nlpips")
-    if isinstance(task, Protect):
+    if isinstance(task, Protection):
         method = METHODS[task.method]
         digest.update(f"\n{method.settings} {method.alone} {Settings()}".encode())
     return digest.hexdigest()[:32]
@@ -235,14 +243,14 @@ def _stack(networks: Networks) -> Stack:
 
 
 def _embeddings(stack: Stack, pixels: np.ndarray, face: Face, transform: str) -> dict[str, np.ndarray]:
-    """A face of a photo after a transform, as every recogniser sees it; none where it is not found."""
+    """The embeddings of a photo's face after a transform, by recogniser; none where the face is not found."""
     rows, columns = region(pixels.shape, face)
     around = np.ascontiguousarray(pixels[rows, columns])
     left, top, right, bottom = face.box
     box = (left - columns.start, top - rows.start, right - columns.start, bottom - rows.start)
     inside = Face(box, face.points - np.array((columns.start, rows.start), np.float32), face.confidence)
-    found = found_after(stack, transform, around, inside)
-    return {} if found is None else _embedded(stack, *found)
+    changed = find_after(stack, transform, around, inside)
+    return {} if changed is None else _embedded(stack, *changed)
 
 
 def _embedded(stack: Stack, pixels: np.ndarray, face: Face) -> dict[str, np.ndarray]:
@@ -253,20 +261,23 @@ def _embedded(stack: Stack, pixels: np.ndarray, face: Face) -> dict[str, np.ndar
 
 
 def _features(stack: Stack, photo: Photo, face: Face) -> torch.Tensor:
-    """What the text-image model makes of a face (D,)."""
+    """The features (D,) of a face in the text-image model."""
     model = stack.prompter.model
-    image = F.avg_pool2d(AlignedFace.cut(photo.pixels, face, stack.device).crop, 4) / 2 + 0.5
+    image = quarter(AlignedFace.cut(photo.pixels, face, stack.device).crop)
     with torch.no_grad():
         return model.images(view_of(image, model.side))[0].cpu()
 
 
 def _agreement(stack: Stack, prompt: str, before: torch.Tensor, after: torch.Tensor) -> float | None:
-    """Cosine of the way that a face went and the prompt's, in the text-image model; None without a prompt or a way."""
-    way = after - before
-    if prompt == NO_PROMPT or float(way.norm()) < 1e-6:
+    """Cosine of the face's change with the prompt's direction, in the text-image model.
+
+    None without a prompt or a change.
+    """
+    change = after - before
+    if prompt == NO_PROMPT or float(change.norm()) < 1e-6:
         return None
     wanted = stack.prompter.read(prompt, Settings().source_text).direction.cpu()
-    return float(F.cosine_similarity(way, wanted, dim=0))
+    return float(F.cosine_similarity(change, wanted, dim=0))
 
 
 def _square(pixels: np.ndarray, face: Face, side: int) -> np.ndarray:
@@ -285,7 +296,7 @@ def _packed(pixels: np.ndarray) -> np.ndarray:
 
 
 def _turn(face: Face) -> float:
-    """How far the nose is off the middle of the eyes, in parts of their distance: 0 from the front."""
+    """Distance of the nose from the middle of the eyes, in parts of the eyes' distance: 0 from the front."""
     right, left, nose = face.points[:3].astype(float)
     across = left - right
     return float(abs((nose - (right + left) / 2) @ across) / (across @ across))

@@ -1,4 +1,4 @@
-"""What may happen to a photo before a recogniser sees it, on purpose or not, and a second way to find a face."""
+"""Changes of a photo before a recogniser sees it, on purpose or not, and a second detector of faces."""
 
 from __future__ import annotations
 
@@ -21,27 +21,29 @@ from engines.latent.invert import invert
 from engines.latent.render import composite, render
 from engines.load import load_network
 from engines.makeup.regions import locate
-from engines.networks.frame import MASK_WINDOW
+from engines.networks.frame import IMAGE_SIZE, MASK_WINDOW, REDUCTION
 from engines.networks.landmarks import LandmarkNetwork
 from engines.photo.colour import luma
 from engines.stack import Stack
 
-#: A picture (H, W, 3) uint8 RGB around a face, and the face in its pixels, to what becomes of it.
+#: A picture (H, W, 3) uint8 RGB around a face, and the face in its pixels -> the changed picture.
 Transform = Callable[[Stack, np.ndarray, Face], np.ndarray]
-Finder = Callable[[Stack, np.ndarray], list[Face]]
+FaceDetector = Callable[[Stack, np.ndarray], list[Face]]
 
-#: A face is looked at with so much around it, in parts of its size.
+#: Width of the surroundings that stay with a face, in parts of its size.
 SURROUNDINGS = 1.0
-#: Standard deviation of a blur in parts of a face's size, of noise in units of 0..255; strength of the denoiser.
+#: Standard deviation of a blur in parts of a face's size, of noise in units of 0..255; strength of the
+#: denoiser.
 _BLUR, _NOISE, _DENOISE = 0.015, 8.0, 0.06
 #: Part of a face's size that a tight crop leaves on every side.
 _CROP = 0.25
-#: Width in px that the second detector looks at, and how its box is moved and grown to that of the landmark network.
+#: Width in px at which the second detector works, and the growth and shift of its box to the landmark
+#: network's.
 _SECOND_WIDTH, _SECOND_GROWN, _SECOND_LOWERED = 320, 1.1, 0.06
 
 
 def region(shape: tuple[int, ...], face: Face) -> tuple[slice, slice]:
-    """Rows and columns around a face of a photo; they begin where blocks of a JPEG do."""
+    """Rows and columns around a face of a photo; they begin at a block of a JPEG."""
     left, top, right, bottom = face.box
     around = SURROUNDINGS * face.size
     y, x = (max(0, int(v - around) // 16 * 16) for v in (top, left))
@@ -106,13 +108,13 @@ def _sharpen(_: Stack, pixels: np.ndarray, face: Face) -> np.ndarray:
 
 
 def _screenshot(_: Stack, pixels: np.ndarray, face: Face) -> np.ndarray:
-    """Shown smaller, shot, posted, shown larger, shot and posted again."""
+    """Shown smaller, shot and posted; then shown larger, shot and posted again."""
     once = _saved(_scaled(pixels, 0.6), "JPEG", 85)
     return _saved(_scaled(once, 1.3), "WEBP", 75)
 
 
 def _messenger(_: Stack, pixels: np.ndarray, face: Face) -> np.ndarray:
-    """Sent on three times, each time a little smaller and packed harder."""
+    """Sent on three times, each time a little smaller and at a lower quality."""
     for quality in (80, 70, 60):
         pixels = _saved(_scaled(pixels, 0.85), "JPEG", quality)
     return pixels
@@ -125,7 +127,7 @@ def _denoise(_: Stack, pixels: np.ndarray, face: Face) -> np.ndarray:
 
 
 def _purify(stack: Stack, pixels: np.ndarray, face: Face) -> np.ndarray:
-    """Purification by the generator: the face is inverted and drawn anew, as the manifold has it."""
+    """Purification by the generator: it inverts the face and draws it again, on its own manifold."""
     aligned = AlignedFace.cut(pixels, face, stack.device)
     pivot = invert(stack.preview, aligned.crop, encoder=stack.encoder)
     with torch.no_grad():
@@ -157,11 +159,12 @@ TRANSFORMS: dict[str, Transform] = {
 }
 
 
-def second_look(stack: Stack, pixels: np.ndarray) -> list[Face]:
-    """Faces as another detector finds them: local binary patterns and 68 landmarks, largest first.
+def second_detector(stack: Stack, pixels: np.ndarray) -> list[Face]:
+    """The faces of a picture (H, W, 3) uint8 by another detector, largest first.
 
-    Liao et al. 2007 (the cascade that scikit-image brings).  A picture (H, W, 3) uint8; five points from the
-    landmarks' means.  Landmarks are found in the box, and again once the face is aligned by them.
+    It works on local binary patterns (Liao et al. 2007, the cascade of scikit-image) and 68 landmarks, whose
+    means are the five points.  It finds the landmarks in the box, and again in the face that these have
+    aligned.
     """
     shrink = min(1.0, _SECOND_WIDTH / pixels.shape[1])
     small = _scaled(pixels, shrink)
@@ -177,35 +180,35 @@ def second_look(stack: Stack, pixels: np.ndarray) -> list[Face]:
         transform = np.array([[grown / 64, 0, left - (grown - width) / 2], [0, grown / 64, top]])
         points = _five(_points(network, pixels, transform))
         aligned = align.ffhq_transform(points)
-        again = cut(pixels, aligned, 1024)
-        exact = locate(network, F.avg_pool2d(again, 4))[0].numpy() * 4
+        again = cut(pixels, aligned, IMAGE_SIZE)
+        exact = locate(network, F.avg_pool2d(again, REDUCTION))[0].numpy() * REDUCTION
         points = _five(exact @ aligned[:, :2].T + aligned[:, 2])
         faces.append(Face((left, top, left + grown, top + grown), points, 1.0))
     return sorted(faces, key=lambda face: face.size, reverse=True)
 
 
-#: Who finds the face after a transform, where it is not the first detector.
-FINDERS: dict[str, Finder] = {"second-detector": second_look}
+def _first_detector(stack: Stack, pixels: np.ndarray) -> list[Face]:
+    return detect(stack.detector, pixels)
 
 
-def found_after(
+#: Transform -> its detector, where that is not the first one.
+DETECTORS: dict[str, FaceDetector] = {"second-detector": second_detector}
+
+
+def find_after(
     stack: Stack, transform: str, pixels: np.ndarray, face: Face
 ) -> tuple[np.ndarray, Face] | None:
-    """A picture after a transform, and the face in it where it was to be; None where it is not found there."""
+    """A picture after a transform, and the face in it; None where the face is not found at its place."""
     changed = TRANSFORMS[transform](stack, pixels, face)
     left, top, right, bottom = (
         _tight(face, pixels.shape) if transform == "crop" else (0, 0, *pixels.shape[1::-1])
     )
     scale = np.array(changed.shape[1::-1]) / (right - left, bottom - top)
     centre = (_centre(face) - (left, top)) * scale
-    for one in FINDERS.get(transform, _first_look)(stack, changed):
-        if (np.abs(_centre(one) - centre) < face.size / 2 * scale).all():
-            return changed, one
+    for candidate in DETECTORS.get(transform, _first_detector)(stack, changed):
+        if (np.abs(_centre(candidate) - centre) < face.size / 2 * scale).all():
+            return changed, candidate
     return None
-
-
-def _first_look(stack: Stack, pixels: np.ndarray) -> list[Face]:
-    return detect(stack.detector, pixels)
 
 
 def _centre(face: Face) -> np.ndarray:

@@ -7,16 +7,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-#: What a cell shows of a figure that is not there.
+#: The cell of a missing figure.
 NOTHING = "–"
-#: A figure and what is set small beside it; a share, for its bar.
+#: A figure and the small text beside it; a share, for its bar.
 _ASIDE = re.compile(r"^([<>-]?[\d.]+(?: %)?)( \(.+)$")
 _SHARE = re.compile(r"^[<>]?(\d+(?:\.\d)?) %")
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of text: `rows` as wide as `head`, the first cell of each names it; `section` groups tables."""
+    """A table of text: `rows` as wide as `head`, each named by its first cell; `section` groups tables."""
 
     title: str
     note: str
@@ -55,12 +55,8 @@ def _cells(row: Sequence[str]) -> Iterable[str]:
     yield f'<th scope="row">{_spaced(row[0])}</th>'
     for cell in row[1:]:
         share, aside = _SHARE.match(cell), _ASIDE.match(cell)
-        style = (
-            f' class="share" style="--share:{share[1]}%"'
-            if share
-            else ""
-            if cell != NOTHING
-            else ' class="none"'
-        )
+        style = ' class="none"' if cell == NOTHING else ""
+        if share:
+            style = f' class="share" style="--share:{share[1]}%"'
         text = f"{_spaced(aside[1])}<small>{_spaced(aside[2])}</small>" if aside else _spaced(cell)
         yield f"<td{style}>{text}</td>"

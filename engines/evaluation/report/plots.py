@@ -1,24 +1,27 @@
 """The report's plots: PNG files whose bytes depend on nothing but the report and matplotlib's version.
 
-Colours are those of Okabe and Ito, which people see apart who see colours differently; shapes and
-words say the same once more.
+The colours are those of Okabe and Ito, which colour-blind people can tell apart; shapes and words repeat
+them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from engines.errors import ConfigError
-from engines.evaluation.report.tables import MODES, Report, Row, at, modes, percent, pooled
+from engines.evaluation.report.schema import EvaluationReport, Row, at, modes, pooled
+from engines.evaluation.report.wording import MODES, percent
+from engines.evaluation.score.statistics import RateReport
+from engines.photo.quality import MAX_PSNR
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Kind of method -> its colour, marker, and what it is called.
+#: Kind of method -> its colour, marker and name.
 _KINDS = {
     "ours": ("#0072b2", "o", "ours"),
     "ablation": ("#56b4e9", "D", "ours, changed"),
@@ -45,16 +48,24 @@ _STYLE: dict[Any, Any] = {
     "text.parse_math": False,  # names are no formulas
 }
 _DPI, _WIDTH = 150, 8.6
-#: A face this like its original (dB) has not changed: it has no place on an axis of change.
-_UNCHANGED = 100.0
-#: Where a label may stand beside its point: offset in points, and how it is set.
-_PLACES = ((7, 0, "left", "center"), (-7, 0, "right", "center"), (0, 7, "center", "bottom"), (0, -7, "center", "top"),
-           (6, 8, "left", "bottom"), (6, -8, "left", "top"), (-6, 8, "right", "bottom"), (-6, -8, "right", "top"),
-           (6, 18, "left", "bottom"), (6, -18, "left", "top"), (-6, 18, "right", "bottom"))  # fmt: skip
+#: Places of a label beside its point: offset in points, and alignment.
+_PLACES = (
+    (7, 0, "left", "center"),
+    (-7, 0, "right", "center"),
+    (0, 7, "center", "bottom"),
+    (0, -7, "center", "top"),
+    (6, 8, "left", "bottom"),
+    (6, -8, "left", "top"),
+    (-6, 8, "right", "bottom"),
+    (-6, -8, "right", "top"),
+    (6, 18, "left", "bottom"),
+    (6, -18, "left", "top"),
+    (-6, 18, "right", "bottom"),
+)
 
 
-def plots(report: Report) -> dict[str, bytes]:
-    """Caption -> PNG, in reading order; what the report has no figures for is left out.
+def plots(report: EvaluationReport) -> dict[str, bytes]:
+    """Caption -> PNG, in reading order; a plot without figures is left out.
 
     Raises:
         ConfigError: matplotlib is not installed.
@@ -75,7 +86,7 @@ def plots(report: Report) -> dict[str, bytes]:
 
 @contextmanager
 def _drawing() -> Iterator[None]:
-    """matplotlib as it comes, whatever this machine's settings for it are, in our style."""
+    """matplotlib with its defaults and this program's style, whatever the machine's settings."""
     try:
         import matplotlib
     except ImportError as error:
@@ -102,9 +113,9 @@ def _png(figure: Figure) -> bytes:
 
 
 def _change(rows: Sequence[Row]) -> Figure | None:
-    """Share still matched over the PSNR of the face, a marker a method; the best trade-offs are joined."""
+    """Share still matched over the face's PSNR, one marker a method; a line joins the best trade-offs."""
     points = [row for row in rows if _psnr(row) is not None and _still(row) is not None]
-    moved = [row for row in points if _psnr(row) < _UNCHANGED]
+    moved = [row for row in points if _psnr(row) < MAX_PSNR]
     if not moved:
         return None
     figure, axes = _figure(5.2)
@@ -128,7 +139,7 @@ def _change(rows: Sequence[Row]) -> Figure | None:
             zorder=3,
         )
     for row in points:
-        if _psnr(row) >= _UNCHANGED:
+        if _psnr(row) >= MAX_PSNR:
             axes.axhline(100 * _still(row), color=_QUIET, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
             axes.annotate(
                 _text(f"{row['title']}: {percent(_still(row))}"),
@@ -151,7 +162,7 @@ def _change(rows: Sequence[Row]) -> Figure | None:
 
 
 def _label(axes: Axes, rows: Sequence[Row]) -> None:
-    """Names beside the points, each at the place where it covers least of the others."""
+    """Names beside the points, each at the place where it covers the least of the others."""
     from matplotlib.patheffects import withStroke
 
     points = axes.transData.transform([(_psnr(row), 100 * _still(row)) for row in rows])
@@ -193,7 +204,7 @@ def _label(axes: Axes, rows: Sequence[Row]) -> None:
 
 
 def _robustness(rows: Sequence[Row]) -> Figure | None:
-    """Methods by transforms, shares still matched written into the squares."""
+    """Methods by transforms; the squares show the shares still matched."""
     rows = [row for row in rows if row.get("transforms")]
     names = list(dict.fromkeys(name for row in rows for name in row["transforms"]))
     if not names:
@@ -217,9 +228,9 @@ def _robustness(rows: Sequence[Row]) -> Figure | None:
             axes.add_patch(
                 Rectangle((x, y), 0.96, 0.94, facecolor=fill, hatch="////" if value is None else None)
             )
-            said = "" if value is None else percent(value).removesuffix(" %")
+            text = "" if value is None else percent(value).removesuffix(" %")
             ink = "white" if (value or 0) > 0.72 else _INK
-            axes.text(x + 0.48, y + 0.48, said, ha="center", va="center", color=ink)
+            axes.text(x + 0.48, y + 0.48, text, ha="center", va="center", color=ink)
     for x in (1, 1 + len(names)):
         axes.axvline(x - 0.02, color=_INK, linewidth=1)
     axes.set(xlim=(0, len(heads)), ylim=(len(rows), 0))
@@ -234,11 +245,11 @@ def _robustness(rows: Sequence[Row]) -> Figure | None:
 
 
 def _ranks(rows: Sequence[Row]) -> Figure | None:
-    """Share of photos whose owner is the most alike in the gallery: a bar a method and gallery."""
+    """Share of photos whose owner comes first in the gallery: one bar for each method and gallery."""
 
-    def rate(row: Row, gallery: str) -> Mapping[str, Any] | None:
-        found = at(row, "identification", gallery, "rank1")
-        return found if found and found["value"] is not None else None
+    def rate(row: Row, gallery: str) -> RateReport | None:
+        first = at(row, "identification", gallery, "rank1")
+        return first if first and first["value"] is not None else None
 
     shown = [gallery for gallery in _GALLERIES if any(rate(row, gallery) for row in rows)]
     rows = [row for row in rows if any(rate(row, gallery) for gallery in shown)]
@@ -247,14 +258,14 @@ def _ranks(rows: Sequence[Row]) -> Figure | None:
     figure, axes = _figure(1.1 + 0.2 * len(rows) * (1 + len(shown)))
     step = 0.84 / len(shown)
     for nth, gallery in enumerate(shown):
-        bars = [(y, found) for y, row in enumerate(rows) if (found := rate(row, gallery))]
+        bars = [(y, first) for y, row in enumerate(rows) if (first := rate(row, gallery))]
         places = [y + step * (nth - (len(shown) - 1) / 2) for y, _ in bars]
         axes.barh(
             places,
-            [100 * found["value"] for _, found in bars],
+            [100 * (first["value"] or 0) for _, first in bars],
             0.86 * step,
             color=_GALLERIES[gallery],
-            xerr=_errors([found for _, found in bars]),
+            xerr=_errors([first for _, first in bars]),
             error_kw={"ecolor": _INK, "elinewidth": 0.9},
             label=f"{gallery} gallery",
         )
@@ -281,7 +292,7 @@ def _best(rows: Sequence[Row]) -> list[Row]:
     return kept
 
 
-def _errors(rates: Sequence[Mapping[str, Any]]) -> list[list[float]]:
+def _errors(rates: Sequence[RateReport]) -> list[list[float]]:
     """Lengths of error bars in percent, below and above."""
     both = [(_end(rate, "low"), rate["value"], _end(rate, "high")) for rate in rates]
     return [
@@ -290,7 +301,7 @@ def _errors(rates: Sequence[Mapping[str, Any]]) -> list[list[float]]:
     ]
 
 
-def _end(rate: Mapping[str, Any], name: str) -> Any:
+def _end(rate: RateReport, name: Literal["low", "high"]) -> Any:
     """An end of a rate's interval, or its value where there is none."""
     return rate["value"] if rate.get(name) is None else rate[name]
 

@@ -8,14 +8,14 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-#: More columns than this are left out: a sheet is for looking at, and has to fit into memory.
+#: The most columns: people look at a sheet, and it has to fit into memory.
 MAX_COLUMNS = 12
 _CELL, _GAP, _SIZE = 160, 6, 15
 _PAPER, _INK, _QUIET, _HATCH = (255, 255, 255), (27, 32, 38), (89, 99, 110), (213, 219, 225)
 
 
 def contact_sheet(rows: Sequence[tuple[str, Sequence[np.ndarray | None]]], columns: Sequence[str]) -> bytes:
-    """A JPEG of faces: a row a method (its name, its faces), a column a photo.
+    """A JPEG of faces: one row for each method (its name, its faces), one column for each photo.
 
     Faces are uint8 RGB (H, W, 3) of any size, fitted into squares of 160 px; None is a hatched square.
     Only the first `MAX_COLUMNS` columns are shown.

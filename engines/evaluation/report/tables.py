@@ -1,67 +1,34 @@
-"""The report's figures as tables and as plain words; the page and the README show the same cells.
-
-A report is the dictionary of report.json.  A rate's cell reads `12 % (3–30)`: its value and the 95 %
-interval; `–` stands for what was not measured.
-"""
+"""The report's figures as tables; the page and the README show the same cells."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 from engines.evaluation.report.cells import NOTHING, Table
+from engines.evaluation.report.schema import (
+    POOLED,
+    EvaluationReport,
+    Row,
+    Seconds,
+    Thresholds,
+    at,
+    modes,
+    pooled,
+)
+from engines.evaluation.report.wording import MODES, interval, number, percent, several, threshold_name
+from engines.photo.quality import MAX_PSNR
 
-#: PSNR of a face that has not changed at all (`engines.verify.MAX_PSNR`; that module needs torch).
-_UNCHANGED = 100.0
-#: Modes by what they are called.
-MODES = {"dodge": "dodging", "impersonate": "impersonation"}
-#: What is searched in a gallery: its name, and how the column is called.
+#: Gallery -> its name in the head of a column.
 _GALLERIES = {
     "clean": "clean gallery",
     "mixed": "mixed gallery",
     "protected": "protected gallery",
     "protected, probe clean": "protected gallery, clean photo",
 }
-Report = Mapping[str, Any]
-Row = Mapping[str, Any]
 Column = tuple[str, Callable[[Row], str]]
 
 
-def percent(value: float | None) -> str:
-    """A share as `12 %`; what is not quite none or all never reads as 0 or 100 %."""
-    return NOTHING if value is None else f"{_points(value)} %"
-
-
-def interval(rate: Mapping[str, Any] | None) -> str:
-    """A rate as `12 % (3–30)`."""
-    if not rate or rate["value"] is None:
-        return NOTHING
-    if rate.get("low") is None or rate.get("high") is None:
-        return percent(rate["value"])
-    return f"{percent(rate['value'])} ({100 * rate['low']:.0f}–{100 * rate['high']:.0f})"
-
-
-def number(value: float | None, digits: int = 2) -> str:
-    """A figure with so many digits after the point."""
-    return NOTHING if value is None else f"{value:.{digits}f}"
-
-
-def threshold_name(key: str) -> str:
-    """`own` or a false accept rate such as `0.01`, as a column's head."""
-    return "own threshold" if key == "own" else f"FAR {percent(float(key))}"
-
-
-def pooled(report: Report, mode: str) -> list[Row]:
-    """The rows of a mode over all held-out recognisers, in the report's order."""
-    return [row for row in report["rows"] if row["mode"] == mode and row["held_out"] == "all"]
-
-
-def modes(report: Report) -> list[str]:
-    """The modes that the report has rows of, in its order."""
-    return list(dict.fromkeys(row["mode"] for row in report["rows"]))
-
-
-def tables(report: Report) -> list[Table]:
+def tables(report: EvaluationReport) -> list[Table]:
     """Every table of a report that has content, in reading order."""
     made: list[Table | None] = []
     for mode in modes(report):
@@ -73,13 +40,14 @@ def tables(report: Report) -> list[Table]:
     return [table for table in [*made, *_background(report)] if table]
 
 
-def _verification(report: Report, rows: Sequence[Row]) -> list[Table | None]:
+def _verification(report: EvaluationReport, rows: Sequence[Row]) -> list[Table | None]:
     keys = _thresholds(rows)
     note = (
-        "Share of pairs (a protected photo, another photo of its owner) that still match: lower protects better. Each "
-        "pair is compared by every judge; a judge took no part in the search. “Protected and natural”: no longer "
-        "matched, and the photo can still be used. FAR: false accept rate. Margin: how far the pairs are from a match, "
-        "in the mean (the least), 0 at the own threshold, -1 at a typical pair of one person."
+        "Share of pairs (a protected photo, another photo of its owner) that still match: lower protects"
+        " better. Each pair is compared by every judge; a judge took no part in the search. “Protected and"
+        " natural”: no longer matched, and the photo can still be used. FAR: false accept rate. Margin: the"
+        " distance of the pairs from a match, the mean (the least); 0 at the own threshold, -1 at a typical"
+        " pair of one person."
     )
     columns = [*_counts(), *((threshold_name(k), _rate("verification", k)) for k in keys)]
     columns += [("protected and natural, own threshold", _rate("protected", "own")), ("margin", _margin)]
@@ -92,10 +60,10 @@ def _verification(report: Report, rows: Sequence[Row]) -> list[Table | None]:
     ]
 
 
-def _impersonation(report: Report, rows: Sequence[Row]) -> list[Table | None]:
+def _impersonation(report: EvaluationReport, rows: Sequence[Row]) -> list[Table | None]:
     note = (
-        "“Target”: the protected photo matches the person it should look like. “Owner”: it still matches its owner as "
-        "well. Papers report the first figure; a photo protects only where the second is low too."
+        "“Target”: the protected photo matches the person it should look like. “Owner”: it still matches its"
+        " owner as well. Papers report the first figure; a photo protects only where the second is low too."
     )
     columns = list(_counts())
     for key in _thresholds(rows):
@@ -109,15 +77,17 @@ def _impersonation(report: Report, rows: Sequence[Row]) -> list[Table | None]:
     ]
 
 
-def _by_judge(report: Report, section: str, title: str, mode: str, parts: Sequence[str]) -> Table | None:
+def _by_judge(
+    report: EvaluationReport, section: str, title: str, mode: str, parts: Sequence[str]
+) -> Table | None:
     """Methods by recognisers, at the own threshold and FAR 1 %; None where there is only one."""
-    found = {(row["method"], row["held_out"]): row for row in report["rows"] if row["mode"] == mode}
-    judges = [name for name in dict.fromkeys(judge for _, judge in found) if name != "all"]
+    by_judge = {(row["method"], row["held_out"]): row for row in report["rows"] if row["mode"] == mode}
+    judges = [name for name in dict.fromkeys(judge for _, judge in by_judge) if name != POOLED]
     if len(judges) < 2:
         return None
     names = {"target": "target, ", "verification": "owner, "} if len(parts) > 1 else {}
     columns: list[Column] = [
-        (f"{judge}: {names.get(part, '')}{threshold_name(key)}", _judged(found, judge, part, key))
+        (f"{judge}: {names.get(part, '')}{threshold_name(key)}", _judged(by_judge, judge, part, key))
         for judge in judges
         for key in ("own", "0.01")
         for part in parts
@@ -125,15 +95,15 @@ def _by_judge(report: Report, section: str, title: str, mode: str, parts: Sequen
     return _table(section, title, "The same pairs, one recogniser at a time.", pooled(report, mode), columns)
 
 
-def _judged(found: Mapping[tuple[str, str], Row], judge: str, part: str, key: str) -> Callable[[Row], str]:
-    return lambda row: _rate(part, key)(found.get((row["method"], judge), {}))
+def _judged(rows: Mapping[tuple[str, str], Row], judge: str, part: str, key: str) -> Callable[[Row], str]:
+    return lambda row: interval(at(rows.get((row["method"], judge)), part, key))
 
 
 def _identification(rows: Sequence[Row], mode: str) -> list[Table | None]:
     note = (
-        "The protected photo is looked for in a gallery: share whose {} is among the 1 or 5 most alike people{}. "
-        "Gallery photos are clean, every second one of a person is protected (mixed), or all are; last, a clean photo "
-        "is looked for among protected ones."
+        "A search for the protected photo in a gallery: the share whose {} is among the 1 or 5 most alike"
+        " people{}. The gallery's photos are clean, or every second one of a person is protected (mixed), or"
+        " all are. Last: a search for a clean photo among protected ones."
     )
     galleries = [g for g in _GALLERIES if any(at(row, "identification", g) for row in rows)]
     made = []
@@ -153,7 +123,7 @@ def _robustness(rows: Sequence[Row], mode: str) -> list[Table | None]:
     names = list(dict.fromkeys(name for row in rows for name in row.get("transforms") or {}))
     note = (
         "Share of pairs that match their owner at the own threshold after the protected photo went through a "
-        "transform. “Any”: after at least one of them, which is what a tracker gets that tries them all."
+        "transform. “Any”: after at least one of them, as for a tracker that tries them all."
     )
     columns: list[Column] = [("mean", _rate("mean")), ("worst", _worst), ("any", _rate("any"))]
     columns += [(name, _share("transforms", name, "matched", "value")) for name in names]
@@ -175,8 +145,9 @@ def _robustness(rows: Sequence[Row], mode: str) -> list[Table | None]:
 
 def _naturalness(rows: Sequence[Row], mode: str) -> list[Table | None]:
     note = (
-        "PSNR (dB) and SSIM of the face, higher is nearer to the original; LPIPS, FID and KID, lower is nearer. "
-        "Medians, the worst in parentheses. “Found”: photos whose face is found again; “usable”: found and natural."
+        "PSNR (dB) and SSIM of the face, higher is nearer to the original; LPIPS, FID and KID, lower is"
+        " nearer. Medians, the worst in parentheses. “Found”: photos whose face is found again; “usable”:"
+        " found and natural."
     )
     columns: list[Column] = [
         ("face PSNR", _median("psnr", 1)),
@@ -193,9 +164,9 @@ def _naturalness(rows: Sequence[Row], mode: str) -> list[Table | None]:
 
 def _adaptive(rows: Sequence[Row], mode: str) -> list[Table | None]:
     note = (
-        "“Tracker that learns”: pairs that match after it was trained on protected photos of other people, at FAR 1 % "
-        "calibrated anew; beside it the same pairs and calibration without training. “Detector”: "
-        "area under the curve (95 % interval) at telling protected from untouched photos; 0.50 is guessing."
+        "“Tracker that learns”: pairs that match after its training on protected photos of other people, at a"
+        " new threshold at FAR 1 %. “Before it learns”: the same without training. “Detector”: area under the"
+        " curve (95 % interval) of a detector of protected photos; 0.50 is guessing."
     )
     columns: list[Column] = [
         ("tracker that learns", _rate("adaptive", "head")),
@@ -230,16 +201,18 @@ def _by_group(rows: Sequence[Row], mode: str) -> list[Table | None]:
     return made
 
 
-def _background(report: Report) -> Iterator[Table | None]:
+def _background(report: EvaluationReport) -> Iterator[Table | None]:
     """What people saw, and where the figures come from."""
-    study = report.get("study") or {}
+    study = report.get("study")
     asked = (("identity", "Which of the two is this person?"), ("retouched", "Which of the two was changed?"))
-    seen = [(text, interval(study[key]), str(study[key]["n"])) for key, text in asked if study.get(key)]
+    answers = [
+        (text, interval(rate), str(rate["n"])) for key, text in asked if (rate := at(study, key)) is not None
+    ]
     note = "Answers of people who chose between two photos; 50 % is guessing."
-    yield _plain_table("People", "What people see", note, ("question", "right answers", "answers"), seen)
-    note = "Own: what “clip2protect verify” goes by. The others let through so many false matches, by these pairs."
+    yield _plain_table("People", "What people see", note, ("question", "right answers", "answers"), answers)
+    note = "Own: the threshold of “clip2protect verify”. The others have a false accept rate on these pairs."
     head = ("recogniser", "threshold", "same person if", "where it comes from", "false accepts there")
-    limits = [line for name, found in report["thresholds"].items() for line in _limits(name, found)]
+    limits = [line for name, limit in report["thresholds"].items() for line in _limits(name, limit)]
     yield _plain_table("Background", "Thresholds", note, head, limits)
     yield _plain_table(
         "Background", "Seconds a photo", _hardware(report), ("method", "median", "photos"), _seconds(report)
@@ -262,40 +235,38 @@ def _background(report: Report) -> Iterator[Table | None]:
     yield _plain_table("Failures", "Photos left out", "They count in no figure.", ("photo", "why"), left)
 
 
-def _limits(name: str, found: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    far = found["metric"] == "euclidean"
+def _limits(name: str, thresholds: Thresholds) -> Iterator[tuple[str, ...]]:
+    distance = thresholds["metric"] == "euclidean"
 
     def rule(value: float | None) -> str:
-        return (
-            NOTHING
-            if value is None
-            else f"{'distance below' if far else 'cosine above'} {abs(value) if far else value:.3f}"
-        )
+        if value is None:
+            return NOTHING
+        return f"distance below {abs(value):.3f}" if distance else f"cosine above {value:.3f}"
 
-    yield name, threshold_name("own"), rule(found["own"]), "this program's table of recognisers", NOTHING
-    for key in sorted(found["far"], key=float, reverse=True):
-        limit = found["far"][key]
+    yield name, threshold_name("own"), rule(thresholds["own"]), "this program's table of recognisers", NOTHING
+    for key in sorted(thresholds["far"], key=float, reverse=True):
+        limit = thresholds["far"][key]
         yield name, threshold_name(key), rule(limit["value"]), limit["source"], percent(limit.get("achieved"))
 
 
-def _seconds(report: Report) -> list[tuple[str, ...]]:
+def _seconds(report: EvaluationReport) -> list[tuple[str, ...]]:
     titles = {row["method"]: row["title"] for row in report["rows"]}
-    found = ((report.get("timing") or {}).get("seconds") or {}).items()
+    seconds: dict[str, dict[str, Seconds]] = at(report, "timing", "seconds") or {}
     return [
         (
             f"{titles.get(method, method)}, {MODES.get(mode, mode)}",
             number(spent["median"], 1),
             str(spent["photos"]),
         )
-        for method, by_mode in found
+        for method, by_mode in seconds.items()
         for mode, spent in by_mode.items()
     ]
 
 
-def _hardware(report: Report) -> str:
-    found = (report.get("timing") or {}).get("hardware") or {}
-    cores = several(found["cores"], "core", "cores") if found.get("cores") else ""
-    return ", ".join(str(part) for part in (found.get("device"), found.get("cpu"), cores) if part)
+def _hardware(report: EvaluationReport) -> str:
+    device, cpu, count = (at(report, "timing", "hardware", key) for key in ("device", "cpu", "cores"))
+    cores = several(count, "core", "cores") if count else ""
+    return ", ".join(str(part) for part in (device, cpu, cores) if part)
 
 
 def _counts() -> tuple[Column, Column]:
@@ -307,8 +278,8 @@ def _counts() -> tuple[Column, Column]:
 
 def _thresholds(rows: Sequence[Row]) -> list[str]:
     """`own`, then the false accept rates from the loosest."""
-    found = {key for row in rows for key in row["verification"]} - {"own"}
-    return ["own", *sorted(found, key=float, reverse=True)]
+    rates = {key for row in rows for key in row["verification"]} - {"own"}
+    return ["own", *sorted(rates, key=float, reverse=True)]
 
 
 def _table(
@@ -321,14 +292,14 @@ def _table(
 def _plain_table(
     section: str, title: str, note: str, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]
 ) -> Table | None:
-    """A table, or None where no cell but names and counts says anything."""
-    said = (
+    """A table, or None where all cells but names and counts are empty."""
+    cells = (
         cell
         for row in rows
         for cell, name in zip(row[1:], head[1:], strict=True)
         if name not in ("people", "comparisons")
     )
-    return Table(title, note, head, tuple(rows), section) if any(cell != NOTHING for cell in said) else None
+    return Table(title, note, head, tuple(rows), section) if any(cell != NOTHING for cell in cells) else None
 
 
 def _rate(*path: str) -> Callable[[Row], str]:
@@ -341,55 +312,34 @@ def _share(*path: str) -> Callable[[Row], str]:
 
 def _median(name: str, digits: int) -> Callable[[Row], str]:
     def cell(row: Row) -> str:
-        found = at(row, "naturalness", name)
-        if not found or found["median"] is None:
+        figure = at(row, "naturalness", name)
+        if not figure or figure["median"] is None:
             return NOTHING
-        if name == "psnr" and found["median"] >= _UNCHANGED:
+        if name == "psnr" and figure["median"] >= MAX_PSNR:
             return "unchanged"
-        return f"{number(found['median'], digits)} ({number(found['worst'], digits)})"
+        return f"{number(figure['median'], digits)} ({number(figure['worst'], digits)})"
 
     return cell
 
 
 def _margin(row: Row) -> str:
-    found = at(row, "margin")
-    return f"{number(found['mean'])} ({number(found['least'])})" if found else NOTHING
+    margin = at(row, "margin")
+    return f"{number(margin['mean'])} ({number(margin['least'])})" if margin else NOTHING
 
 
 def _worst(row: Row) -> str:
     rate = interval(at(row, "worst", "matched"))
-    return rate if rate == NOTHING else f"{rate} {row['worst']['transform']}"
+    return rate if rate == NOTHING else f"{rate} {at(row, 'worst', 'transform')}"
 
 
 def _kernel_distance(row: Row) -> str:
-    found = at(row, "naturalness", "kid")
-    if not found:
+    distance = at(row, "naturalness", "kid")
+    if not distance:
         return NOTHING
-    spread = "" if found["deviation"] is None else f" (± {found['deviation']:.4f})"
-    return f"{found['value']:.4f}{spread}"
+    spread = "" if distance["deviation"] is None else f" (± {distance['deviation']:.4f})"
+    return f"{distance['value']:.4f}{spread}"
 
 
 def _detector(row: Row) -> str:
-    found = at(row, "adaptive", "detector_auc")
-    return f"{found['value']:.2f} ({found['low']:.2f}–{found['high']:.2f})" if found else NOTHING
-
-
-def at(row: Any, *path: str) -> Any:
-    """What lies at a path of keys, or None where it ends early."""
-    for key in path:
-        row = row.get(key) if row else None
-    return row
-
-
-def _points(value: float) -> str:
-    points = 100 * value
-    if 0 < points < 1:
-        return f"{points:.1f}" if points >= 0.05 else "<0.1"
-    if 99 < points < 100:
-        return f"{points:.1f}" if points < 99.95 else ">99.9"
-    return f"{points:.0f}"
-
-
-def several(count: int, one: str, many: str) -> str:
-    """A count with its noun."""
-    return f"{count} {one if count == 1 else many}"
+    area = at(row, "adaptive", "detector_auc")
+    return f"{area['value']:.2f} ({area['low']:.2f}–{area['high']:.2f})" if area else NOTHING

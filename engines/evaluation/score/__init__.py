@@ -1,1 +1,1 @@
-"""What the results say: trials, protocols, statistics, trackers that learn."""
+"""The score: trials of recognisers, their statistics, trackers that learn."""

@@ -1,6 +1,7 @@
-"""Trackers that learn: a recogniser that has seen protected photos of others, and a detector of protected photos.
+"""Trackers that learn: a recogniser trained on protected photos of others, and a detector of protected
+photos.
 
-Both are judged on people whom they never saw.
+Both are judged on people of whom they saw no photo.
 """
 
 from __future__ import annotations
@@ -8,8 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -20,26 +20,22 @@ from engines.evaluation.score.protocols import Faces, Hits, Pair, Probe, imposto
 from engines.evaluation.score.statistics import DRAWS, Calibration, calibrate, draw, similarities, unanimous
 from engines.models.registry import Metric
 
-#: Parts that people are left out in; of fewer people each alone.
+#: Number of folds, or of people if they are fewer.
 FOLDS = 10
-#: Others that a head learns to tell people from, at most: one step is over all of them.
+#: The most negatives of a head's training; every step uses them all.
 NEGATIVES = 500
-#: Steps of training, by L-BFGS, and how strongly a head is drawn back to doing nothing: three times as much
-#: learns little from a dozen people, a third of it takes thrice the time for a few points.
+#: Steps of training, by L-BFGS, and the weight that draws a head back to the identity: three times as much
+#: learns little from a dozen people, a third takes three times as long for a few points.
 STEPS, DECAY = 60, 0.03
-#: Ways of halving the people that a detector is averaged over, and its C: at 0.01 it missed grids that it sees at 1.
+#: Random halvings of the people, and the detector's C: at 0.01 it missed grids that it detects at 1.
 _SPLITS, _C = 10, 1.0
 _MIN_PEOPLE = 4
-#: Of forensic features: pixels a side at least, bins of the spectrum, where residuals are cut off.
-_MIN_SIDE, _BINS, _CUT = 64, 24, 2
-#: What is added before a logarithm: to energies an eighth of what rounding to 8 bits brings, and to shares.
-_FLAT, _RARE = 0.01, 1e-4
 
 
 # --- the recogniser ------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Fold:
-    """People who were left out: their pairs after the head that others trained, and its own threshold."""
+    """A fold's people: their pairs after a head trained on the others, and the head's own threshold."""
 
     pairs: tuple[Pair, ...]
     threshold: Calibration
@@ -55,15 +51,15 @@ def adapted_head(
     seed: int = 0,
     taught: bool = True,
 ) -> tuple[Fold, ...]:
-    """What a recogniser still matches after it was adapted to the protection of other people.
+    """The pairs of a recogniser that was adapted to the protection of other people, fold by fold.
 
-    In turn a part of the people is left out, a head is trained on the rest (`train_head`), and
-    the protected photos of those left out are compared with their other photos.  Its threshold at the
-    rate `far` is calibrated anew, on pairs that it was not trained on: of photos of which one at least
-    shows a person left out, or of a photo and the half of the distractors (K, D) that is kept back.
+    Each fold leaves people out, trains a head on the others (`train_head`), and compares the protected photos
+    of the people left out with their other photos.  The head gets a threshold of its own at the rate `far`,
+    from pairs that it was not trained on: at least one photo shows a person left out, or one is of the half
+    of the distractors (K, D) that training does not use.
 
-    Not `taught`, the head does nothing: what training is worth is the difference.  Returns nothing where fewer than two
-    people have a protected photo and another one.
+    Without `taught` the head is the identity; the difference is the effect of training.  There are no folds
+    where fewer than two people have a protected photo and another one.
     """
     people = sorted({pair.person for pair in pairs(probes, references, metric)})
     if len(people) < 2:
@@ -92,28 +88,30 @@ def adapted_hits(folds: Sequence[Fold]) -> Hits:
 def train_head(
     references: Faces, probes: Sequence[Probe], distractors: np.ndarray, metric: Metric, *, seed: int = 0
 ) -> np.ndarray:
-    """A linear map (D, D) of embeddings, x -> head @ x, that undoes a protection as far as it can be learnt.
+    """A linear map (D, D) of embeddings, x -> head @ x, that learns to undo a protection.
 
-    Every protected photo has to be nearer to other photos of its owner than to `NEGATIVES` or fewer of all
-    other photos and distractors (K, D): InfoNCE (van den Oord et al. 2018, equation 4) with several
-    positives, in units of the spread that similarities of strangers have.  The map starts as the
-    identity and is drawn back to it.  Probes without a face or without another photo teach nothing.
+    Its training brings every protected photo nearer to other photos of its owner than to `NEGATIVES` or fewer
+    of all other photos and distractors (K, D): InfoNCE (van den Oord et al. 2018, equation 4) with several
+    positives, in units of the spread of strangers' similarities.  The map starts as the identity and is drawn
+    back to it.  Probes without a face or without another photo take no part, and neither does a probe's own
+    original.
     """
     queries, gallery, own, other = _lesson(references, probes, distractors, np.random.default_rng(seed))
     start = torch.eye(gallery.shape[1])
     if not other.any():
         return np.asarray(start.numpy(), np.float64)
     spread = float(np.std(similarities(metric, queries, gallery)[other]))
-    # In units of their own length, so that the decay means the same for every recogniser.
-    unit = float(np.sqrt(np.square(gallery).sum(axis=1).mean()))
+    # In units of the embeddings' length, so that the decay means the same for every recogniser.
+    used = gallery[(own | other).any(axis=0)]
+    unit = float(np.sqrt(np.square(used).sum(axis=1).mean()))
     queries_, gallery_ = (torch.tensor(x / unit, dtype=torch.float32) for x in (queries, gallery))
     temperature = max(spread, 1e-6) / (unit if metric == "euclidean" else 1)
-    positives, looked_at = torch.tensor(own), torch.tensor(own | other)
+    positives, candidates = torch.tensor(own), torch.tensor(own | other)
 
     def loss(head: Tensor) -> Tensor:
         logits = _alike(metric, queries_ @ head.T, gallery_ @ head.T) / temperature
         right = logits.masked_fill(~positives, -torch.inf).logsumexp(dim=1)
-        every = logits.masked_fill(~looked_at, -torch.inf).logsumexp(dim=1)
+        every = logits.masked_fill(~candidates, -torch.inf).logsumexp(dim=1)
         return (every - right).mean() + DECAY / 2 * (head - start).square().sum()
 
     head = start.clone().requires_grad_()
@@ -133,9 +131,10 @@ def train_head(
 def _lesson(
     references: Faces, probes: Sequence[Probe], distractors: np.ndarray, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Queries (P, D), the gallery (G, D) they are looked up in, what of it is theirs and what is others' (P, G).
+    """Queries (P, D), a gallery (G, D), and masks (P, G): a query's own photos in the gallery, and other
+    people's.
 
-    The photo that a query was made of is neither.
+    A query's own original is in neither mask.
     """
     lessons = [
         (p, p.embedding)
@@ -174,8 +173,8 @@ def _judge(
     left_out: set[str],
     far: float,
 ) -> Fold:
-    """Pairs and threshold of the people left out."""
-    seen = {
+    """Pairs and threshold of the people left out, after a head."""
+    mapped = {
         person: {name: head @ face for name, face in faces.items()} for person, faces in references.items()
     }
     mine = [
@@ -183,37 +182,46 @@ def _judge(
         for p in probes
         if p.person in left_out
     ]
-    inside = {person: faces for person, faces in seen.items() if person in left_out}
-    outside = [face for person, faces in seen.items() if person not in left_out for face in faces.values()]
+    inside = {person: faces for person, faces in mapped.items() if person in left_out}
+    outside = [face for person, faces in mapped.items() if person not in left_out for face in faces.values()]
     real = [impostors(inside, metric)]
     if outside:
         real.append(strangers(inside, np.stack(outside), metric))
-    generated = strangers(seen, unknown @ head.T, metric) if len(unknown) else np.empty(0)
-    return Fold(tuple(pairs(mine, seen, metric)), calibrate(np.concatenate(real), generated, far))
+    generated = strangers(mapped, unknown @ head.T, metric) if len(unknown) else np.empty(0)
+    return Fold(tuple(pairs(mine, mapped, metric)), calibrate(np.concatenate(real), generated, far))
 
 
 # --- the detector --------------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class Area:
-    """The area under a ROC curve, 0.5 where nothing can be told, and its 95 % interval over people."""
+class AreaReport(TypedDict):
+    """An `Area` as reports have it."""
 
     value: float
     low: float
     high: float
 
-    def to_json(self) -> dict[str, float]:
-        """As a report has it."""
+
+@dataclass(frozen=True)
+class Area:
+    """The area under a ROC curve, 0.5 for guessing, and its 95 % interval over people."""
+
+    value: float
+    low: float
+    high: float
+
+    def to_json(self) -> AreaReport:
+        """The area as a report has it."""
         return {"value": self.value, "low": self.low, "high": self.high}
 
 
 def detector_auc(
     clean: np.ndarray, protected: np.ndarray, people: Sequence[str], *, seed: int = 0, draws: int = DRAWS
 ) -> Area | None:
-    """How well protected photos can be told from clean ones of other people, by features (N, F) of both.
+    """How well a detector separates protected photos from clean ones of other people, by features (N, F) of
+    both.
 
-    Row i of both is of `people[i]`.  A logistic regression on standardised features, with an L2
-    penalty, learns on a half of the people and is judged on the other, both ways, for several random
-    halvings; only scores of one and the same regression are compared.  None of fewer than four people.
+    Row i of both is of `people[i]`.  The detector is a logistic regression on standardised features, with an
+    L2 penalty.  It learns on one half of the people and is judged on the other, both ways, for several random
+    halvings. Only scores of the same regression are compared.  None for fewer than four people.
 
     Raises:
         ConfigError: scikit-learn is not installed.
@@ -221,8 +229,8 @@ def detector_auc(
     names, owner = np.unique(np.array(people, str), return_inverse=True)
     if len(names) < _MIN_PEOPLE:
         return None
-    # How often, by owners (Q, Q), a protected photo scores above a clean one; and of how many pairs.
-    above, tried = np.zeros((len(names), len(names))), np.zeros((len(names), len(names)))
+    # By owners (Q, Q): the pairs whose protected photo scores above the clean one, and all pairs.
+    above, compared = np.zeros((len(names), len(names))), np.zeros((len(names), len(names)))
     random = np.random.default_rng(seed)
     for _ in range(_SPLITS):
         for half in np.array_split(random.permutation(len(names)), 2):
@@ -231,23 +239,23 @@ def detector_auc(
             scores = (protected[judged] @ weights)[:, None] - (clean[judged] @ weights)[None]
             cell = (owner[judged][:, None], owner[judged][None])
             np.add.at(above, cell, (scores > 0) + 0.5 * (scores == 0))
-            np.add.at(tried, cell, 1)
-    value = float(above.sum() / tried.sum())
+            np.add.at(compared, cell, 1)
+    value = float(above.sum() / compared.sum())
     if value in (0, 1):
         return Area(value, *unanimous(value, len(names)))
     areas = []
     for rows in draw(len(names), draws, seed):
         times = np.stack([np.bincount(row, minlength=len(names)) for row in rows]).astype(float)
-        # Somebody who was drawn twice is not two people: both photos of one person are told apart more easily.
+        # A person drawn twice is not two people: photos of one person are easier to separate.
         again = times * (times - 1)
-        sums = [((times @ of) * times).sum(axis=1) - again @ np.diag(of) for of in (above, tried)]
+        sums = [((times @ of) * times).sum(axis=1) - again @ np.diag(of) for of in (above, compared)]
         areas.append(sums[0] / sums[1])
     low, high = np.quantile(np.concatenate(areas), (0.025, 0.975))
     return Area(value, float(low), float(high))
 
 
 def _regression(clean: np.ndarray, protected: np.ndarray) -> np.ndarray:
-    """Weights (F,) of features as they are; larger sums are more likely protected."""
+    """Weights (F,) of the plain features; a larger sum is more likely a protected photo."""
     features = np.concatenate((clean, protected)).astype(np.float64)
     spread = features.std(axis=0)
     scale = np.where(spread > 1e-9, spread, np.inf)  # what never varies says nothing
@@ -261,66 +269,3 @@ def _linear_model() -> Any:
         return importlib.import_module("sklearn.linear_model")
     except ImportError as error:
         raise ConfigError("a detector needs scikit-learn: install clip2protect[eval]") from error
-
-
-# --- what the detector looks at ------------------------------------------------------------------------
-def forensic_features(pixels: np.ndarray) -> np.ndarray:
-    """What gives synthesis away in a face (H, W, 3) uint8 RGB, of 64 px or more: 200 numbers, float64.
-
-    Of light and of colour: logarithms of the 63 energies of an 8x8 block DCT, the bands that JPEG
-    works in (Frank et al. 2020 tell generated images by them); how often two neighbouring residuals
-    meet (25 each, Fridrich and Kodovsky 2012, section II).  Of light: 24 rings of the power spectrum
-    (Durall et al. 2020, equation 2).  Faces to be compared must have one size.
-
-    Raises:
-        ConfigError: the face is smaller.
-    """
-    if min(pixels.shape[:2]) < _MIN_SIDE:
-        raise ConfigError(f"forensic features need {_MIN_SIDE} px: give larger faces")
-    light, blue, red = np.moveaxis(pixels.astype(np.float64) @ _ycbcr(), 2, 0)
-    bands = [_block_energies(light), (_block_energies(blue) + _block_energies(red)) / 2]
-    meetings = [_meetings(light), (_meetings(blue) + _meetings(red)) / 2]
-    parts = [(band, _FLAT) for band in (*bands, _rings(light))] + [(meeting, _RARE) for meeting in meetings]
-    return np.concatenate([np.log(part + floor) for part, floor in parts])
-
-
-def _ycbcr() -> np.ndarray:
-    """RGB to light and colour (3, 3), as columns: ITU-T T.871, without the offsets."""
-    return np.array([[0.299, -0.168736, 0.5], [0.587, -0.331264, -0.418688], [0.114, 0.5, -0.081312]])
-
-
-@cache
-def _cosines() -> np.ndarray:
-    """The orthonormal DCT-II (8, 8)."""
-    waves = np.cos(np.pi * np.arange(8)[:, None] * (2 * np.arange(8)[None] + 1) / 16) / 2
-    waves[0] /= np.sqrt(2)
-    return waves
-
-
-def _block_energies(plane: np.ndarray) -> np.ndarray:
-    """Mean squares (63,) of the DCT coefficients of all whole 8x8 blocks, without the mean."""
-    height, width = (side // 8 * 8 for side in plane.shape)
-    blocks = plane[:height, :width].reshape(height // 8, 8, width // 8, 8)
-    found = np.einsum("ui,aibj,vj->uvab", _cosines(), blocks, _cosines(), optimize=True)
-    return np.square(found).mean(axis=(2, 3)).ravel()[1:]
-
-
-def _meetings(plane: np.ndarray) -> np.ndarray:
-    """Shares (25,) of pairs of neighbouring residuals, second differences along both axes, cut off at 2."""
-    counts = np.zeros((2 * _CUT + 1) ** 2)
-    for lines in (plane, plane.T):
-        bends = (
-            np.rint((lines[:, :-2] + lines[:, 2:]) / 2 - lines[:, 1:-1]).clip(-_CUT, _CUT).astype(int) + _CUT
-        )
-        counts += np.bincount((bends[:, :-1] * (2 * _CUT + 1) + bends[:, 1:]).ravel(), minlength=len(counts))
-    return counts / counts.sum()
-
-
-def _rings(plane: np.ndarray) -> np.ndarray:
-    """Mean power (24,) at frequencies from 0 to half a cycle a pixel, of a plane faded out at its edges."""
-    fade = np.hanning(plane.shape[0])[:, None] * np.hanning(plane.shape[1])[None]
-    power = np.square(np.abs(np.fft.fft2((plane - plane.mean()) * fade))) / np.square(fade).sum()
-    radius = np.hypot(np.fft.fftfreq(plane.shape[0])[:, None], np.fft.fftfreq(plane.shape[1])[None])
-    ring = (radius * 2 * _BINS).astype(int).ravel()
-    counts = np.bincount(ring, minlength=_BINS)[:_BINS]
-    return np.bincount(ring, weights=power.ravel(), minlength=_BINS)[:_BINS] / counts

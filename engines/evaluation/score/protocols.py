@@ -1,7 +1,7 @@
 """Verification and identification, as trackers do them, on embeddings of one recogniser.
 
-A trial without an outcome counts where it is due: a photo in which no face is found any more matches nobody.
-Hits are keyed by the owner of the photo, whoever was looked for: people are what intervals are drawn over.
+A photo in which no face is found any more is a trial too: it matches no one.  Hits are keyed by the photo's
+owner, also where the target was searched for, because intervals are drawn over people.
 """
 
 from __future__ import annotations
@@ -18,19 +18,16 @@ from engines.models.registry import Metric
 
 #: Person -> name of a photo -> embedding (D,).
 Faces = Mapping[str, Mapping[str, np.ndarray]]
-#: Person -> the outcome of each trial: what `statistics.rate` takes.
+#: Person -> the outcome of each trial, for `statistics.rate`.
 Hits = dict[str, list[bool]]
-#: Whom a probe is compared with: the owner of the photo, or the one it was made to look like.
+#: The person that a probe is compared with: the owner of the photo, or its target.
 Wanted = Literal["owner", "target"]
 _LIMIT = 2_000_000
 
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """A photo that is looked for: its owner, its name, its embedding (D,) or None where no face was found.
-
-    `target` is the person that it was made to look like, if any.
-    """
+    """A photo to search for: owner, name, embedding (D,) or None without a face, target."""
 
     person: str
     photo: str
@@ -40,7 +37,7 @@ class Probe:
 
 @dataclass(frozen=True)
 class Pair:
-    """A probe, by owner and photo, beside another photo; -inf is the similarity of a face not found."""
+    """A probe, by owner and photo, and another photo.  The similarity without a face is -inf."""
 
     person: str
     photo: str
@@ -49,8 +46,8 @@ class Pair:
 
 
 def pairs(probes: Iterable[Probe], references: Faces, metric: Metric, of: Wanted = "owner") -> list[Pair]:
-    """Every probe beside every photo of the wanted person, save the very photo that it was made of."""
-    found = []
+    """Every probe with every photo of the wanted person, except the probe's own original."""
+    compared = []
     for probe in probes:
         faces = {
             name: face for name, face in references.get(_wanted(probe, of), {}).items() if name != probe.photo
@@ -61,10 +58,10 @@ def pairs(probes: Iterable[Probe], references: Faces, metric: Metric, of: Wanted
             alike = np.full(len(faces), -np.inf)
         else:
             alike = similarities(metric, probe.embedding[None], np.stack(list(faces.values())))[0]
-        found += [
+        compared += [
             Pair(probe.person, probe.photo, name, float(s)) for name, s in zip(faces, alike, strict=True)
         ]
-    return found
+    return compared
 
 
 def strongest(runs: Iterable[Sequence[Pair]]) -> list[Pair]:
@@ -77,18 +74,18 @@ def strongest(runs: Iterable[Sequence[Pair]]) -> list[Pair]:
     return list(best.values())
 
 
-def matched(found: Iterable[Pair], threshold: float) -> Hits:
+def matched(compared: Iterable[Pair], threshold: float) -> Hits:
     """Which pairs match."""
     hits: Hits = {}
-    for pair in found:
+    for pair in compared:
         hits.setdefault(pair.person, []).append(pair.similarity > threshold)
     return hits
 
 
-def protected(found: Iterable[Pair], threshold: float, usable: Collection[str]) -> Hits:
-    """Which pairs do not match although the photo is still usable: one of these names."""
+def protected(compared: Iterable[Pair], threshold: float, usable: Collection[str]) -> Hits:
+    """Which pairs do not match while the photo is `usable`, by its name."""
     hits: Hits = {}
-    for pair in found:
+    for pair in compared:
         hits.setdefault(pair.person, []).append(pair.similarity <= threshold and pair.photo in usable)
     return hits
 
@@ -96,7 +93,7 @@ def protected(found: Iterable[Pair], threshold: float, usable: Collection[str]) 
 def impostors(faces: Faces, metric: Metric, *, limit: int = _LIMIT, seed: int = 0) -> np.ndarray:
     """Similarities (N,) of all pairs of photos of different people.
 
-    Of more photos than make `limit` pairs so many are drawn.
+    Photos are drawn where they make more pairs than `limit`.
     """
     embeddings, owners = _stacked(faces, int((2 * limit) ** 0.5), seed)
     if not len(owners):
@@ -109,9 +106,9 @@ def impostors(faces: Faces, metric: Metric, *, limit: int = _LIMIT, seed: int = 
 def strangers(
     faces: Faces, others: np.ndarray, metric: Metric, *, limit: int = _LIMIT, seed: int = 0
 ) -> np.ndarray:
-    """Similarities (N,) of all photos with embeddings (K, D) of people who are not among them.
+    """Similarities (N,) of all photos with embeddings (K, D) of other people.
 
-    Of more photos than make `limit` pairs so many are drawn.
+    Photos are drawn where they make more pairs than `limit`.
     """
     if not len(others):
         return np.empty(0)
@@ -121,7 +118,7 @@ def strangers(
 
 @dataclass(frozen=True, eq=False)
 class Gallery:
-    """Whom a tracker knows: embeddings (G, D), each with an identity and the name of its photo."""
+    """The people that a tracker knows: embeddings (G, D), each with an identity and the name of its photo."""
 
     embeddings: np.ndarray
     identities: tuple[str, ...]
@@ -129,7 +126,7 @@ class Gallery:
 
     @staticmethod
     def of(*faces: Faces, distractors: np.ndarray | None = None) -> Gallery:
-        """All of these faces, and embeddings (K, D) of people who are each known by one photo.
+        """All of these faces, and embeddings (K, D) of distractors: people with one photo each.
 
         A person may be in several of `faces`, say with clean and with protected photos.
 
@@ -152,28 +149,6 @@ class Gallery:
         return Gallery(np.stack(embeddings), identities, photos)
 
 
-def rank(
-    probe: np.ndarray,
-    gallery: np.ndarray,
-    identities: Sequence[str],
-    metric: Metric,
-    wanted: str,
-    *,
-    first_among_equals: bool = True,
-) -> int:
-    """The place, from 1, of an identity where each scores by its best entry of a gallery (G, D).
-
-    Equals count against protection: the owner comes first among them; for a target, let it come last.
-
-    Raises:
-        ConfigError: the gallery does not have the identity.
-    """
-    names, scores = _scores(similarities(metric, probe[None], gallery), identities)
-    if wanted not in names:
-        raise ConfigError(f"{wanted} is not in the gallery: add a photo of that person")
-    return int(_places(scores, np.array([names[wanted]]), first_among_equals)[0])
-
-
 def identification(
     probes: Iterable[Probe],
     gallery: Gallery,
@@ -181,10 +156,10 @@ def identification(
     of: Wanted = "owner",
     ranks: Sequence[int] = (1, 5),
 ) -> dict[int, Hits]:
-    """Rank -> which probes have the wanted person within so many places.
+    """Rank -> which probes have the wanted person within so many places; a person scores by the best entry.
 
-    A gallery's entries made of the probe's own photo are not looked at, and a probe whose wanted person
-    is then not in the gallery is no trial.  Equals count against protection, as in `rank`.
+    Entries of the probe's own photo do not count.  A probe whose wanted person is then not in the gallery is
+    no trial. Equals count against protection: the owner comes first among them, a target last.
     """
     enrolled = set(gallery.identities)
     probes = [probe for probe in probes if _wanted(probe, of) in enrolled]
@@ -192,8 +167,10 @@ def identification(
     if not probes:
         return hits
     width, photos = gallery.embeddings.shape[1], np.array(gallery.photos)
-    seen = np.stack([np.zeros(width) if probe.embedding is None else probe.embedding for probe in probes])
-    alike = similarities(metric, seen, gallery.embeddings)
+    embeddings = np.stack(
+        [np.zeros(width) if probe.embedding is None else probe.embedding for probe in probes]
+    )
+    alike = similarities(metric, embeddings, gallery.embeddings)
     alike[np.array([probe.photo for probe in probes])[:, None] == photos[None]] = -np.inf
     names, scores = _scores(alike, gallery.identities)
     columns = np.array([names[_wanted(probe, of)] for probe in probes])

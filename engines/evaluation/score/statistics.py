@@ -1,4 +1,4 @@
-"""Numbers that are reported: thresholds, rates with their uncertainty, areas under curves, distances of sets.
+"""The statistics of a report: thresholds, rates with their uncertainty, distances of sets.
 
 A similarity is larger where two faces are more alike, whatever the metric; a pair matches above a threshold.
 """
@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple, TypedDict
 
 import numpy as np
+from scipy.stats import binomtest
 
 from engines.errors import ConfigError
 from engines.models.registry import Metric
 
-#: A threshold is read off where so many impostors are expected above it.
+#: A threshold needs this many impostors above it, in expectation.
 MIN_ABOVE = 10
 DRAWS = 2000
-#: Of the subsets by which the deviation of a kernel distance is told.
+#: Random halves of the sets that give the deviation of a kernel distance.
 _HALVES = 100
-_TAIL = 0.025  # 95 % intervals
+_CONFIDENCE = 0.95
+_TAIL = (1 - _CONFIDENCE) / 2
 _NORMAL = 1.959964  # the normal distribution's quantile of 1 - _TAIL
 _BLOCK = 1_000_000  # numbers drawn at once
 
@@ -49,7 +51,7 @@ def threshold_at(impostors: np.ndarray, far: float) -> float:
 
 
 class Calibration(NamedTuple):
-    """A threshold, the pairs that it was read off in words, and the share of them that lies above it."""
+    """A threshold, its pairs in words, and the share of them that lies above it."""
 
     value: float
     source: str
@@ -75,11 +77,28 @@ def calibrate(real: np.ndarray, generated: np.ndarray, far: float) -> Calibratio
     return Calibration(value, f"{len(kinds[kind]):,} {kind}{short}", float(np.mean(kinds[kind] > value)))
 
 
+class RateReport(TypedDict):
+    """A `Rate` as reports have it."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    people: int
+
+
+class Extremes(TypedDict):
+    """The median of a measure over photos, and the worst."""
+
+    median: float
+    worst: float
+
+
 @dataclass(frozen=True)
 class Rate:
-    """A share of `n` trials on so many people, with the 95 % interval in which it lies for others like them.
+    """A share of `n` trials on `people`, with its 95 % interval for other people like them.
 
-    All three are None where nothing was tried.
+    `value`, `low` and `high` are None without trials.
     """
 
     value: float | None
@@ -88,9 +107,9 @@ class Rate:
     n: int
     people: int
 
-    def to_json(self) -> dict[str, float | int | None]:
-        """As a report has it."""
-        return asdict(self)
+    def to_json(self) -> RateReport:
+        """The rate as a report has it."""
+        return {"value": self.value, "low": self.low, "high": self.high, "n": self.n, "people": self.people}
 
 
 def rate(hits: Mapping[str, Sequence[bool]], draws: int = DRAWS, seed: int = 0) -> Rate:
@@ -125,40 +144,20 @@ def draw(people: int, draws: int = DRAWS, seed: int = 0) -> Iterator[np.ndarray]
 
 
 def unanimous(share: float, n: int) -> tuple[float, float]:
-    """The 95 % interval of `n` people who all have one share, as in `rate`."""
-    if share in (
-        0,
-        1,
-    ):  # the general bounds are quantiles of beta distributions; here they can be written down
-        bound = _TAIL ** (1 / n)
-        return (bound, 1.0) if share else (0.0, 1 - bound)
-    square = _NORMAL**2
-    centre, width = (
-        share + square / (2 * n),
-        _NORMAL * math.sqrt(share * (1 - share) / n + square / (4 * n**2)),
-    )
+    """The 95 % interval of `n` people with one and the same share, as in `rate`."""
+    if share in (0, 1):
+        exact = binomtest(round(n * share), n).proportion_ci(_CONFIDENCE, method="exact")
+        return float(exact.low), float(exact.high)
+    square = _NORMAL**2  # SciPy's form of Wilson's interval takes whole hits only
+    centre = share + square / (2 * n)
+    width = _NORMAL * math.sqrt(share * (1 - share) / n + square / (4 * n**2))
     return (centre - width) / (1 + square / n), (centre + width) / (1 + square / n)
-
-
-def auc(positive: np.ndarray, negative: np.ndarray) -> float:
-    """Area under the ROC curve: how often a score of (N,) is above one of (M,), ties by half.
-
-    Hanley and McNeil, "The meaning and use of the area under a ROC curve", 1982.
-
-    Raises:
-        ConfigError: one of them is empty.
-    """
-    if not len(positive) or not len(negative):
-        raise ConfigError("a ROC curve needs scores of both kinds: give more photos")
-    ordered = np.sort(negative)
-    below = np.searchsorted(ordered, positive, "left") + np.searchsorted(ordered, positive, "right")
-    return float(below.mean() / (2 * len(ordered)))
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     """FID of features (N, D) and (M, D): Heusel et al. 2017, equation 6.
 
-    Of few photos it is far too large (its bias falls as 1/N), and only comparable at equal N.
+    It is far too large for few photos (its bias falls as 1/N), and comparable at equal N only.
 
     Raises:
         ConfigError: one of them has fewer than two rows.
@@ -208,8 +207,8 @@ def _discrepancy(aa: np.ndarray, bb: np.ndarray, ab: np.ndarray) -> float:
     return float(sum(within) - 2 * ab.mean())
 
 
-def median_worst(values: Iterable[float | None], *, high_is_good: bool = True) -> dict[str, float] | None:
-    """Median and worst of what was measured; None where nothing was."""
+def median_worst(values: Iterable[float | None], *, high_is_good: bool = True) -> Extremes | None:
+    """Median and worst of the values that were measured; None where there are none."""
     known = [value for value in values if value is not None]
     if not known:
         return None

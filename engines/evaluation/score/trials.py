@@ -1,4 +1,4 @@
-"""Trials: every question that is put to a recogniser about protected photos, and how it was answered."""
+"""The trials of a method before a judge: comparisons of protected photos, by the figure that counts them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from engines.config import Mode
+from engines.evaluation.experiment.evidence import Evidence
 from engines.evaluation.experiment.methods import METHODS
-from engines.evaluation.experiment.plan import Evidence, Row
+from engines.evaluation.experiment.plan import Condition
 from engines.evaluation.experiment.tasks import Result
 from engines.evaluation.score import adaptive, protocols
 from engines.evaluation.score.protocols import Faces, Gallery, Hits, Pair, Probe
@@ -18,15 +19,15 @@ from engines.evaluation.score.statistics import Calibration, calibrate
 from engines.models.registry import Metric, ModelSpec, Threshold
 
 FARS = (0.1, 0.01, 0.001)
-#: A protected photo is of use where its face is found again and its SSIM, within the face's box, is no lower.
+#: A protected photo is usable if its face is found again and the SSIM in the face's box is this high.
 USABLE_SSIM = 0.8
-#: A face is turned from where its nose is so far off the middle of the eyes, in parts of their distance.
+#: A face counts as turned above this distance of nose and middle of the eyes, in parts of the eyes' distance.
 TURNED = 0.15
-#: Faces are grouped at these sizes, in px.
+#: Limits of the groups by face size, in px.
 _SIZES = (100, 200, 400)
 _RANKS = (1, 5)
 _CLEAN, _MIXED, _PROTECTED = "clean", "mixed", "protected"
-#: A clean photo looked for among protected ones: what a camera in the street does.
+#: A search for a clean photo among protected ones, as by a camera in the street.
 _CAMERA = "protected, probe clean"
 #: Path of a figure in a row -> its trials by person.
 Trials = dict[tuple[str, ...], Hits]
@@ -34,7 +35,7 @@ Trials = dict[tuple[str, ...], Hits]
 
 @dataclass(frozen=True)
 class Judge:
-    """A recogniser as a tracker has it: clean photos of everyone, generated strangers, thresholds."""
+    """A recogniser as a tracker uses it: clean photos of everyone, generated strangers, thresholds."""
 
     name: str
     spec: ModelSpec
@@ -44,12 +45,12 @@ class Judge:
 
     @property
     def metric(self) -> Metric:
-        """How it compares."""
+        """The way it compares embeddings."""
         return _threshold(self.spec).metric
 
     @property
     def own(self) -> float:
-        """The threshold that `verify` goes by, as a similarity."""
+        """The threshold of `clip2protect verify`, as a similarity."""
         value = _threshold(self.spec).far_1pct
         return value if self.metric == "cosine" else -value
 
@@ -67,17 +68,17 @@ class Judge:
 
     @property
     def thresholds(self) -> dict[str, float]:
-        """All of them, by name."""
+        """All thresholds, by name."""
         return {"own": self.own, **{far: c.value for far, c in self.calibrations.items()}}
 
 
 def judge_of(evidence: Evidence, name: str) -> Judge:
-    """A recogniser with what it knows: clean photos, strangers, the targets' second pictures."""
+    """A recogniser with its clean photos, strangers, and the targets' second pictures."""
     references: dict[str, dict[str, np.ndarray]] = {}
     for shot in evidence.dataset.shots:
-        seen = evidence.clean[shot.name].arrays.get(f"none/{name}")
-        if seen is not None:
-            references.setdefault(shot.person, {})[shot.name] = seen
+        embedding = evidence.clean[shot.name].arrays.get(f"none/{name}")
+        if embedding is not None:
+            references.setdefault(shot.person, {})[shot.name] = embedding
     targets = {
         _target_name(person): {"other": target.arrays[name]}
         for person, target in evidence.targets.items()
@@ -89,145 +90,153 @@ def judge_of(evidence: Evidence, name: str) -> Judge:
 
 
 @dataclass(frozen=True)
-class Tried:
-    """One method in one mode before one judge: photos that were to be protected, and what came of those that were."""
+class Outcome:
+    """One method in one mode before one judge: protection and inspection of every photo."""
 
     evidence: Evidence
     judge: Judge
     method: str
     mode: Mode
-    found: dict[str, tuple[Result, Result]]
+    results: dict[str, tuple[Result, Result]]
 
     @cached_property
-    def first(self) -> list[str]:
-        """Names of the photos that are compared: the others are protected for galleries."""
-        return [name for name in self.evidence.compared if name in self.found]
+    def compared(self) -> list[str]:
+        """Names of the photos that are compared; the others are protected for galleries."""
+        return [name for name in self.evidence.compared if name in self.results]
 
     @cached_property
     def owners(self) -> dict[str, str]:
+        """Photo -> person."""
         return {shot.name: shot.person for shot in self.evidence.dataset.shots}
 
     @cached_property
-    def looks(self) -> dict[str, Result]:
-        """Looks at the photos that are compared, without those that failed."""
-        return {name: look for name, look in self.every.items() if name in self.first}
+    def inspections(self) -> dict[str, Result]:
+        """Inspections of the photos that are compared, without failures."""
+        return {name: result for name, result in self.all_inspections.items() if name in self.compared}
 
     @cached_property
-    def every(self) -> dict[str, Result]:
-        """Looks at all photos that were protected."""
-        return {name: look for name, (_, look) in self.found.items() if look.failed is None}
+    def all_inspections(self) -> dict[str, Result]:
+        """Inspections of all protected photos, without failures."""
+        return {name: result for name, (_, result) in self.results.items() if result.failed is None}
 
     @cached_property
     def usable(self) -> set[str]:
+        """Names of the compared photos that are usable."""
         return {
             name
-            for name, look in self.looks.items()
-            if f"none/{self.judge.name}" in look.arrays and look.values["ssim"] >= USABLE_SSIM
+            for name, result in self.inspections.items()
+            if f"none/{self.judge.name}" in result.arrays and result.values["ssim"] >= USABLE_SSIM
         }
 
     def probes(self, transform: str = "none") -> list[Probe]:
         """The photos that are compared, after a transform."""
-        return self.as_probes(self.looks, transform)
+        return self.as_probes(self.inspections, transform)
 
-    def as_probes(self, looks: Mapping[str, Result], transform: str = "none") -> list[Probe]:
-        """What is looked for."""
+    def as_probes(self, inspections: Mapping[str, Result], transform: str = "none") -> list[Probe]:
+        """Inspected photos as probes."""
         return [
             Probe(
                 self.owners[name],
                 name,
-                look.arrays.get(f"{transform}/{self.judge.name}"),
+                result.arrays.get(f"{transform}/{self.judge.name}"),
                 _target_name(self.owners[name]) if self.mode == "impersonate" else None,
             )
-            for name, look in looks.items()
+            for name, result in inspections.items()
         ]
 
     def pairs(self, transform: str = "none") -> list[Pair]:
-        """Protected photos beside clean ones of their owners."""
+        """Protected photos with clean ones of their owners."""
         return protocols.pairs(self.probes(transform), self.judge.references, self.judge.metric)
 
     @property
-    def failures(self) -> list[dict[str, str]]:
-        return [
-            {"photo": name, "held_out": self.judge.name, "why": why}
-            for name, (made, look) in self.found.items()
-            if (why := made.failed or look.failed) is not None
-        ]
+    def failures(self) -> dict[str, str]:
+        """The photos that have no protection or no inspection, each with the reason."""
+        return {
+            name: reason
+            for name, (protection, inspection) in self.results.items()
+            if (reason := protection.failed or inspection.failed) is not None
+        }
 
 
-def tried_by(evidence: Evidence, judge: Judge, method: str, mode: Mode) -> Tried | None:
-    """What was tried while this recogniser was held out, None where nothing was."""
+def outcome_of(evidence: Evidence, judge: Judge, method: str, mode: Mode) -> Outcome | None:
+    """The outcome of a method while this judge was held out; None where the plan has no such condition."""
     held_out = judge.name if METHODS[method].searches else ""
-    found = evidence.protected.get(Row(method, mode, held_out))
-    return None if found is None else Tried(evidence, judge, method, mode, found)
+    results = evidence.protected.get(Condition(method, mode, held_out))
+    return None if results is None else Outcome(evidence, judge, method, mode, results)
 
 
-def trials_of(one: Tried) -> Trials:
-    """Every question of the plan's protocols, by the path of its figure in a row."""
-    found: Trials = {}
-    plan = one.evidence.plan
+def trials_of(outcome: Outcome) -> Trials:
+    """All trials of the plan's protocols, by the path of their figure in a row."""
+    trials: Trials = {}
+    plan = outcome.evidence.plan
     if "verification" in plan.protocols:
-        found |= _verification(one)
-        found |= _robustness(one)
-        found |= {("groups", *label): hits for label, hits in _groups(one).items()}
-        if one.method in plan.closely:
-            found["adaptive", "head"], found["adaptive", "untaught"] = (
-                _adapted(one, True),
-                _adapted(one, False),
+        trials |= _verification(outcome)
+        trials |= _robustness(outcome)
+        trials |= {("groups", *label): hits for label, hits in _groups(outcome).items()}
+        if outcome.method in plan.closely:
+            trials["adaptive", "head"], trials["adaptive", "untaught"] = (
+                _adapted(outcome, True),
+                _adapted(outcome, False),
             )
     if "identification" in plan.protocols:
-        found |= _identification(one)
-    return found
+        trials |= _identification(outcome)
+    return trials
 
 
-def _verification(one: Tried) -> Trials:
-    found: Trials = {}
-    beside_owner = one.pairs()
-    beside_target = protocols.pairs(one.probes(), one.judge.targets, one.judge.metric, of="target")
-    for name, threshold in one.judge.thresholds.items():
-        found["verification", name] = protocols.matched(beside_owner, threshold)
-        found["protected", name] = protocols.protected(beside_owner, threshold, one.usable)
-        if one.mode == "impersonate":
-            found["target", name] = protocols.matched(beside_target, threshold)
-    return found
+def _verification(outcome: Outcome) -> Trials:
+    trials: Trials = {}
+    beside_owner = outcome.pairs()
+    beside_target = protocols.pairs(
+        outcome.probes(), outcome.judge.targets, outcome.judge.metric, of="target"
+    )
+    for name, threshold in outcome.judge.thresholds.items():
+        trials["verification", name] = protocols.matched(beside_owner, threshold)
+        trials["protected", name] = protocols.protected(beside_owner, threshold, outcome.usable)
+        if outcome.mode == "impersonate":
+            trials["target", name] = protocols.matched(beside_target, threshold)
+    return trials
 
 
-def _robustness(one: Tried) -> Trials:
-    """At the recogniser's own threshold; the photo as it is, is no transform."""
-    found: Trials = {}
-    names = [name for name in one.evidence.plan.transforms if name != "none"]
+def _robustness(outcome: Outcome) -> Trials:
+    """At the recogniser's own threshold; "none" is no transform."""
+    trials: Trials = {}
+    names = [name for name in outcome.evidence.plan.transforms if name != "none"]
     for name in names:
-        found["transforms", name] = protocols.matched(one.pairs(name), one.judge.own)
-        found["found", name] = _by_person((p.person, p.embedding is not None) for p in one.probes(name))
-    found["found", "none"] = _by_person((p.person, p.embedding is not None) for p in one.probes())
+        trials["transforms", name] = protocols.matched(outcome.pairs(name), outcome.judge.own)
+        trials["found", name] = _by_person((p.person, p.embedding is not None) for p in outcome.probes(name))
+    trials["found", "none"] = _by_person((p.person, p.embedding is not None) for p in outcome.probes())
     if names:
-        runs = [one.pairs(name) for name in ["none", *names]]
-        found[("mean",)] = merged([{("mean",): found["transforms", name]} for name in names]).get(
+        runs = [outcome.pairs(name) for name in ["none", *names]]
+        trials[("mean",)] = merged([{("mean",): trials["transforms", name]} for name in names]).get(
             ("mean",), {}
         )
-        found[("any",)] = protocols.matched(protocols.strongest(runs), one.judge.own)
-    return found
+        trials[("any",)] = protocols.matched(protocols.strongest(runs), outcome.judge.own)
+    return trials
 
 
-def _adapted(one: Tried, taught: bool) -> Hits:
-    """The recogniser after it learnt from all protected photos of others, judged on those that are compared."""
-    learnt = one.as_probes(one.every)
-    judge = one.judge
+def _adapted(outcome: Outcome, taught: bool) -> Hits:
+    """The recogniser after it learnt from all protected photos of others; the compared photos judge it."""
+    learnt = outcome.as_probes(outcome.all_inspections)
+    judge = outcome.judge
     folds = adaptive.adapted_head(judge.references, learnt, judge.strangers, judge.metric, taught=taught)
     return adaptive.adapted_hits(
-        [replace(fold, pairs=tuple(p for p in fold.pairs if p.photo in one.looks)) for fold in folds]
+        [
+            replace(fold, pairs=tuple(p for p in fold.pairs if p.photo in outcome.inspections))
+            for fold in folds
+        ]
     )
 
 
-def _groups(one: Tried) -> dict[tuple[str, str], Hits]:
-    found: dict[tuple[str, str], list[Pair]] = {}
-    for pair in one.pairs():
-        for column, label in _labels(one.evidence, pair.person, one.evidence.clean[pair.photo]):
-            found.setdefault((column, label), []).append(pair)
-    return {label: protocols.matched(of, one.judge.own) for label, of in sorted(found.items())}
+def _groups(outcome: Outcome) -> dict[tuple[str, str], Hits]:
+    trials: dict[tuple[str, str], list[Pair]] = {}
+    for pair in outcome.pairs():
+        for column, label in _labels(outcome.evidence, pair.person, outcome.evidence.clean[pair.photo]):
+            trials.setdefault((column, label), []).append(pair)
+    return {label: protocols.matched(of, outcome.judge.own) for label, of in sorted(trials.items())}
 
 
 def _labels(evidence: Evidence, person: str, clean: Result) -> Iterator[tuple[str, str]]:
-    """What a person and a photo are labelled with: size and pose by measure, the rest as the dataset says."""
+    """The labels of a person and a photo: size and pose as measured, the others from the dataset."""
     size = clean.values["size"]
     above = [limit for limit in _SIZES if size >= limit]
     below = [limit for limit in _SIZES if size < limit]
@@ -239,44 +248,44 @@ def _labels(evidence: Evidence, person: str, clean: Result) -> Iterator[tuple[st
             yield column, of[person]
 
 
-def _identification(one: Tried) -> Trials:
-    found: Trials = {}
-    metric = one.judge.metric
-    for name, (gallery, probes) in _galleries(one).items():
+def _identification(outcome: Outcome) -> Trials:
+    trials: Trials = {}
+    metric = outcome.judge.metric
+    for name, (gallery, probes) in _galleries(outcome).items():
         for rank, hits in protocols.identification(probes, gallery, metric, ranks=_RANKS).items():
-            found["identification", name, f"rank{rank}"] = hits
-        if one.mode == "impersonate":
+            trials["identification", name, f"rank{rank}"] = hits
+        if outcome.mode == "impersonate":
             for rank, hits in protocols.identification(
                 probes, gallery, metric, of="target", ranks=_RANKS
             ).items():
-                found["identification", name, f"target_rank{rank}"] = hits
-    return found
+                trials["identification", name, f"target_rank{rank}"] = hits
+    return trials
 
 
-def _galleries(one: Tried) -> dict[str, tuple[Gallery, list[Probe]]]:
-    """Galleries by name, each with who is looked for in it."""
-    judge, probes = one.judge, one.probes()
+def _galleries(outcome: Outcome) -> dict[str, tuple[Gallery, list[Probe]]]:
+    """Galleries by name, each with its probes."""
+    judge, probes = outcome.judge, outcome.probes()
     others = judge.strangers if len(judge.strangers) else None
     galleries = {_CLEAN: (Gallery.of(judge.references, judge.targets, distractors=others), probes)}
-    dodging = tried_by(one.evidence, judge, one.method, "dodge")
-    if one.method not in one.evidence.plan.closely or dodging is None:
+    dodging = outcome_of(outcome.evidence, judge, outcome.method, "dodge")
+    if outcome.method not in outcome.evidence.plan.closely or dodging is None:
         return galleries
-    hidden = {name: look.arrays.get(f"none/{judge.name}") for name, look in dodging.every.items()}
-    # Every second photo of those that can be found: half of what somebody has posted, or half of the people.
-    rest = (name for of in judge.references.values() for name in of if name not in one.looks)
+    hidden = {name: look.arrays.get(f"none/{judge.name}") for name, look in dodging.all_inspections.items()}
+    # Every second photo that can be found: half of a person's photos, or half of the people.
+    rest = (name for of in judge.references.values() for name in of if name not in outcome.inspections)
     second = {name for number, name in enumerate(rest) if number % 2 == 0}
     half = {name: face for name, face in hidden.items() if name in second}
     for name, instead in ((_MIXED, half), (_PROTECTED, hidden)):
         enrolled = Gallery.of(_instead(judge.references, instead), judge.targets, distractors=others)
         galleries[name] = enrolled, probes
-    if one.mode == "dodge":
+    if outcome.mode == "dodge":
         as_they_are = [Probe(p.person, p.photo, judge.references[p.person][p.photo]) for p in probes]
         galleries[_CAMERA] = galleries[_PROTECTED][0], as_they_are
     return galleries
 
 
 def _instead(references: Faces, protected: Mapping[str, np.ndarray | None]) -> Faces:
-    """Faces with protected ones in the place of clean ones; None: a face that is not found, and so not enrolled."""
+    """Faces with protected ones in place of clean ones; a face that is not found (None) is not enrolled."""
     known = {p: {n: protected.get(n, e) for n, e in of.items()} for p, of in references.items()}
     return {p: {n: e for n, e in of.items() if e is not None} for p, of in known.items()}
 
@@ -289,7 +298,7 @@ def _by_person(outcomes: Iterable[tuple[str, bool]]) -> Hits:
 
 
 def merged(trials: Iterable[Trials]) -> Trials:
-    """Trials before several judges as one: people stay people."""
+    """Trials before several judges as one; the trials of a person stay together."""
     together: Trials = {}
     for one in trials:
         for path, hits in one.items():

@@ -1,54 +1,43 @@
-"""What people see: trials in which they choose one of two photos, and what their choices say.
-
-Recognisers measure identity as machines see it.  Here a person is shown a protected face and picks its owner out of
-two others, or picks the changed one of a photo's two versions: two-alternative forced choice, in which whoever cannot
-tell is right half of the time.
-"""
+"""The study's answers: the choices of people, and how often they are right."""
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, Literal, cast, get_args
+from typing import Any, TypedDict, cast
 
 from scipy.stats import binomtest, t
 
 from engines.errors import ConfigError
+from engines.evaluation.score.statistics import RateReport
+from engines.evaluation.study.questions import KINDS, read_trials
 
-Kind = Literal["identity", "retouched"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
-#: The files, in the folder of a report.
-TRIALS, ANSWERS = "study-trials.json", "study.json"
-#: How names of pictures end, and their types.
-PICTURES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
+#: The choices' file, in the folder of a report.
+ANSWERS = "study.json"
 _CONFIDENCE = 0.95
 
 
-@dataclass(frozen=True)
-class Trial:
-    """One question: pictures are paths within the report's folder, `answer` is the index of the right option."""
+class KindRates(TypedDict):
+    """Rates of right choices by the kind of question."""
 
-    id: str
-    kind: Kind
-    method: str
-    person: str
-    shown: str | None
-    options: tuple[str, str]
-    answer: int
+    identity: RateReport
+    retouched: RateReport
 
-    @property
-    def pictures(self) -> tuple[str, ...]:
-        """All that are shown."""
-        return (*self.options, *([self.shown] if self.shown is not None else []))
+
+class StudyReport(KindRates):
+    """The rates of all choices; the same as means over people, of strangers' choices alone, and by method."""
+
+    participants: KindRates
+    strangers: KindRates
+    methods: dict[str, KindRates]
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What one participant, a random name, chose in one trial: an index of its options."""
+    """The choice of a participant, a random name, in one trial: an index of its options."""
 
     participant: str
     trial: str
@@ -58,56 +47,12 @@ class Choice:
     familiar: bool
 
 
-def read_trials(folder: Path) -> list[Trial]:
-    """The trials of a report.  Raises ConfigError where there are none, or one of them cannot be shown."""
-    path = folder / TRIALS
-    if not path.exists():
-        raise ConfigError(f"{path} does not exist: name a folder that `clip2protect evaluate` has written")
-    try:
-        trials = [_trial(entry) for entry in json.loads(path.read_text("utf-8"))["trials"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path} is damaged: run `clip2protect evaluate` again") from error
-    if not trials or len({trial.id for trial in trials}) < len(trials):
-        raise ConfigError(f"{path} has no trials, or two of one name: run `clip2protect evaluate` again")
-    for name in sorted({name for trial in trials for name in trial.pictures}):
-        picture(folder, name)
-    return trials
-
-
-def _trial(entry: dict[str, Any]) -> Trial:
-    trial = Trial(
-        **{field.name: entry[field.name] for field in fields(Trial)} | {"options": tuple(entry["options"])}
-    )
-    texts = (trial.id, trial.method, trial.person, *trial.pictures)
-    known = (
-        trial.kind in KINDS
-        and len(trial.options) == 2
-        and type(trial.answer) is int
-        and trial.answer in (0, 1)
-    )
-    if (
-        not known
-        or not all(isinstance(text, str) for text in texts)
-        or (trial.kind == "identity") != bool(trial.shown)
-    ):
-        raise ValueError(trial)
-    return trial
-
-
-def picture(folder: Path, name: str) -> Path:
-    """The file of a picture.  Raises ConfigError where it is none, or lies elsewhere than in the folder."""
-    path = Path(os.path.realpath(folder / name))
-    if (
-        not path.is_relative_to(os.path.realpath(folder))
-        or path.suffix.lower() not in PICTURES
-        or not path.is_file()
-    ):
-        raise ConfigError(f"{folder / name} is no picture of this report: run `clip2protect evaluate` again")
-    return path
-
-
 def read_choices(entries: Any, path: Path) -> list[Choice]:
-    """The choices of a file's content, None if there is none.  Raises ConfigError for one that is damaged."""
+    """The choices of a file's content, None if there is no file.
+
+    Raises:
+        ConfigError: the content is damaged.
+    """
     types = {
         "participant": str,
         "trial": str,
@@ -121,18 +66,20 @@ def read_choices(entries: Any, path: Path) -> list[Choice]:
         if not all(type(getattr(c, name)) is kind for c in choices for name, kind in types.items()):
             raise TypeError
     except TypeError as error:
-        raise ConfigError(f"{path} is damaged: remove it and begin anew") from error
+        raise ConfigError(f"{path} is damaged: remove it and start again") from error
     return choices
 
 
-def score(folder: Path) -> dict[str, Any] | None:
-    """How often people were right, None where nobody was asked.
+def score(folder: Path) -> StudyReport | None:
+    """How often people were right; None before the first answer.
 
-    `identity` and `retouched` are rates {value, low, high, n, people} of all choices together, with the exact interval
-    of Clopper and Pearson, 1934; value, low and high are None where n is 0.  That interval takes choices of one person
-    for independent; under `participants` are the same rates as means over people, with Student's interval (None for
-    one person alone).  `strangers` has only the choices of people who did not know the face, `methods` has a mapping
-    of each method's rates by kind.  Raises ConfigError for files that are damaged.
+    The rates of all choices have the exact interval of Clopper and Pearson (1934), which takes the choices of
+    one person as independent.  Under `participants` are means over people, with Student's interval (None for
+    one person alone).  `strangers` counts only choices of people who did not know the face.  A rate's value
+    and interval are None without choices.
+
+    Raises:
+        ConfigError: a file is damaged.
     """
     path = folder / ANSWERS
     if not path.exists():
@@ -141,36 +88,36 @@ def score(folder: Path) -> dict[str, Any] | None:
     try:
         choices = read_choices(json.loads(path.read_text("utf-8")), path)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} is damaged: remove it and begin anew") from error
+        raise ConfigError(f"{path} is damaged: remove it and start again") from error
     choices = [choice for choice in choices if choice.trial in trials]
     if not choices:
         return None
 
-    def by_kind(some: Iterable[Choice], rate: Any = _pooled) -> dict[str, Any]:
-        some = list(some)
-        return {
-            kind: rate([choice for choice in some if trials[choice.trial].kind == kind]) for kind in KINDS
-        }
+    def by_kind(
+        some: Sequence[Choice], rate: Callable[[Sequence[Choice]], RateReport] = _pooled
+    ) -> KindRates:
+        of_kind = {kind: [choice for choice in some if trials[choice.trial].kind == kind] for kind in KINDS}
+        return {"identity": rate(of_kind["identity"]), "retouched": rate(of_kind["retouched"])}
 
     methods = list(dict.fromkeys(trial.method for trial in trials.values()))
     return {
         **by_kind(choices),
-        "participants": by_kind(choices, _of_people),
-        "strangers": by_kind(choice for choice in choices if not choice.familiar),
+        "participants": by_kind(choices, _mean_of_people),
+        "strangers": by_kind([choice for choice in choices if not choice.familiar]),
         "methods": {
-            method: by_kind(c for c in choices if trials[c.trial].method == method) for method in methods
+            method: by_kind([c for c in choices if trials[c.trial].method == method]) for method in methods
         },
     }
 
 
 def _rate(
     value: float | None, low: float | None, high: float | None, choices: Sequence[Choice]
-) -> dict[str, Any]:
+) -> RateReport:
     people = len({choice.participant for choice in choices})
     return {"value": value, "low": low, "high": high, "n": len(choices), "people": people}
 
 
-def _pooled(choices: Sequence[Choice]) -> dict[str, Any]:
+def _pooled(choices: Sequence[Choice]) -> RateReport:
     if not choices:
         return _rate(None, None, None, choices)
     right = sum(choice.correct for choice in choices)
@@ -178,7 +125,7 @@ def _pooled(choices: Sequence[Choice]) -> dict[str, Any]:
     return _rate(right / len(choices), float(interval.low), float(interval.high), choices)
 
 
-def _of_people(choices: Sequence[Choice]) -> dict[str, Any]:
+def _mean_of_people(choices: Sequence[Choice]) -> RateReport:
     people: dict[str, list[bool]] = {}
     for choice in choices:
         people.setdefault(choice.participant, []).append(choice.correct)

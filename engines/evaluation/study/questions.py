@@ -1,77 +1,96 @@
-"""Pictures and questions for `clip2protect study`, made of an evaluation's evidence."""
+"""The study's questions: people choose one of two photos.
+
+A person sees a protected face and picks its owner out of two other photos, or picks the changed one of a
+photo's two versions.  Guessing is right half of the time (two-alternative forced choice).
+"""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator
+import os
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
-import numpy as np
+from engines.errors import ConfigError
 
-from engines.evaluation.experiment.methods import METHODS
-from engines.evaluation.experiment.plan import Evidence
-from engines.evaluation.score.statistics import similarities
-from engines.evaluation.score.trials import Judge, Tried
-from engines.files import explained, write_atomic
+Kind = Literal["identity", "retouched"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+#: The questions' file, in the folder of a report.
+TRIALS = "study-trials.json"
+#: Suffix of a picture -> its type.
+PICTURES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
 
-TRIALS, PICTURES = "study-trials.json", "pictures"
+
+@dataclass(frozen=True)
+class Trial:
+    """One question: pictures are paths within the report's folder, `answer` is the right option's index."""
+
+    id: str
+    kind: Kind
+    method: str
+    person: str
+    shown: str | None
+    options: tuple[str, str]
+    answer: int
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """The paths of all its pictures."""
+        return (*self.options, *([self.shown] if self.shown is not None else []))
 
 
-def write_trials(evidence: Evidence, judge: Judge, tried: list[Tried], folder: Path) -> None:
-    """Pictures of faces, and the questions that are asked about them: of every photo that was compared, by method.
+def read_trials(folder: Path) -> list[Trial]:
+    """The trials of a report.
 
-    "identity": which of two is the person whose protected face is shown: another photo of the owner, or the
-    photo of somebody else that the judge finds most like the clean one.  "retouched": which of two was changed.
-    Raises OutputError.
+    Raises:
+        ConfigError: there are none, or one of them cannot be shown.
     """
-    written: dict[str, bytes] = {}
-    trials = list(_trials(evidence, judge, tried, written))
-    if not trials:
-        return
-    pictures = folder / PICTURES
-    with explained(pictures):
-        pictures.mkdir(exist_ok=True)
-    for name, data in written.items():
-        write_atomic(folder / name, data)
-    write_atomic(folder / TRIALS, json.dumps({"trials": trials}, indent=1).encode())
+    path = folder / TRIALS
+    if not path.exists():
+        raise ConfigError(f"{path} does not exist: name a folder that `clip2protect evaluate` has written")
+    try:
+        trials = [_trial(entry) for entry in json.loads(path.read_text("utf-8"))["trials"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path} is damaged: run `clip2protect evaluate` again") from error
+    if not trials or len({trial.id for trial in trials}) < len(trials):
+        raise ConfigError(f"{path} has no trials, or two of one name: run `clip2protect evaluate` again")
+    for name in sorted({name for trial in trials for name in trial.pictures}):
+        picture(folder, name)
+    return trials
 
 
-def _trials(
-    evidence: Evidence, judge: Judge, tried: list[Tried], written: dict[str, bytes]
-) -> Iterator[dict[str, Any]]:
-    numbers = {shot.name: number for number, shot in enumerate(evidence.dataset.shots)}
-
-    def picture(name: str, face: np.ndarray, method: str = "clean") -> str:
-        path = f"{PICTURES}/{numbers[name]:05}-{method}.jpg"
-        written[path] = face.tobytes()
-        return path
-
-    for one in tried:
-        if METHODS[one.method].kind == "control":
-            continue
-        for name, look in one.looks.items():
-            person = one.owners[name]
-            # Answers belong to a picture, not to a photo: another seed makes another one.
-            mark = hashlib.sha256(look.arrays["face"].tobytes()).hexdigest()[:12]
-            changed = picture(name, look.arrays["face"], one.method)
-            about = {"method": one.method, "person": person}
-            others = [n for n in judge.references.get(person, {}) if n != name]
-            stranger = _most_alike(judge, person, name)
-            if others and stranger is not None:
-                options = [picture(n, evidence.clean[n].arrays["face"]) for n in (others[0], stranger)]
-                question = {"kind": "identity", "shown": changed, "options": options, "answer": 0}
-                yield {"id": f"identity/{one.method}/{mark}"} | about | question
-            options = [picture(name, evidence.clean[name].arrays["face"]), changed]
-            question = {"kind": "retouched", "shown": None, "options": options, "answer": 1}
-            yield {"id": f"retouched/{one.method}/{mark}"} | about | question
+def _trial(entry: dict[str, Any]) -> Trial:
+    trial = Trial(
+        **{field.name: entry[field.name] for field in fields(Trial)} | {"options": tuple(entry["options"])}
+    )
+    texts = (trial.id, trial.method, trial.person, *trial.pictures)
+    known = (
+        trial.kind in KINDS
+        and len(trial.options) == 2
+        and type(trial.answer) is int
+        and trial.answer in (0, 1)
+    )
+    if (
+        not known
+        or not all(isinstance(text, str) for text in texts)
+        or (trial.kind == "identity") != bool(trial.shown)
+    ):
+        raise ValueError(trial)
+    return trial
 
 
-def _most_alike(judge: Judge, person: str, name: str) -> str | None:
-    """The photo of somebody else that the judge finds most like a clean one."""
-    others = [(n, e) for p, of in judge.references.items() if p != person for n, e in of.items()]
-    if not others or name not in judge.references.get(person, {}):
-        return None
-    alike = similarities(judge.metric, judge.references[person][name][None], np.stack([e for _, e in others]))
-    return others[int(alike.argmax())][0]
+def picture(folder: Path, name: str) -> Path:
+    """The file of a picture.
+
+    Raises:
+        ConfigError: it is no picture, or lies outside the folder.
+    """
+    path = Path(os.path.realpath(folder / name))
+    if (
+        not path.is_relative_to(os.path.realpath(folder))
+        or path.suffix.lower() not in PICTURES
+        or not path.is_file()
+    ):
+        raise ConfigError(f"{folder / name} is no picture of this report: run `clip2protect evaluate` again")
+    return path

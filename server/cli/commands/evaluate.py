@@ -92,9 +92,9 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Gather what is missing, write the report, print its first tables."""
-    from engines.evaluation.experiment import plan as experiment
-    from engines.evaluation.experiment import pools, results, tasks
+    from engines.evaluation.experiment import evidence, pools, results, tasks
     from engines.evaluation.experiment.dataset import read_dataset
+    from engines.evaluation.experiment.plan import check
     from engines.evaluation.report.cells import to_markdown
     from engines.evaluation.report.publish import publish
     from engines.evaluation.report.summary import headline
@@ -106,15 +106,16 @@ def run(args: argparse.Namespace) -> int:
     dataset = read_dataset(args.folder, identities=args.identities, groups=args.groups)
     device = choose_device(args.device).type
     networks = tasks.Networks(device, reference_folder(args))
-    experiment.check(plan, experiment.recognisers(networks), dataset)
-    results.claim(args.output, experiment.about(dataset, networks), resume=args.resume)
+    check(plan, evidence.recognisers(networks), dataset)
+    results.claim(args.output, evidence.fingerprint(dataset, networks), resume=args.resume)
     _fetch(networks)
     processes = args.processes or (1 if device == "cuda" else _side_by_side())
     runner = partial(pools.run, work=tasks.work, processes=processes, ray=args.ray)
     with Bar() as bar:
         progress = bar.counting if watched() else _Lines()
-        evidence = experiment.gather(dataset, plan, networks, results.Store(args.output), runner, progress)
-    report = publish(evidence, networks, args.output)
+        store = results.Store(args.output)
+        gathered = evidence.gather(dataset, plan, networks, store, runner, progress)
+    report = publish(gathered, networks, args.output)
     for line in headline(report):
         say(line)
     for table in tables(report)[:_SHOWN]:

@@ -14,9 +14,11 @@ from engines.errors import ConfigError
 from server.cli.console import printable, say, table
 
 if TYPE_CHECKING:
+    from engines.evaluation.score.statistics import RateReport
+    from engines.evaluation.study.questions import Kind
     from server.study.site import Study
 
-_QUESTIONS = {"identity": "who is it", "retouched": "which was changed"}
+_QUESTIONS: dict[Kind, str] = {"identity": "who is it", "retouched": "which was changed"}
 
 
 def add(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -97,9 +99,9 @@ def _score(folder: Path) -> int:
     return 0
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.0f} %"
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.0f} %"
 
 
-def _interval(rate: dict[str, Any]) -> str:
+def _interval(rate: RateReport) -> str:
     return "-" if rate["low"] is None else f"{_percent(rate['low'])} to {_percent(rate['high'])}"

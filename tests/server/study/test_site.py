@@ -18,7 +18,8 @@ import pytest
 from PIL import Image
 
 from engines.errors import ConfigError
-from engines.evaluation.study.answers import Choice, picture, read_trials, score
+from engines.evaluation.study.answers import Choice, score
+from engines.evaluation.study.questions import picture, read_trials
 from server.cli.main import main
 from server.common.private import write_private
 from server.study.participants import Participants

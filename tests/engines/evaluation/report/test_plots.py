@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import sys
+from io import BytesIO
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from engines.errors import ConfigError
 from engines.evaluation.report import plots
-from tests.engines.evaluation.sample import METHODS, sample_report
+from tests.support.evaluation import METHODS, sample_report
+from tests.support.evaluation import rate as spread_rate
 
 
 def rate(value: float, low: float | None, high: float | None) -> dict[str, Any]:
@@ -78,3 +83,18 @@ def test_only_methods_that_no_other_beats_are_joined() -> None:
 
     rows = [row("beaten", 30, 0.5), row("likest", 35, 0.4), row("safest", 20, 0.0), row("equal", 20, 0.1)]
     assert [one["method"] for one in plots._best(rows)] == ["likest", "safest"]
+
+
+def test_every_plot_is_a_picture_of_the_figures() -> None:
+    report = sample_report()
+    made = plots.plots(report)
+    assert len(made) == 6
+    for data in made.values():
+        image = Image.open(BytesIO(data))
+        assert image.format == "PNG" and image.width >= 1000
+        assert len(np.unique(np.asarray(image.convert("L")))) > 20
+    other = copy.deepcopy(report)
+    for row in other["rows"]:
+        if row["method"] == "pgd":
+            row["verification"]["own"] = spread_rate(0.9)
+    assert plots.plots(other) != made

@@ -13,11 +13,11 @@ from skimage import data
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from engines.evaluation.experiment.tasks import (
-    Look,
+    Inspection,
     Networks,
-    Protect,
+    Protection,
     Strangers,
-    Target,
+    TargetPerson,
     _square,
     _turn,
     work,
@@ -25,7 +25,7 @@ from engines.evaluation.experiment.tasks import (
 from engines.face.detect import Face
 from engines.photo.decode import decode
 from engines.verify import compare
-from tests.pictures import saved
+from tests.support.pictures import saved
 
 if TYPE_CHECKING:
     from engines.stack import Stack
@@ -39,33 +39,33 @@ def jpeg(quality: int) -> bytes:
     return saved(data.astronaut(), "JPEG", quality=quality)
 
 
-def test_a_look_sees_what_verify_sees_and_measures_what_others_measure(stack: Stack) -> None:
+def test_an_inspection_agrees_with_verify_and_with_scikit_image(stack: Stack) -> None:
     from engines.face.detect import detect
 
     after = jpeg(30)
-    look = Look(NETWORKS, CLEAN, after, ("none", "resize-50")).do(stack)
+    inspection = Inspection(NETWORKS, CLEAN, after, ("none", "resize-50")).do(stack)
     a, b = decode(CLEAN), decode(after)
     for one in compare(stack, b, a):
         r = stack.recognisers[one.recogniser]
-        plain = Look(NETWORKS, CLEAN, CLEAN, ("none",)).do(stack)
-        seen = [torch.from_numpy(x.arrays[f"none/{one.recogniser}"])[None] for x in (look, plain)]
+        plain = Inspection(NETWORKS, CLEAN, CLEAN, ("none",)).do(stack)
+        seen = [torch.from_numpy(x.arrays[f"none/{one.recogniser}"])[None] for x in (inspection, plain)]
         assert float(r.compare(*seen)) == pytest.approx(one.similarity, abs=0.03)
     face = detect(stack.detector, a.pixels)[0]
     left, top, right, bottom = map(round, face.box)
     boxes = [x.pixels[top:bottom, left:right] for x in (a, b)]
-    assert look.values["psnr"] == pytest.approx(peak_signal_noise_ratio(*boxes))
-    assert look.values["ssim"] == pytest.approx(structural_similarity(*boxes, channel_axis=2))
-    assert look.values["size"] == face.size
-    assert look.values["agreement"] is None
-    assert np.asarray(Image.open(BytesIO(look.arrays["face"].tobytes()))).shape == (192, 192, 3)
+    assert inspection.values["psnr"] == pytest.approx(peak_signal_noise_ratio(*boxes))
+    assert inspection.values["ssim"] == pytest.approx(structural_similarity(*boxes, channel_axis=2))
+    assert inspection.values["size"] == face.size
+    assert inspection.values["agreement"] is None
+    assert np.asarray(Image.open(BytesIO(inspection.arrays["face"].tobytes()))).shape == (192, 192, 3)
 
 
-def test_a_look_at_a_face_that_is_gone_has_no_embedding(stack: Stack) -> None:
+def test_an_inspection_of_a_hidden_face_has_no_embedding(stack: Stack) -> None:
     hidden = data.astronaut().copy()
     hidden[20:220, 140:300] = 90
-    look = Look(NETWORKS, CLEAN, saved(hidden, "PNG"), ("none", "jpeg-50")).do(stack)
-    assert not [name for name in look.arrays if "/" in name]
-    assert look.values["ssim"] < 0.5
+    inspection = Inspection(NETWORKS, CLEAN, saved(hidden, "PNG"), ("none", "jpeg-50")).do(stack)
+    assert not [name for name in inspection.arrays if "/" in name]
+    assert inspection.values["ssim"] < 0.5
 
 
 def test_agreement_is_with_what_the_prompt_asks_for(stack: Stack) -> None:
@@ -74,7 +74,7 @@ def test_agreement_is_with_what_the_prompt_asks_for(stack: Stack) -> None:
 
     painted = protect(decode(CLEAN), stack, Settings(prompt="red lipstick", steps=1)).data
     agreements = [
-        Look(NETWORKS, CLEAN, painted, ("none",), prompt).do(stack).values["agreement"]
+        Inspection(NETWORKS, CLEAN, painted, ("none",), prompt).do(stack).values["agreement"]
         for prompt in ("red lipstick", "blue eyeshadow")
     ]
     assert agreements[0] > 0.3 > agreements[1]
@@ -83,18 +83,18 @@ def test_agreement_is_with_what_the_prompt_asks_for(stack: Stack) -> None:
 def test_a_photo_without_a_face_is_a_failure_in_words() -> None:
     nobody = saved(np.full((90, 90, 3), 200, np.uint8), "PNG")
     for task in (
-        Look(NETWORKS, nobody, nobody, ("none",)),
-        Protect(NETWORKS, nobody, "blur", "dodge", "", None, 0),
+        Inspection(NETWORKS, nobody, nobody, ("none",)),
+        Protection(NETWORKS, nobody, "blur", "dodge", "", None, 0),
     ):
         result = work(task)
         assert (result.failed, result.arrays) == ("no face was found", {})
-    broken = work(Look(NETWORKS, b"not a photo", CLEAN, ("none",)))
+    broken = work(Inspection(NETWORKS, b"not a photo", CLEAN, ("none",)))
     assert broken.failed is not None and "\n" not in broken.failed
 
 
 def test_a_protected_photo_is_whole(stack: Stack) -> None:
 
-    result = Protect(NETWORKS, jpeg(90), "pixelate", "dodge", "", None, 0).do(stack)
+    result = Protection(NETWORKS, jpeg(90), "pixelate", "dodge", "", None, 0).do(stack)
     photo = decode(result.arrays["photo"].tobytes())
     assert (photo.format, photo.pixels.shape) == ("JPEG", (512, 512, 3))
     assert result.values["seconds"] > 0
@@ -115,7 +115,7 @@ def test_a_target_is_one_person_on_two_pictures(stack: Stack) -> None:
     from engines.photo.decode import decode
 
     for seed in (1, 2):
-        target = Target(NETWORKS, seed).do(stack)
+        target = TargetPerson(NETWORKS, seed).do(stack)
         first = decode(target.arrays["photo"].tobytes()).pixels
         seen = identity_of_face(
             stack.recognisers.values(), first, detect(stack.detector, first)[0]

@@ -17,7 +17,6 @@ from engines.evaluation.score.protocols import (
     matched,
     pairs,
     protected,
-    rank,
     strangers,
     strongest,
 )
@@ -111,11 +110,18 @@ def test_of_too_many_photos_some_are_drawn() -> None:
 
 # --- identification -----------------------------------------------------------------------------------
 #: A gallery of four photos of three people.
-FOUR, NAMES = np.array([at(0), at(4), at(6), at(9)]), ["ann", "bea", "ann", "cyd"]
+FOUR = Gallery(np.array([at(0), at(4), at(6), at(9)]), ("ann", "bea", "ann", "cyd"), tuple("1234"))
+
+
+def place(gallery: Gallery, probe: Probe, metric: str, of: str = "owner") -> int:
+    """The first rank at which a probe's person is found."""
+    ranks = range(1, len(gallery.photos) + 1)
+    hits = identification([probe], gallery, metric, of, ranks=ranks)  # type: ignore[arg-type]
+    return next(rank for rank in ranks if hits[rank][probe.person] == [True])
 
 
 @pytest.mark.parametrize(
-    ("x", "wanted", "place", "last"),
+    ("x", "wanted", "first", "last"),
     [
         (1.0, "ann", 1, 1),
         (1.0, "bea", 2, 2),
@@ -127,23 +133,21 @@ FOUR, NAMES = np.array([at(0), at(4), at(6), at(9)]), ["ann", "bea", "ann", "cyd
         (5.0, "bea", 1, 2),  # ann by her second photo as near as bea
     ],
 )
-def test_rank_by_hand(x: float, wanted: str, place: int, last: int) -> None:
-    assert rank(at(x), FOUR, NAMES, "euclidean", wanted) == place
-    assert rank(at(x), FOUR, NAMES, "euclidean", wanted, first_among_equals=False) == last
+def test_places_by_hand(x: float, wanted: str, first: int, last: int) -> None:
+    """Equals count against protection: the owner comes first among them, a target last."""
+    assert place(FOUR, Probe(wanted, "", at(x)), "euclidean") == first
+    assert place(FOUR, Probe("someone", "", at(x), target=wanted), "euclidean", "target") == last
 
 
-def test_rank_of_nobody() -> None:
-    with pytest.raises(ConfigError, match="dora is not in the gallery"):
-        rank(at(0), FOUR, NAMES, "euclidean", "dora")
-
-
-def test_rank_is_that_of_sorting_all_entries() -> None:
+def test_places_are_those_of_sorting_all_entries() -> None:
     random = np.random.default_rng(0)
-    gallery, names = random.standard_normal((60, 5)), [f"p{i % 17}" for i in range(60)]
+    embeddings, names = random.standard_normal((60, 5)), tuple(f"p{i % 17}" for i in range(60))
+    gallery = Gallery(embeddings, names, tuple(str(i) for i in range(60)))
     for probe in random.standard_normal((20, 5)):
-        cosines = gallery @ probe / np.linalg.norm(gallery, axis=1)
+        cosines = embeddings @ probe / np.linalg.norm(embeddings, axis=1)
         order = list(dict.fromkeys(names[i] for i in np.argsort(-cosines)))
-        assert [rank(probe, gallery, names, "cosine", name) for name in order] == list(range(1, 18))
+        places = [place(gallery, Probe(name, "", probe), "cosine") for name in order]
+        assert places == list(range(1, 18))
 
 
 def test_identification_counts_places_by_owner() -> None:
@@ -179,18 +183,18 @@ def test_identification_of_the_target_has_equals_before_it() -> None:
     assert identification([Probe("ann", "ann/1", at(1))], gallery, "euclidean", "target") == {1: {}, 5: {}}
 
 
-def test_identification_agrees_with_rank() -> None:
+def test_a_probes_own_photo_does_not_count_among_many() -> None:
+    """The same places as in a gallery without that photo."""
     random = np.random.default_rng(1)
     faces = {f"p{i}": {f"p{i}/{k}": random.standard_normal(6) + 0.5 * i for k in range(3)} for i in range(8)}
-    distractors = random.standard_normal((30, 6))
-    gallery = Gallery.of(faces, distractors=distractors)
+    gallery = Gallery.of(faces, distractors=random.standard_normal((30, 6)))
     probes = [Probe(p, f"{p}/0", faces[p][f"{p}/0"] + 0.5 * random.standard_normal(6)) for p in faces]
     found = identification(probes, gallery, "cosine", ranks=(1, 3))
     for probe in probes:
         kept = [i for i, photo in enumerate(gallery.photos) if photo != probe.photo]
-        names = [gallery.identities[i] for i in kept]
-        place = rank(probe.embedding, gallery.embeddings[kept], names, "cosine", probe.person)
-        assert {k: found[k][probe.person] for k in (1, 3)} == {k: [place <= k] for k in (1, 3)}
+        names, photos = (tuple(of[i] for i in kept) for of in (gallery.identities, gallery.photos))
+        rank = place(Gallery(gallery.embeddings[kept], names, photos), probe, "cosine")
+        assert {k: found[k][probe.person] for k in (1, 3)} == {k: [rank <= k] for k in (1, 3)}
     assert 0 < rate(found[1]).value < 1
 
 

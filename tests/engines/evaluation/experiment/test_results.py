@@ -12,11 +12,24 @@ import pytest
 
 from engines.errors import ConfigError
 from engines.evaluation.experiment.results import WORK, Store, claim
-from engines.evaluation.experiment.tasks import Look, Networks, Protect, Result, Strangers, Target, key
+from engines.evaluation.experiment.tasks import (
+    Inspection,
+    Networks,
+    Protection,
+    Result,
+    Strangers,
+    TargetPerson,
+    key,
+)
 
 NETWORKS = Networks("cpu")
-TASK = Protect(NETWORKS, b"photo", "pgd", "dodge", "dlib-resnet29", None, 0)
-TASKS = [TASK, Look(NETWORKS, b"a", b"b", ("none", "blur")), Strangers(NETWORKS, 1, 2), Target(NETWORKS, 3)]
+TASK = Protection(NETWORKS, b"photo", "pgd", "dodge", "dlib-resnet29", None, 0)
+TASKS = [
+    TASK,
+    Inspection(NETWORKS, b"a", b"b", ("none", "blur")),
+    Strangers(NETWORKS, 1, 2),
+    TargetPerson(NETWORKS, 3),
+]
 
 
 def answers(tasks: Sequence[Any]) -> Iterator[tuple[Any, Result]]:

@@ -10,11 +10,11 @@ import pytest
 from scipy.linalg import sqrtm
 from scipy.spatial.distance import cdist
 from scipy.stats import binomtest
+from sklearn.metrics import roc_curve
 
 from engines.errors import ConfigError
 from engines.evaluation.score.statistics import (
     Rate,
-    auc,
     calibrate,
     frechet_distance,
     kernel_distance,
@@ -53,10 +53,9 @@ def test_threshold_by_hand(far: float, value: float) -> None:
 @pytest.mark.parametrize("far", [0.1, 0.01, 0.001])
 @pytest.mark.parametrize("digits", [1, 12])
 def test_threshold_is_where_the_roc_curve_has_it(far: float, digits: int) -> None:
-    sklearn = pytest.importorskip("sklearn.metrics")
     impostors = normal(5000).round(digits)
     scores = np.concatenate((impostors, [10.0]))
-    rates, _, points = sklearn.roc_curve([0] * 5000 + [1], scores, drop_intermediate=False)
+    rates, _, points = roc_curve([0] * 5000 + [1], scores, drop_intermediate=False)
     accepted = points[rates <= far].min()  # here a match is a score of at least the point
     assert threshold_at(impostors, far) == impostors[impostors < accepted].max()
 
@@ -115,7 +114,7 @@ def test_three_people_as_all_27_draws_have_it() -> None:
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
-    """40 people whose own rates differ; a person's trials are alike, and trials drawn singly would miss that."""
+    """The rates of 40 people differ, and the trials of each are alike: drawing single trials would miss that."""
     random = np.random.default_rng(0)
     inside = 0
     for trial in range(200):
@@ -158,20 +157,7 @@ def test_a_rate_is_the_same_twice_and_survives_thousands_of_people() -> None:
     assert (found.low, found.high) == pytest.approx((found.value - spread, found.value + spread), abs=0.002)
 
 
-# --- curves and distances -----------------------------------------------------------------------------
-@pytest.mark.parametrize("digits", [0, 1, 12])
-def test_area_under_the_curve_is_that_of_scikit_learn(digits: int) -> None:
-    sklearn = pytest.importorskip("sklearn.metrics")
-    positive, negative = (0.7 + normal(40)).round(digits), normal(60, seed=1).round(digits)
-    expected = sklearn.roc_auc_score([1] * 40 + [0] * 60, np.concatenate((positive, negative)))
-    assert auc(positive, negative) == pytest.approx(expected)
-
-
-def test_area_needs_both_kinds() -> None:
-    with pytest.raises(ConfigError, match="scores of both kinds"):
-        auc(np.array([1.0]), np.array([]))
-
-
+# --- distances ---------------------------------------------------------------------------------------
 @pytest.mark.parametrize(("n", "m"), [(200, 150), (10, 9), (40, 12)])
 def test_frechet_distance_is_the_formula(n: int, m: int) -> None:
     a, b = normal(n, 24) @ normal(24, 24, seed=2), 0.5 + normal(m, 24, seed=1)

@@ -1,8 +1,18 @@
-"""A report as `clip2protect evaluate` writes it, with made-up figures and every case that tables must bear."""
+"""An evaluation's report with made-up figures, for every case of the tables; and evidence with made-up
+embeddings.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+import numpy as np
+
+from engines.evaluation.experiment.dataset import Dataset, Shot
+from engines.evaluation.experiment.evidence import Evidence, recognisers
+from engines.evaluation.experiment.plan import Condition, Plan
+from engines.evaluation.experiment.tasks import Networks, Result
 
 JUDGES = ("dlib-resnet29", "mobilefacenet-192", "mobilefacenet-512")
 TRANSFORMS = ("jpeg-75", "jpeg-50", "resize-0.5", "blur-1", "noise-5", "crop-10", "screenshot", "social")
@@ -55,7 +65,7 @@ def sample_report() -> dict[str, Any]:
         "settings": {
             "methods": [m[0] for m in METHODS],
             "modes": ["dodge", "impersonate"],
-            "tasks": ["verification", "identification", "robustness"],
+            "protocols": ["verification", "identification"],
             "transforms": list(TRANSFORMS),
             "held_out": list(JUDGES),
             "per_person": 1,
@@ -102,7 +112,12 @@ def _row(method: tuple[str, str, str, float, float], mode: str, judge: str) -> d
     }
     target = {key: rate(None if v is None else (1 - v) * 0.4, n) for key, v in by_far.items()}
     return {
-        "method": name, "title": title, "kind": kind, "mode": mode, "held_out": judge, "photos": 21 if pooled else 7,
+        "method": name,
+        "title": title,
+        "kind": kind,
+        "mode": mode,
+        "held_out": judge,
+        "photos": 21 if pooled else 7,
         "pairs": n,
         "verification": {key: rate(v, n) for key, v in by_far.items()},
         "margin": {"mean": 0.6 - share, "least": 0.2 - share},
@@ -128,21 +143,21 @@ def _row(method: tuple[str, str, str, float, float], mode: str, judge: str) -> d
             "head": rate(min(1.0, share + 0.3), n) if kind == "ours" else None,
             "detector_auc": {"value": 0.93, "low": 0.85, "high": 0.98} if kind == "ours" else None,
         },
+        "people": {"p01": share},
         "groups": {"skin": {"I-II": rate(share, 20, 4), "V-VI": rate(share, 12, 3), "one photo": rate(None)}},
         "failures": [{"photo": HOSTILE, "held_out": "dlib-resnet29", "why": "the search <b>ended</b> early"}]
         if name == "paper" and pooled and mode == "dodge"
         else [],
-    }  # fmt: skip
+    }
 
 
 def _identification(share: float, mode: str) -> dict[str, Any]:
     def gallery(rank1: float) -> dict[str, Any]:
-        aimed = mode == "impersonate"
+        target = {"target_rank1": rate(0.3, 21), "target_rank5": rate(0.5, 21)}
         return {
             "rank1": rate(rank1, 21),
             "rank5": rate(min(1.0, rank1 + 0.1), 21),
-            "target_rank1": rate(0.3, 21) if aimed else None,
-            "target_rank5": rate(0.5, 21) if aimed else None,
+            **(target if mode == "impersonate" else {}),
         }
 
     return {"clean": gallery(share), "mixed": gallery(min(1.0, share + 0.2))}
@@ -163,3 +178,88 @@ def _thresholds(metric: str, own: float) -> dict[str, Any]:
         },
     }
     return {"metric": metric, "own": own, "far": far}
+
+
+# --- evidence ----------------------------------------------------------------------------------------
+COSINE, EUCLIDEAN = "mobilefacenet-512", "dlib-resnet29"
+NAMES = ["a/1", "a/2", "a/3", "b/1", "b/2", "c/1", "c/2", "d/1"]
+
+
+def towards(person: int, other: int, angle: float) -> np.ndarray:
+    """A unit vector so many degrees from a person's axis towards another's."""
+    turned = np.zeros(24, np.float32)
+    turned[person], turned[other] = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    return turned
+
+
+def inspection(
+    embedding: np.ndarray | None, *, ssim: float = 0.95, psnr: float = 33.0, size: float = 150.0
+) -> Result:
+    """A look by which both recognisers see the same, as it is and after a JPEG that turns nothing."""
+    arrays = {"features": np.random.default_rng(int(1e6 * psnr)).normal(size=4), "forensic": np.ones(3)}
+    if embedding is not None:
+        arrays |= {f"{t}/{r}": embedding for t in ("none", "jpeg-50") for r in (COSINE, EUCLIDEAN)}
+    values = {"psnr": psnr, "ssim": ssim, "lpips": None, "agreement": None, "size": size, "turn": 0.0}
+    return Result(values, arrays)
+
+
+def sample_evidence(*, modes: Any = ("dodge",)) -> Evidence:
+    """Three people who are compared and one who is not.
+
+    By "balanced", a's face is 85 degrees off (cosine .09: no match), b's 35 degrees (.81: a match), and c's
+    is not found any more; after a JPEG a's is back.  By "strong" all is lost but for c, whose photo failed.
+    """
+    axes = {"a": 0, "b": 1, "c": 2, "d": 3}
+    shots = tuple(Shot(name[0], name, Path(name)) for name in NAMES)
+    clean = {n: inspection(towards(axes[n[0]], 4 + i, 10), psnr=100.0, ssim=1.0) for i, n in enumerate(NAMES)}
+    made = Result({"seconds": 2.0}, {"photo": np.zeros(1, np.uint8)})
+    a = inspection(towards(0, 12, 85))
+    a.arrays.update({f"jpeg-50/{r}": towards(0, 12, 20) for r in (COSINE, EUCLIDEAN)})
+    balanced = {
+        "a/1": (made, a),
+        "b/1": (made, inspection(towards(1, 13, 35), ssim=0.7)),
+        "c/1": (made, inspection(None)),
+    }
+    lost = (made, inspection(towards(14, 15, 5)))
+    failed = Result(failed="no face was found")
+    strong = {"a/1": lost, "b/1": lost, "c/1": (failed, failed)}
+    protected = {
+        Condition(method, "dodge", r): looks
+        for method, looks in (("balanced", balanced), ("strong", strong))
+        for r in (COSINE, EUCLIDEAN)
+    }
+    targets = {}
+    if "impersonate" in modes:
+        targets = {
+            p: Result(
+                {"alike": {COSINE: True, EUCLIDEAN: True}},
+                dict.fromkeys((COSINE, EUCLIDEAN), towards(16 + i, 0, 0)),
+            )
+            for i, p in enumerate("abc")
+        }
+        near = {
+            "a/1": (made, inspection(towards(16, 0, 30))),
+            "b/1": (made, inspection(towards(17, 1, 80))),
+            "c/1": (made, inspection(None)),
+        }
+        protected |= {Condition("pgd", "impersonate", r): near for r in (COSINE, EUCLIDEAN)}
+    plan = Plan(
+        methods=("balanced", "strong", *(("pgd",) if targets else ())),
+        modes=modes,
+        transforms=("jpeg-50",),
+        closely=(),
+        held_out=(COSINE, EUCLIDEAN),
+        distractors=2,
+    )
+    strangers = {r: np.stack([towards(10, 11, 0), towards(11, 10, 0)]) for r in (COSINE, EUCLIDEAN)}
+    groups = {"hair": {"a": "red", "b": "black", "c": "black"}}
+    return Evidence(
+        Dataset(shots, "folders", groups),
+        plan,
+        recognisers(Networks("cpu")),
+        clean,
+        ("a/1", "b/1", "c/1"),
+        strangers,
+        targets,
+        protected,
+    )

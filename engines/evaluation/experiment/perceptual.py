@@ -1,4 +1,4 @@
-"""LPIPS, where its weights are at hand: the one measure of likeness that needs networks nobody packages."""
+"""LPIPS, where its weights are at hand: no package brings AlexNet's."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from PIL import Image
 
 #: The file by which torchvision knows the weights of AlexNet, in torch's own cache.
 ALEXNET = "alexnet-owt-7be5be79.pth"
-#: Longest side that is looked at, in px: the measure was made for small pictures.
+#: Longest side in px of the pictures that are compared: the measure was made for small ones.
 _SIDE = 256
 
 
 def why_no_lpips() -> str | None:
-    """What is missing for LPIPS and how to get it; None where it can be measured."""
+    """The part that LPIPS lacks, and how to get it; None where LPIPS can be measured."""
     if importlib.util.find_spec("lpips") is None:
         return "LPIPS was not measured: `pip install lpips` is needed, and AlexNet's weights"
     if not _weights().is_file():
         return (
-            f"LPIPS was not measured: the weights of AlexNet, {ALEXNET}, are not in torch's cache; torchvision"
-            " fetches them on a machine with a network"
+            f"LPIPS was not measured: the weights of AlexNet, {ALEXNET}, are not in torch's cache;"
+            " torchvision fetches them on a machine with a network"
         )
     return None
 
 
 def lpips(a: np.ndarray, b: np.ndarray) -> float | None:
-    """Perceptual distance (Zhang et al. 2018, version 0.1, AlexNet) of two pictures (H, W, 3) uint8, 0 if equal.
+    """Perceptual distance (Zhang et al. 2018, version 0.1, AlexNet) of two pictures (H, W, 3) uint8.
 
-    None where it cannot be measured: nothing is fetched.
+    None where it cannot be measured: this function fetches nothing.
     """
     if why_no_lpips() is not None:
         return None
