@@ -65,9 +65,11 @@ def explained(target: Path) -> Iterator[None]:
 
 def _write_synced(temporary: Path, target: Path, chunks: Iterable[bytes], mode: int) -> None:
     with explained(target):
-        # "x": never write into a file that somebody put there.  Unbuffered: with a buffer, closing after a full
-        # disk would raise a second time.
-        file = open(temporary, "xb", buffering=0, opener=lambda name, flags: os.open(name, flags, mode))
+        # "x": never write into a file that somebody put there.  Unbuffered: with a buffer, closing after a
+        # full disk would raise a second time.
+        file = open(  # noqa: SIM115  (closed below: an error of opening is explained apart)
+            temporary, "xb", buffering=0, opener=lambda name, flags: os.open(name, flags, mode)
+        )
     with file:
         for chunk in chunks:
             with explained(target):

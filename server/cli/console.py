@@ -22,7 +22,7 @@ def say(text: str) -> None:
 
 
 def complain(text: str) -> None:
-    """One line on stderr, whatever the text holds."""
+    """One line on stderr, also for a text of several lines."""
     print(f"clip2protect: {' '.join(text.split())}", file=sys.stderr)
 
 
@@ -41,7 +41,7 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def measured(metric: Metric, value: float) -> str:
-    """A comparison's number with what it is: `similarity 0.71` or `distance 0.43`."""
+    """A comparison's number with its kind: `similarity 0.71` or `distance 0.43`."""
     return f"{'similarity' if metric == 'cosine' else 'distance'} {value:.3f}"
 
 
@@ -56,7 +56,7 @@ def watched() -> bool:
 
 
 class Bar:
-    """One line on the terminal that says what goes on; nothing where nobody watches."""
+    """One line of progress on a terminal; nothing where no terminal is."""
 
     def __init__(self, label: str = "") -> None:
         self._label = f"{printable(label)}: " if label else ""
@@ -79,7 +79,7 @@ class Bar:
         self._show(message, message + size, done or 0, total)
 
     def counting(self, stage: str, done: int, total: int) -> None:
-        """So many of so many things of a stage."""
+        """`done` of `total` things of a stage."""
         self._show(stage, f"{stage}: {done} of {total}", done, total)
 
     def searching(self, event: Event) -> None:
@@ -96,7 +96,7 @@ class Bar:
         if self._bar is None:
             from tqdm import tqdm
 
-            # The clock runs from the first step to the last, whatever the bar itself counts.
+            # The clock runs from the first step to the last, across stages.
             layout = "{desc} {percentage:3.0f}%|{bar:20}| {elapsed}{postfix}"
             self._bar = tqdm(bar_format=layout, leave=False, dynamic_ncols=True, file=sys.stderr)
         self._bar.total, self._bar.n = total, done

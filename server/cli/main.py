@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         complain("stopped; every file written so far is whole, and no other was begun")
         return STOPPED
-    except BrokenPipeError:  # whoever read our output has enough: `clip2protect models list | head`
+    except BrokenPipeError:  # the reader of our output has enough: `clip2protect models list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:

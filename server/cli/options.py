@@ -12,18 +12,19 @@ from server.cli.console import complain
 
 
 def add_profile(parser: argparse.ArgumentParser) -> None:
-    """Which networks."""
+    """The options for the networks."""
     parser.add_argument(
         "--profile",
         choices=tuple(PROFILES),
         default="embedded",
-        help="the networks: embedded, fetched by themselves; reference, the paper's own, whose files you bring"
-        " (default: %(default)s)",
+        help="the networks: embedded are fetched by themselves; reference are the paper's own, whose files"
+        " you bring (default: %(default)s)",
     )
     parser.add_argument(
         "--reference-models",
         metavar="DIR",
-        help=f"the folder of the reference networks' files (default: {reference.FOLDER}, else reference in the cache)",
+        help=f"the folder of the reference networks' files (default: {reference.FOLDER}, else reference in"
+        f" the cache)",
     )
 
 
@@ -35,7 +36,7 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 
 def reference_folder(args: argparse.Namespace, *, text: bool = True) -> Path | None:
-    """Where the reference profile's files lie; None for the embedded one.  `text`: whether CLIP is needed.
+    """The folder of the reference profile's files; None for the embedded profile.  `text`: CLIP is needed.
 
     Raises ConfigError for a folder without the profile, ModelError where files are missing.
     """
@@ -49,7 +50,7 @@ def reference_folder(args: argparse.Namespace, *, text: bool = True) -> Path | N
         complain(f"missing {spec}")
     if missing:
         raise ModelError(
-            f"{where} lacks {len(missing)} of the reference networks' files: put them there, or name their folder"
-            f" with --reference-models DIR or {reference.FOLDER}"
+            f"{where} lacks {len(missing)} of the reference networks' files: put them there, or name their"
+            f" folder with --reference-models DIR or {reference.FOLDER}"
         )
     return where

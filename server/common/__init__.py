@@ -1,1 +1,1 @@
-"""What the command line and the local server share: private files, the enrolled owner, the comparison picture."""
+"""Shared by command line, service and study: private files, the owner, errors, problems, logs."""

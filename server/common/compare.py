@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 MAX_WIDTH = 1600
 #: A row of a photo is no taller, pixels; and no more faces than this get a row of their own.
 MAX_HEIGHT, MAX_ROWS = 1000, 8
-#: The change is shown so many times as strong, around mid-grey.
+#: Factor by which the shown change is amplified, around mid-grey.
 AMPLIFY = 8
 #: Part of its side by which a face's box is grown on every side.
 MARGIN = 0.3

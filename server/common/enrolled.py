@@ -41,7 +41,7 @@ class Enrolled:
         try:
             return [EnrolledPhoto(**entry) for entry in read_private(self._path) or []]
         except TypeError as error:
-            raise ConfigError(f"{self._path} is damaged: remove it and enrol anew") from error
+            raise ConfigError(f"{self._path} is damaged: remove it and enrol again") from error
 
     def add(self, embeddings: Embeddings) -> EnrolledPhoto:
         """One more.  Raises ConfigError where there are enough."""

@@ -6,7 +6,7 @@ from engines.errors import Clip2ProtectError
 
 
 def reason(error: BaseException) -> str:
-    """What went wrong in one line; an error that nobody foresaw is called one."""
+    """The cause of an error in one line; an unforeseen error is called so."""
     if isinstance(error, Clip2ProtectError):
         return str(error)
     if out_of_memory(error):

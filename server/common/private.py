@@ -20,15 +20,18 @@ def data_folder() -> Path:
 
 
 def read_private(path: Path) -> Any:
-    """A file's content, None if there is no file.  Raises ConfigError where others may read it, or it is damaged."""
+    """A file's content, None if there is no file.
+
+    Raises ConfigError where others may read it, or it is damaged.
+    """
     if not path.exists():
         return None
     if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise ConfigError(f"others may read {path}: run `chmod 600` on it, or remove it and begin anew")
+        raise ConfigError(f"others may read {path}: run `chmod 600` on it, or remove it and start again")
     try:
         return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} is damaged: remove it and begin anew") from error
+        raise ConfigError(f"{path} is damaged: remove it and start again") from error
 
 
 def write_private(path: Path, content: Any) -> None:

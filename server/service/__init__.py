@@ -1,1 +1,1 @@
-"""The local server: who may ask, what is asked, and who does the work."""
+"""The local server: the guard, the routes, and the jobs behind them."""

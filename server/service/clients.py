@@ -14,7 +14,7 @@ from engines.errors import ConfigError
 from server.common.private import read_private, write_private
 from server.common.problems import Problem
 
-#: A code has no letter that looks like another, and lives so many seconds.
+#: A code has no letter that looks like another, and is valid for CODE_SECONDS.
 _LETTERS, _LENGTH, CODE_SECONDS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789", 8, 600
 #: Wrong codes a minute, of all clients together: guessing 40 bits takes ages at that rate.
 _ATTEMPTS, _WINDOW = 5, 60.0
@@ -40,7 +40,7 @@ class Clients:
         self._path = path
         self._known = {client.id: client for client in _load(path)}
         self._wrong: list[float] = []
-        #: Shows a code to whoever sits at the console.
+        #: Shows a code on the console.
         self.show: Callable[[str], None] = lambda code: None
         self.renew()
 
@@ -51,7 +51,10 @@ class Clients:
         self.show(self.code)
 
     def pair(self, code: str, *, name: str, origin: str) -> tuple[str, Client]:
-        """A new client's token, seen here for the only time.  Raises Problem: too many attempts, or a wrong code."""
+        """A new client's token, seen here for the only time.
+
+        Raises Problem: too many attempts, or a wrong code.
+        """
         now = time.monotonic()
         self._wrong = [since for since in self._wrong if since > now - _WINDOW]
         if len(self._wrong) >= _ATTEMPTS:
@@ -103,7 +106,7 @@ def _load(path: Path) -> list[Client]:
     try:
         return [Client(**entry) for entry in read_private(path) or []]
     except TypeError as error:
-        raise ConfigError(f"{path} is damaged: remove it and pair anew") from error
+        raise ConfigError(f"{path} is damaged: remove it and pair again") from error
 
 
 def _digest(token: str) -> str:

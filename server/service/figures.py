@@ -1,4 +1,4 @@
-"""Figures for Prometheus: what was done, how long it took, what waits."""
+"""Figures for Prometheus: jobs done, their seconds, waiting jobs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Figures:
             for name, text in (
                 ("waiting_jobs", "Jobs in the queue"),
                 ("busy_workers", "Workers that have a job"),
-                ("worker_restarts", "Times that a worker was started anew"),
+                ("worker_restarts", "Times that a worker was started again"),
                 ("clients", "Clients that are paired"),
             )
         }

@@ -129,7 +129,7 @@ class Guard:
 
 
 def hosts_of(port: int, names: tuple[str, ...]) -> frozenset[str]:
-    """Values of Host for a server on this port: the loopback's, and others, which may say a port of their own."""
+    """Values of Host for a server on this port: the loopback's and others, which may name another port."""
     bracketed = (f"[{name}]" if name.count(":") > 1 and not name.startswith("[") else name for name in names)
     own = [name.lower() for name in ("127.0.0.1", "localhost", "[::1]", *bracketed)]
     return frozenset(name if re.search(r":\d+$", name) else f"{name}:{port}" for name in own)

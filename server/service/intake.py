@@ -83,11 +83,17 @@ async def small_json(request: web.Request) -> dict[str, Any]:
 
 
 async def later(request: web.Request) -> None:
-    """Answer to `Expect: 100-continue`: nothing yet.  The sender goes on when the body is wanted, after the guard."""
+    """Answer to `Expect: 100-continue`: nothing yet.
+
+    The sender goes on when the body is wanted, after the guard.
+    """
 
 
 async def _pieces(request: web.Request) -> AsyncIterator[tuple[str, bytes]]:
-    """Pieces of the body, each with the name of its part.  Raises Problem: too slow, or not what it says it is."""
+    """Pieces of the body, each with the name of its part.
+
+    Raises Problem for a body that is too slow or not of its declared type.
+    """
     if "Expect" in request.headers and request.transport is not None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     ends = asyncio.get_running_loop().time() + UPLOAD_SECONDS

@@ -1,4 +1,4 @@
-"""Where a server's options come from: flags, then the environment, then a TOML file, then what is built in."""
+"""Options of a server: flags go before the environment, before a TOML file, before the defaults."""
 
 from __future__ import annotations
 
@@ -60,7 +60,10 @@ def file_of_options() -> Path:
 
 
 def resolve_options(flags: Mapping[str, Any]) -> dict[str, Value]:
-    """Every option of `Options` with its source.  Raises ConfigError for one that is unknown or cannot be used."""
+    """Every option of `Options` with its source.
+
+    Raises ConfigError for one that is unknown or cannot be used.
+    """
     path = file_of_options()
     in_file = _read(path)
     kinds = {f.name: type(f.default) for f in fields(Options) if f.name != "folder"}

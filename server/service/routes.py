@@ -202,7 +202,10 @@ class Routes:
     async def _ask(
         self, request: web.Request, kind: Literal["enrol", "look"], owner: Sequence[EnrolledPhoto] = ()
     ) -> Result:
-        """A worker's answer about the photo of a request.  An unusable list of the owner's photos comes first."""
+        """A worker's answer about the photo of a request.
+
+        An unusable list of the owner's photos comes first.
+        """
         self._service.owner_photos()
         photo, settings = await self._intake(request)
         return await self._service.ask(request[CALLER], photo, settings, kind, owner)

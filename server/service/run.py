@@ -37,8 +37,8 @@ class Server:
     async def start(cls, options: Options, workers: Sequence[Worker] | None = None) -> Server:
         """Listen; the workers load behind it.
 
-        Raises ConfigError for an address that cannot be had, a folder that another server uses, or lists in it that
-        cannot be used.
+        Raises ConfigError for an address that cannot be had, a folder that another server uses, or lists in
+        it that cannot be used.
         """
         lock = _lock(options.folder)
         try:
@@ -84,7 +84,10 @@ class Server:
 
 
 def _workers(options: Options) -> list[Worker]:
-    """The workers of a server; they share the processor's cores.  With 0 threads torch takes its own number."""
+    """The workers of a server; they share the processor's cores.
+
+    With 0 threads torch takes its own number.
+    """
     threads = max(1, (os.cpu_count() or 1) // options.workers) if options.workers > 1 else 0
     return [Worker.protecting(options.device, threads, options.memory_mb) for _ in range(options.workers)]
 
@@ -108,7 +111,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _shown(host: str) -> str:
-    """The host in a link that can be opened on this machine: an address that stands for all of them cannot."""
+    """The host in a link for this machine: an address that stands for all addresses cannot be opened."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"[{host}]" if ":" in host else host
 

@@ -38,7 +38,8 @@ class Service:
     def submit(self, client: Client, photo: Photo, settings: dict[str, Any]) -> Job:
         """A new job that protects a photo; a cached result ends it at once.
 
-        Raises Problem where there is no room, the client was revoked in the meantime, or no owner is enrolled.
+        Raises Problem where there is no room, the client was revoked in the meantime, or no owner is
+        enrolled.
         """
         self._require(client)
         owner = self.owner_photos() if settings["faces"] == "mine" else []

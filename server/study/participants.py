@@ -12,7 +12,7 @@ from engines.evaluation.study.questions import Trial, picture, read_trials
 from server.common.private import read_private, write_private
 from server.common.problems import Problem
 
-#: Most milliseconds that a choice is said to have taken: whoever went away does not come back as a number.
+#: Most milliseconds that a choice may count: a participant who went away must not stretch the mean.
 _LONGEST = 3_600_000
 
 
@@ -28,7 +28,10 @@ class Participants:
     """The participants of the study of one report's folder."""
 
     def __init__(self, folder: Path, limit: int | None = None) -> None:
-        """`limit` is how many trials each participant has.  Raises ConfigError for files that cannot be used."""
+        """`limit` is how many trials each participant has.
+
+        Raises ConfigError for files that cannot be used.
+        """
         self.folder, self._limit = folder, limit
         self._trials = read_trials(folder)
         self._path = folder / ANSWERS
@@ -42,9 +45,12 @@ class Participants:
         return name
 
     def turns(self, participant: str) -> list[Turn]:
-        """All trials of a participant, in an order that only the name decides.  Raises Problem for one unknown."""
+        """All trials of a participant, in an order that only the name decides.
+
+        Raises Problem for one unknown.
+        """
         if participant not in self._known:
-            raise Problem("not_found", "this participant is not known: begin anew")
+            raise Problem("not_found", "this participant is unknown: start again")
         dice = random.Random(participant)  # the same after a reload, and after a restart
         turns = [Turn(trial, dice.choice(((0, 1), (1, 0)))) for trial in self._trials]
         dice.shuffle(turns)
@@ -66,7 +72,7 @@ class Participants:
         spent = min(max(milliseconds, 0), _LONGEST)
         choice = Choice(participant, turn.trial.id, option, option == turn.trial.answer, spent, familiar)
         write_private(self._path, [asdict(made) for made in (*self._choices, choice)])
-        self._choices.append(choice)  # only what is on the disk counts
+        self._choices.append(choice)  # only a choice on the disk counts
 
     def picture(self, participant: str, number: int, place: str) -> Path:
         """The file behind a place of a trial, no later one than the next: `shown`, `left` or `right`."""
@@ -78,4 +84,4 @@ class Participants:
         name = (sides | {"shown": turn.trial.shown}).get(place)
         if name is None:
             raise Problem("not_found")
-        return picture(self.folder, name)  # anew: the file may have become a link since
+        return picture(self.folder, name)  # checked again: the file may have become a link since

@@ -1,4 +1,4 @@
-"""The local server of a study: the page, its trials one at a time, their pictures under names that tell nothing."""
+"""The local server of a study: the page, its trials one by one, their pictures under neutral names."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Study:
         self.port = self._listener.getsockname()[1]
         self.url = f"http://{HOST}:{self.port}"
         self._client = _LinkHolder(self.url)
-        # Behind #: browsers send that to nobody, not even to this server.
+        # Behind #: browsers send that part nowhere, not even to this server.
         self.link = f"{self.url}/#{self._client.token}"
 
     async def start(self) -> None:

@@ -55,7 +55,10 @@ class Live:
     def ask(
         self, method: str, path: str, body: bytes | None = None, *, token: str | None = "", **headers: str
     ) -> Answer:
-        """A request with the first client's token (None: with none); `_` in names of headers stands for `-`."""
+        """A request with the first client's token (None: with none);
+
+        `_` in names of headers stands for `-`.
+        """
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if token is not None:

@@ -1,9 +1,10 @@
 """A worker whose photos say what it does, for what real photos cannot bring about on demand.
 
-PHOTO = b"echo", b"slow SECONDS", b"deaf SECONDS" (and no cancelling), b"die", b"hang", b"no face", and answers
-that are none: b"nonsense", b"flood", b"deep", b"stage", b"overflow"; the result is the photo itself, of b"owner"
-the owner's embeddings.  b"faces N" shows that many faces, the first of them the owner's.  With `--marked` the words
-come after `DO` at the end of a real photo, and `MARK` is added to the result, which still is one.
+PHOTO = b"echo", b"slow SECONDS", b"deaf SECONDS" (and no cancelling), b"die", b"hang", b"no face", and
+answers that are none: b"nonsense", b"flood", b"deep", b"stage", b"overflow"; the result is the photo itself,
+of b"owner" the owner's embeddings.  b"faces N" shows that many faces, the first of them the owner's.  With
+`--marked` the words come after `DO` at the end of a real photo, and `MARK` is added to the result, which
+still is one.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
         "bench",
         parents=[common],
         help="measure the time and memory that a face takes here",
-        description="Protect a photo several times and print the median seconds of every stage, the peak memory,"
-        " and the ratio against the paper's schedule.",
+        description="Protect a photo several times.  Print the median seconds of every stage, the peak"
+        " memory, and the ratio to the paper's schedule.",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--runs", type=int, default=3, metavar="N", help="how many times (default: 3)")

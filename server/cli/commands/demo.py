@@ -26,10 +26,10 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
         "demo",
         parents=[common],
-        help="protect a photo that is at hand and show what came of it",
-        description="Protect the portrait of the astronaut Eileen Collins (NASA, public domain) and print what"
-        " every recogniser makes of it.  The exit code is 0 if a recogniser that took no part in the search, and"
-        " knew her before, no longer does.",
+        help="protect a photo that is at hand and show the result",
+        description="Protect the portrait of the astronaut Eileen Collins (NASA, public domain) and print"
+        " every recogniser's verdict.  The exit code is 0 if a recogniser that took no part in the search"
+        " matched her before and does not match her now.",
     )
     parser.add_argument(
         "-o", dest="output", metavar="DIR", default="demo", help="folder of the results (default: demo)"

@@ -1,4 +1,4 @@
-"""`clip2protect doctor`: what this machine has, what it lacks, and what to do about it."""
+"""`clip2protect doctor`: the state of this machine, the missing parts, and the remedies."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
         "doctor",
         parents=[common],
-        help="show versions, devices, networks and what is missing",
+        help="show versions, devices, networks and missing parts",
         description="The exit code is 1 if something is missing without which no photo can be protected.",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -142,7 +142,7 @@ def _devices() -> tuple[list[dict[str, Any]], list[Missing]]:
 
 
 def _cache() -> tuple[dict[str, Any], list[dict[str, Any]], list[Missing]]:
-    """The cache folder, the networks in it, and what is wrong with either."""
+    """The cache folder, the networks in it, and the faults of either."""
     from engines.models import store
 
     folder, models, missing = store.cache_dir(), [], []
@@ -215,7 +215,7 @@ def _verdict(missing: list[dict[str, Any]]) -> list[str]:
     lines += [f"  {'!' if entry['needed'] else '-'} {entry['what']}: {entry['remedy']}" for entry in missing]
     needed = any(entry["needed"] for entry in missing)
     what = (
-        "Photos cannot be protected without what is marked with !."
+        "Photos cannot be protected without the parts marked with !."
         if needed
         else "Photos can be protected without it."
     )

@@ -31,9 +31,10 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
         "evaluate",
         parents=[common],
         help="measure protection on a folder of people, and write a report",
-        description="Protect photos of everyone with two or more, by every method, while each recogniser in turn takes"
-        " no part, and let that one judge.  FOLDER has one folder a person (as LFW), photos with a file of identities"
-        " (as CelebA), or makeup/ and non-makeup/ (as LADN).  The report holds the photos' faces: keep it to yourself.",
+        description="Protect photos of everybody who has two or more, by every method.  Each recogniser in"
+        " turn takes no part, and judges the result.  FOLDER has one folder a person (as LFW), photos with a"
+        " file of identities (as CelebA), or makeup/ and non-makeup/ (as LADN).  The report shows the"
+        " photos' faces: keep it to yourself.",
     )
     parser.add_argument("folder", metavar="FOLDER", type=Path, help="photos by person")
     parser.add_argument(

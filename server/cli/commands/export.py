@@ -27,8 +27,8 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
         parents=[common],
         help="write networks as ONNX models or TensorRT engines",
         description="Exported networks speed up the work that needs no gradients.  They are used once"
-        " `export verify` has compared them with torch.  CLIP2PROTECT_ENGINES names another folder of them, or"
-        " `none`.",
+        " `export verify` has compared them with torch.  CLIP2PROTECT_ENGINES names another folder of them,"
+        " or `none`.",
     )
     parser.add_argument(
         "--models", metavar="NAMES", default="all", help="which, separated by commas (default: all)"

@@ -15,9 +15,9 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
         "models",
         help="list, fetch and check the networks",
-        description="The networks are fetched by themselves when they are first needed; this is for doing it"
-        " beforehand and for looking after them.  CLIP2PROTECT_HOME moves the cache, CLIP2PROTECT_MODELS names"
-        " a file or folder to take the networks from.",
+        description="The networks are fetched by themselves when they are first needed.  This command fetches"
+        " them beforehand, and checks them.  CLIP2PROTECT_HOME moves the cache; CLIP2PROTECT_MODELS names a"
+        " file or folder to take the networks from.",
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     listing = actions.add_parser(

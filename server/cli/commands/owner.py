@@ -20,13 +20,13 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
         "add",
         parents=[common],
         help="learn your face from photos of you",
-        description="Keeps what the recognisers make of the largest face of each photo, readable by you alone, and no"
-        " photo.",
+        description="Keeps the recognisers' embeddings of the largest face of each photo, readable by you"
+        " alone.  The photos are not kept.",
     )
     enrolling.add_argument("photos", nargs="+", metavar="PHOTO")
     add_device(enrolling)
     enrolling.set_defaults(run=enrol)
-    actions.add_parser("list", parents=[common], help="what is enrolled").set_defaults(run=listing)
+    actions.add_parser("list", parents=[common], help="list the enrolled photos").set_defaults(run=listing)
     removing = actions.add_parser("remove", parents=[common], help="forget photos")
     removing.add_argument("ids", nargs="+", metavar="ID", help="of `owner list`, or all")
     removing.set_defaults(run=remove)

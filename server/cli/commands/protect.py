@@ -39,8 +39,8 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
         parents=[common],
         help="protect photos, or folders of them",
         description="Change every face so that face recognition no longer matches it.  The result is"
-        " NAME-protected.EXT beside the photo, or FOLDER-protected beside a folder, without the photo's metadata."
-        "  The input is never overwritten.",
+        " NAME-protected.EXT beside the photo, or FOLDER-protected beside a folder.  It has no metadata, and"
+        " the input is never overwritten.",
     )
     parser.add_argument("photos", nargs="+", metavar="PHOTO", help="JPEG, PNG or WebP, or a folder of them")
     parser.add_argument(
@@ -65,34 +65,34 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
             f"--{name}", choices=get_args(values), default=default, help=f"{explanation} (default: {default})"
         )
 
-    choice("mode", config.Mode, "dodge: look like nobody in particular; impersonate: look like the target")
+    choice("mode", config.Mode, "dodge: match nobody; impersonate: look like the target")
     parser.add_argument(
         "--target",
         metavar="PHOTO|synthetic[:SEED]|auto",
-        help="whom to look like: a generated face (default: synthetic:0), the largest face of a photo, or the generated"
-        " face that suits best",
+        help="the person to look like: a generated face (default: synthetic:0), the largest face of a photo,"
+        " or the generated face that suits best",
     )
     parser.add_argument(
         "--prompt",
         metavar="TEXT",
         default=_DEFAULTS.prompt,
-        help="the makeup that hides the change, in English words or by a name of `clip2protect prompts list`; auto"
-        " chooses one for each face, none does without (default: %(default)s)",
+        help="the makeup of the result, in English words or by a name of `clip2protect prompts list`; auto"
+        " chooses one for each face, none leaves makeup out (default: %(default)s)",
     )
     parser.add_argument(
         "--source-text",
         metavar="TEXT",
         default=_DEFAULTS.source_text,
-        help="what the face looks like now (default: %(default)s)",
+        help="the look of the face in the photo (default: %(default)s)",
     )
     parser.add_argument(
         "--text-model",
         metavar="NAME",
-        help="what prompts are read with: embedded, reference (the paper's CLIP ViT-B/32) or a model of open_clip"
-        " (default: as --profile)",
+        help="the model that reads prompts: embedded, reference (the paper's CLIP ViT-B/32) or a model of"
+        " open_clip (default: as --profile)",
     )
     parser.add_argument("--text-checkpoint", metavar="FILE", help="weights of --text-model")
-    choice("level", config.Level, "how much may be seen: more protects better")
+    choice("level", config.Level, "how much the face may change: more protects better")
     choice("faces", config.Faces, "which faces of a photo to protect; mine: yours, see `clip2protect owner`")
     parser.add_argument(
         "--surrogates",
@@ -109,7 +109,12 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
         " with --profile reference generator)",
     )
     add_profile(parser)
-    parser.add_argument("--steps", type=int, metavar="N", help="search steps a face (default: by level)")
+    parser.add_argument(
+        "--steps",
+        type=int,
+        metavar="N",
+        help="search steps a face (default: 30, with --profile reference 50)",
+    )
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="same seed, same result (default: 0)"
     )
@@ -126,7 +131,7 @@ def run(args: argparse.Namespace) -> int:
     reports = [_failed(path, cause) for path, cause in plan.failures]
     for job in plan.jobs:
         reports.append(_attempt(job, settings, session, debug=args.debug))
-        if args.report:  # after every photo: what is done stays reported if a later one is interrupted
+        if args.report:  # after every photo, so that an interruption loses no report
             _write_json(Path(args.report), reports if plan.many else reports[0])
     failures = sum("error" in report for report in reports)
     if plan.many:

@@ -24,8 +24,8 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
         "serve",
         parents=[common],
         help="run the local server, with a page of its own",
-        description="Protects photos for a browser on this machine, its extension and other programs, after they were"
-        " paired by a code that is printed here.  Photos stay in memory; Ctrl-C stops it.",
+        description="Protects photos for a browser on this machine, its extension and other programs.  A"
+        " code that is printed here pairs them.  Photos stay in memory.  Ctrl-C stops the server.",
     )
     parser.add_argument("--host", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument(

@@ -27,9 +27,9 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
         "study",
         parents=[common],
         help="ask people what they see in an evaluation's photos",
-        description="Serves a page on this machine on which people pick a protected face's owner out of two persons,"
-        " and the changed one of a photo's two versions; half right means that they cannot tell.  Choices are kept in"
-        " REPORT_DIR/study.json under random names.  Ctrl-C stops it.",
+        description="Serves a page on this machine.  On it, people pick a protected face's owner out of two"
+        " persons, and the changed one of a photo's two versions; half right means that they cannot tell. "
+        " Choices are kept in REPORT_DIR/study.json under random names.  Ctrl-C stops the server.",
     )
     parser.add_argument(
         "report", metavar="REPORT_DIR", help="folder that `clip2protect evaluate` has written"
@@ -38,13 +38,13 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=0, metavar="N", help="port (default: any that is free)")
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     parser.add_argument(
-        "--score", action="store_true", help="show how often people were right, and ask nobody"
+        "--score", action="store_true", help="show how often people were right, without asking"
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask, or tell what was answered."""
+    """Ask, or print the answers so far."""
     folder = Path(args.report)
     if args.trials is not None and args.trials < 1:
         raise ConfigError("--trials is a number from 1")

@@ -20,8 +20,8 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
         "verify",
         parents=[common],
         help="ask every recogniser whether two photos show the same person",
-        description="Compare the largest faces of two photos: a protected photo with another photo of the same"
-        " person shows whether the protection works.  The exit code is 0 whatever the verdict.",
+        description="Compare the largest faces of two photos.  A protected photo beside another photo of the"
+        " same person shows whether the protection works.  The exit code is 0 for every verdict.",
     )
     parser.add_argument("a", metavar="A", help="a photo")
     parser.add_argument("b", metavar="B", help="another photo")

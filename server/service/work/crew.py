@@ -1,4 +1,4 @@
-"""The workers: started, fed, watched, stopped, and started anew when they die."""
+"""The crew of workers: it starts, feeds, watches and stops them, and replaces dead ones."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from server.service.work.jobs import Job, Photo, Queue, Result, State
 GRACE = 5.0
 #: Bytes of a result that are read at a time.
 _PIECE = 1 << 18
-#: A worker that died at its start so many times in a row is of no use: photos do not wait for it, nor is one given
-#: to more workers that are dead before they begin it.
+#: A worker that died at its start so many times in a row is of no use: photos do not wait for it, nor is one
+#: given to more workers that are dead before they begin it.
 _ATTEMPTS = 3
 NOTHING = Photo()
-#: Where the worker is started: Python runs what lies in the folder that it is started in, and that may be anybody's.
+#: Where the worker is started: Python runs what lies in the folder that it is started in, and that may be
+#: anybody's.
 _HOME = Path(__file__).parents[3]
 #: Seconds that a worker may take to load its networks, which are fetched at the first time.
 _LOADING = 1800.0
@@ -37,7 +38,7 @@ class Ended(Exception):
 
 
 class Unusable(Exception):
-    """The worker cannot load its networks: the message says what is missing."""
+    """The worker cannot load its networks: the message names the missing part."""
 
 
 class Worker:
@@ -66,13 +67,13 @@ class Worker:
         It is of no terminal's group: Ctrl-C ends the server, which ends it.  Nobody reads its standard error:
         libraries may say there what they found in a photo.
         """
-        pipe, nobody = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
+        pipe, nowhere = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
         self._process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=pipe, stdout=pipe, stderr=nobody, start_new_session=True, cwd=_HOME
+            *self._command, stdin=pipe, stdout=pipe, stderr=nowhere, start_new_session=True, cwd=_HOME
         )
 
     async def send(self, header: dict[str, Any], photo: Photo = NOTHING) -> None:
-        """Raises Ended where there is nobody to send to."""
+        """Send a frame.  Raises Ended where the process is gone."""
         if self._process is None or self._process.stdin is None:
             raise Ended
         stream = self._process.stdin
@@ -97,7 +98,7 @@ class Worker:
             while len(body) < size:
                 body += await stream.readexactly(min(_PIECE, size - len(body)))
             return header, body
-        except Exception as error:  # the end, or whatever a worker says that a photo has taken over
+        except Exception as error:  # the end, or the nonsense of a worker that a photo has taken over
             raise Ended from error
 
     async def gone(self) -> None:
@@ -106,7 +107,7 @@ class Worker:
             await self._process.wait()
 
     async def stop(self) -> None:
-        """End the process, gently at first; it does not outlive this, even if nobody waits for the end."""
+        """End the process, gently at first; it does not outlive this call, even a cancelled one."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -153,7 +154,7 @@ class Crew:
         await asyncio.gather(*(worker.stop() for worker in self._workers))
 
     async def _keep(self, number: int, worker: Worker) -> None:
-        """Have one worker at work for ever, whatever becomes of its process."""
+        """Keep one worker at work until this is cancelled; a dead process is replaced."""
         pause, longest = _PAUSES
         failures = 0
         while True:
@@ -211,7 +212,7 @@ class Crew:
             gone.cancel()
 
     def _let_down(self) -> None:
-        """Photos that wait while no worker can be had fail with what is missing."""
+        """Fail the waiting photos while no worker is usable, with the cause."""
         if set(self.states) == {"unusable"}:
             for job in self._queue.clear():
                 job.end(
@@ -278,7 +279,7 @@ class Crew:
                 elif event == "done":
                     return job.end("done", result=Result(body, preview, header["report"]))
                 elif event == "cancelled":
-                    return None  # whoever asked for it says why
+                    return None  # the caller that cancelled it gives the reason
                 else:
                     if header["where"]:
                         note("error", logging.ERROR, where=[_place(entry) for entry in header["where"][:4]])

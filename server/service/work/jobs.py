@@ -1,4 +1,4 @@
-"""Jobs: what was asked, how far it is, what came of it; the queue they wait in and the results that are kept."""
+"""Jobs, with their state and result; the queue in which they wait; the results that are kept."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Literal
 from server.common.problems import Problem
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
-#: Jobs that are remembered, whatever became of them; the eldest that are over go first.
+#: Jobs that are remembered; the oldest ended ones are forgotten first.
 REMEMBERED = 4096
 #: Faces of a photo that are told apart.
 MOST_FACES = 1000
@@ -21,7 +21,10 @@ MOST_FACES = 1000
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo as it came, in pieces that are never joined (that would hold up the event loop); its bytes and sha256."""
+    """A photo in the pieces of its upload, with its size in bytes and its sha256.
+
+    The pieces are never joined: that would hold up the event loop.
+    """
 
     pieces: tuple[bytes, ...] = ()
     size: int = 0
@@ -60,7 +63,8 @@ class Job:
     settings: dict[str, Any]
     photo: Photo
     key: str
-    #: What a worker does with it: protect the photo, learn the owner's face from it, or say which faces it shows.
+    #: What a worker does with it: protect the photo, learn the owner's face from it, or say which faces it
+    #: shows.
     kind: Literal["protect", "enrol", "look"] = "protect"
     #: The owner's embeddings, where that face is to be told from others.
     owner: list[Any] = field(default_factory=list)
@@ -78,7 +82,7 @@ class Job:
     #: Whether a worker has taken it up, and to how many it was given that had not.
     begun: bool = False
     attempts: int = 0
-    #: Counts changes, so that whoever watches knows what was seen.
+    #: Number of changes so far; a watcher names the last one that it knows.
     number: int = 0
     unwanted: asyncio.Event = field(default_factory=asyncio.Event)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -117,13 +121,16 @@ class Job:
         raise Problem(self.code, self.detail) if self.over else Problem("not_ready")
 
     def drop_result(self) -> None:
-        """Let the result go; whoever asks for it is told so."""
+        """Let the result go; a later request for it is told so."""
         if self.result is not None:
             self.result, self.expired = None, True
             self._notify()
 
     def progress(self, event: dict[str, Any]) -> None:
-        """A step of the engines: the fields of `engines.pipeline.Event`.  A job that is over does not change."""
+        """A step of the engines: the fields of `engines.pipeline.Event`.
+
+        A job that is over does not change.
+        """
         if self.over:
             return
         if not self.faces:
@@ -176,7 +183,7 @@ class Job:
 
 
 def _part(settings: dict[str, Any], stage: str, done: int, total: int) -> float:
-    """Part of a face's work that is done: its stages take about so many seconds on two cores of a CPU."""
+    """Part of a face's work that is done: weighted by the seconds of each stage on two cores of a CPU."""
     generator, chosen = settings["render"] == "generator", "auto" in (settings["prompt"], settings["target"])
     seconds = {
         "invert": 1.6,
@@ -292,7 +299,7 @@ class Jobs:
         )
 
     def tidy(self) -> None:
-        """Let go what is too old or too much; the latest result stays, however large."""
+        """Let go results that are too old or too many; the latest one stays, however large."""
         now, held, seen = time.time(), 0, set[int]()
         over = [job for job in self._known.values() if job.ended is not None]
         over.sort(key=lambda job: job.ended or 0, reverse=True)

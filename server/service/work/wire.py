@@ -28,7 +28,7 @@ def pack(header: dict[str, Any], body: int = 0) -> bytes:
 
 
 def sizes(prefix: bytes) -> tuple[int, int]:
-    """Lengths of header and body.  Raises ValueError for what is no frame."""
+    """Lengths of header and body.  Raises ValueError for bytes that are no frame."""
     header, body = _PREFIX.unpack(prefix)
     if header > MAX_HEADER or body > MAX_BODY:
         raise ValueError("no frame")
@@ -36,7 +36,7 @@ def sizes(prefix: bytes) -> tuple[int, int]:
 
 
 def parse(text: bytes) -> dict[str, Any]:
-    """A header.  Raises ValueError for what is none."""
+    """A header.  Raises ValueError for bytes that are none."""
     header = json.loads(text)
     if not isinstance(header, dict):
         raise ValueError("no frame")

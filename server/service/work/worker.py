@@ -1,8 +1,8 @@
-"""The process that does the work: `python -m server.service.work.worker`, started by the server, one photo at a time.
+"""The process that does the work, one photo at a time: `python -m server.service.work.worker`.
 
-It reads frames from standard input (`server.service.work.wire`) and writes them to standard output; whatever else
-prints goes to standard error.  A photo is decoded here and nowhere else, so that what kills a decoder kills
-one job and not the server.  Its memory is limited, so that a photo that takes too much fails alone.
+It reads frames from standard input (`server.service.work.wire`) and writes them to standard output; whatever
+else prints goes to standard error.  A photo is decoded here and nowhere else, so that what kills a decoder
+kills one job and not the server.  Its memory is limited, so that a photo that takes too much fails alone.
 """
 
 from __future__ import annotations

@@ -65,7 +65,8 @@ def test_schemathesis_finds_nothing(live: Live, tmp_path: Path) -> None:
         f"Authorization: Bearer {live.token}",
         "--checks",
         "all",
-        # What a schema allows may still be refused: a prompt without words, a target without its mode, a full queue.
+        # What a schema allows may still be refused: a prompt without words, a target without its mode, a full
+        # queue.
         "--exclude-checks",
         "positive_data_acceptance",
         "--max-examples",

@@ -1,4 +1,4 @@
-"""The owner's photos: enrolled, listed, forgotten, and given to the worker where only that face is asked for."""
+"""The owner's photos: enrolled, listed, forgotten, and given to the worker for `faces=mine`."""
 
 from __future__ import annotations
 

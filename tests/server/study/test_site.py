@@ -62,7 +62,8 @@ def report(tmp_path: Path) -> Path:
     return make_report(tmp_path / "report")
 
 
-# --- the process ---------------------------------------------------------------------------------------------
+# --- the process
+# ---------------------------------------------------------------------------------------------
 
 
 class Process:
@@ -270,7 +271,8 @@ def test_there_is_one_study_a_folder(
     assert "another study runs in" in capsys.readouterr().err
 
 
-# --- the order -----------------------------------------------------------------------------------------------
+# --- the order
+# -----------------------------------------------------------------------------------------------
 
 
 def test_everybody_has_an_order_and_sides_of_their_own_that_stay(tmp_path: Path) -> None:
@@ -303,7 +305,8 @@ def test_a_choice_that_cannot_be_written_does_not_count(
     assert session.position(who) == 0
 
 
-# --- files that cannot be used -------------------------------------------------------------------------------
+# --- files that cannot be used
+# -------------------------------------------------------------------------------
 
 
 def test_what_is_wrong_with_the_trials_is_told_in_one_line(
@@ -365,7 +368,8 @@ def test_options_have_limits(arguments: list[str], report: Path, capsys: pytest.
     assert f"{arguments[0]} is a number from" in capsys.readouterr().err
 
 
-# --- the score -----------------------------------------------------------------------------------------------
+# --- the score
+# -----------------------------------------------------------------------------------------------
 
 
 def answer(report: Path, rights: dict[str, list[bool]], familiar: frozenset[str] = frozenset()) -> None:

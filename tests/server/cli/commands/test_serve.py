@@ -38,7 +38,8 @@ def write_options(text: str) -> Path:
     return path
 
 
-# --- the process ---------------------------------------------------------------------------------------------
+# --- the process
+# ---------------------------------------------------------------------------------------------
 
 
 class Process:
@@ -134,7 +135,8 @@ def test_a_port_that_is_taken_is_told_in_one_line(home: Path, capsys: pytest.Cap
     assert "cannot listen on 127.0.0.1 port" in error and error.count("\n") == 1
 
 
-# --- options -------------------------------------------------------------------------------------------------
+# --- options
+# -------------------------------------------------------------------------------------------------
 
 
 def test_flags_come_before_the_environment_and_that_before_the_file(

@@ -1,4 +1,4 @@
-"""What goes wrong around a server: slow, many and leaving clients; workers that die, hang or never come up."""
+"""Trouble around a server: slow, many and leaving clients; workers that die, hang or never come up."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def held(live: Live) -> int:
     return live.server.service.queue._receiving
 
 
-# --- clients -------------------------------------------------------------------------------------------------
+# --- clients
+# -------------------------------------------------------------------------------------------------
 
 
 def test_a_head_that_never_ends_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +144,8 @@ def test_the_body_is_asked_for_after_the_guard(live: Live) -> None:
         assert connection.recv(4096).startswith(b"HTTP/1.1 403 ")
 
 
-# --- workers -------------------------------------------------------------------------------------------------
+# --- workers
+# -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("photo", [b"die", b"nonsense", b"stage", b"flood", b"deep", b"overflow"])
@@ -325,7 +327,8 @@ def test_stopping_ends_and_reports_what_runs(tmp_path: Path) -> None:
             os.kill(worker, 0)
 
 
-# --- the real worker -----------------------------------------------------------------------------------------
+# --- the real worker
+# -----------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
-"""Photos that nobody vouches for, sent to the real server: right pixels or a clear refusal, and one worker for all.
+"""Untrusted photos, sent to the real server: right pixels or a clear refusal, and one worker for all.
 
-A worker that a picture kills would be started anew, and the picture refused: every test looks that it was not.
+A worker that a picture kills would be started anew, and the picture refused: every test looks that it was
+not.
 """
 
 from __future__ import annotations
@@ -213,7 +214,7 @@ def test_what_cannot_be_a_photo_by_its_type_is_not_even_read(live: Live) -> None
 
 
 def closeness(a: np.ndarray, b: np.ndarray, box: list[float]) -> float:
-    """PSNR in dB outside of a face: the mask reaches past the detector's box by less than its size on any side."""
+    """PSNR in dB outside of a face: the mask reaches past the box by less than the box's size."""
     left, top, right, bottom = box
     wide, high = right - left, bottom - top
     outside = np.ones(a.shape[:2], bool)
@@ -238,14 +239,18 @@ EXACT = np.inf
 
 
 def check(live: Live, data: bytes, truth: np.ndarray, least: float, kind: str = BYTES) -> bytes:
-    """Protect a photo; `truth` is what it shows, upright and in sRGB, `least` the dB by which it is stored."""
+    """Protect a photo;
+
+    `truth` is what it shows, upright and in sRGB, `least` the dB by which it is stored.
+    """
     result, report = protected(live, data, kind)
     sent, got = decode(data), decode(result)
     box = report["faces"][0]["box"]
     assert got.format == sent.format == report["photo"]["format"]
     assert got.pixels.shape == truth.shape
     assert closeness(sent.pixels, truth, box) >= least
-    # Where the format is lossy, as near as when nothing is changed; half a dB, as the rest must share the bytes.
+    # Where the format is lossy, as near as when nothing is changed; half a dB, as the rest must share the
+    # bytes.
     plain = decode(encode(sent, sent.pixels)).pixels
     assert closeness(got.pixels, sent.pixels, box) >= closeness(plain, sent.pixels, box) - 0.5
     left, top, right, bottom = map(int, box)
@@ -268,7 +273,7 @@ def test_orientation(live: Live, orientation: int) -> None:
 
 @pytest.mark.parametrize("adobe", [True, False])
 def test_inks(live: Live, adobe: bool) -> None:
-    """Inks are stored inverted, with Adobe's segment that speaks of them or without: so all readers take them."""
+    """Inks are stored inverted, with Adobe's segment or without it: all readers take them so."""
     inks = np.dstack([255 - ASTRONAUT, np.zeros((512, 512), np.uint8)])
     data = saved(Image.fromarray(inks, "CMYK"), "JPEG", quality=95, subsampling=0)
     assert b"\xff\xee" in parts(data)
