@@ -25,6 +25,12 @@ MARKED = "--marked" in sys.argv
 FACE = {
     "box": [60, 30, 160, 130],
     "psnr": 33.0,
+    "ssim": 0.96,
+    "steps": 1,
+    "seed": 0,
+    "prompt": "none",
+    "target": None,
+    "seconds": {"search": 0.1},
     "found_after": True,
     "recognisers": {
         name: {
@@ -38,6 +44,31 @@ FACE = {
         }
         for name, after in (("one", 0.1), ("two", 0.2), ("three", 0.5))
     },
+}
+
+
+#: Keys and types are those of `engines.report.Report`, as tests/server/service/test_openapi.py checks.
+REPORT = {
+    "photo": {"width": 1, "height": 1, "format": "PNG", "psnr": 40.0, "ssim": 0.99},
+    "faces": [FACE] if MARKED else [],
+    "settings": {
+        "mode": "dodge",
+        "target": None,
+        "level": "balanced",
+        "faces": "all",
+        "render": "residual",
+        "surrogates": ["one", "two"],
+        "steps": 1,
+        "tuning_steps": 0,
+        "seed": 0,
+        "prompt": "none",
+        "source_text": "no makeup",
+        "without": [],
+    },
+    "stages": {"search": 0.1},
+    "seconds": 0.1,
+    "backends": {"detection": "torch"},
+    "fallbacks": [],
 }
 
 
@@ -157,7 +188,7 @@ def work(job: str, photo: bytes, unwanted: set[str], tell) -> None:  # noqa: ANN
             }
         )
         time.sleep(0.02)
-    report = {"photo": {"format": format_of(photo)}, "faces": [FACE] if MARKED else []}
+    report = REPORT | {"photo": REPORT["photo"] | {"format": format_of(photo)}}
     tell({"event": "preview", "job": job}, b"preview")
     tell({"event": "done", "job": job, "report": report}, photo + MARK if MARKED else photo)
 
