@@ -114,7 +114,7 @@ def test_three_people_as_all_27_draws_have_it() -> None:
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
-    """The rates of 40 people differ, and the trials of each are alike: drawing single trials would miss that."""
+    """Of 40 people whose rates differ, the trials of each are alike: single draws would miss that."""
     random = np.random.default_rng(0)
     inside = 0
     for trial in range(200):
