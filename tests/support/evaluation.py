@@ -85,12 +85,7 @@ def sample_report() -> dict[str, Any]:
             "FID: Inception features of 21 faces against the untouched ones.",
             "LPIPS not measured: no network.",
         ],
-        "study": {
-            **STUDY,
-            "participants": STUDY,
-            "strangers": STUDY,
-            "methods": {"balanced": STUDY},
-        },
+        "study": {**STUDY, "participants": STUDY, "strangers": STUDY, "methods": {"balanced": STUDY}},
         "timing": {
             "hardware": {"cpu": "a processor", "cores": 2, "device": "cpu"},
             "seconds": {
