@@ -206,13 +206,13 @@ PROGRAM = """
 
     def work(task):
         print("at work", os.getpid(), flush=True)
-        open(sys.argv[2], "w").close()
+        open(task[1], "w").close()
         time.sleep(600)
 
     if __name__ == "__main__":
         print("begun", flush=True)
         try:
-            list(run([1, 2, 3], work, **eval(sys.argv[1])))
+            list(run([(n, sys.argv[2]) for n in range(3)], work, **eval(sys.argv[1])))
         except KeyboardInterrupt:
             print("stopped", flush=True)
             sys.exit(130)
