@@ -41,9 +41,9 @@ def enrol(stack: Stack, photo: Photo) -> Identity:
 
 
 def label_faces(stack: Stack, photo: Photo, owner: Owner | None) -> list[tuple[Face, bool | None]]:
-    """The faces of a photo, largest first, each with whether it is the owner's;
+    """The faces of a photo, largest first, each with whether it is the owner's.
 
-    None where no owner is enrolled.
+    That is None where no owner is enrolled.
     """
     faces = detect(stack.detector, photo.pixels)
     return [(face, None if owner is None else is_owner(stack, photo.pixels, face, owner)) for face in faces]

@@ -42,7 +42,7 @@ GROUP = 8
 
 @dataclass(frozen=True)
 class Event:
-    """OnFetch of a protection: `done` of `total` steps of a stage of face `face` (from 1) of `faces`.
+    """Progress of a protection: `done` of `total` steps of a stage of face `face` (from 1) of `faces`.
 
     Of faces that are worked on side by side, `face` is the first.  `similarity` is the surrogates' mean
     excess: 1 at a typical pair of one person, 0 at their thresholds.
@@ -91,27 +91,28 @@ def protect(
     Raises NoFaceError where there is no such face; ConfigError for an unknown surrogate, a prompt that names
     no makeup, or faces `mine` without an owner; OutputError if the encoder fails.
     """
-    work = _Protection(photo, stack, settings, on_event)
+    run = _Run(photo, stack, settings, on_event)
     faces, surrogates = _choose_faces(stack, photo, settings, owner), stack.choose(settings.surrogates)
     targets = target_identities(stack, settings.target)
     generator, renderer = stack.generator, stack.renderer(settings.render)
-    find_code = partial(search, steps=settings.steps, seed=settings.seed, without=settings.without)
+    search_code = partial(search, steps=settings.steps, seed=settings.seed, without=settings.without)
     pixels = photo.pixels
-    for group in work.groups(faces):
+    for group in run.groups(faces):
         crops = group.align(pixels)
-        # Stage 1: the pivot, the code of W+ that shows the faces; the paper tunes the generator around it.
+        # Stage 1: the pivot is the code of W+ that shows the faces.  The paper then tunes the generator around it;
+        # residual rendering, the default, tunes in 0 steps.
         pivot = invert(renderer, crops, encoder=stack.encoder, on_step=group.stage("invert"))
         with tuned(generator, pivot, crops, steps=settings.tuning, on_step=group.stage("tune")):
             # Stage 2: the code near the pivot that the surrogates match least, in the makeup of the prompt.
-            scene, target = group.choose(LatentCode.at(pivot, generator), surrogates, targets)
-            code = find_code(scene, surrogates, target=target, on_step=group.stage("search"))
-            group.stage("render")
+            scene, target = group.set_scene(LatentCode.at(pivot, generator), surrogates, targets)
+            code = search_code(scene, surrogates, target=target, on_step=group.stage("search"))
+            group.stage("render")  # ends the seconds of the search
             rendering = final_rendering(generator, scene, code, tuned=settings.tuning > 0)
-        pixels = group.composite(pixels, rendering)
-    return work.finish(encode(photo, pixels))
+        pixels = group.paste(pixels, rendering)
+    return run.finish(encode(photo, pixels))
 
 
-class _Protection:
+class _Run:
     """One run of `protect`: its prompt, its progress, and the faces that are done."""
 
     def __init__(self, photo: Photo, stack: Stack, settings: Settings, on_event: OnEvent | None) -> None:
@@ -123,12 +124,13 @@ class _Protection:
             if settings.prompt != AUTO:
                 self.prompter.read(settings.prompt, settings.source_text)
         self.protected: list[ProtectedFace] = []
-        self._on_event, self._watch, self._failures = on_event, Stopwatch(), len(stack.failures)
+        self._on_event, self._watch = on_event, Stopwatch()
+        self._old_failures = len(stack.failures)
 
     def groups(self, faces: list[Face]) -> Iterator[_Group]:
         """Faces that are worked on side by side.
 
-        A GPU has room for several at the time of one, where a preview draws them; a whole generator takes
+        A GPU takes as long for several faces as for one, if a preview draws them; a whole generator needs
         several times as much memory.  A CPU gains nothing, and tuning fits the generator to a single face.
         """
         self._watch.lap("detect")
@@ -150,7 +152,7 @@ class _Protection:
         report["backends"] = backends(self.stack)
         if self.settings.render == "generator" or self.settings.tuning:
             report["backends"]["render"] = "torch"
-        report["fallbacks"] = self.stack.unused + self.stack.failures[self._failures :]
+        report["fallbacks"] = self.stack.unused + self.stack.failures[self._old_failures :]
         return Protected(data, self.photo, after, report)
 
     def _tell(
@@ -163,8 +165,8 @@ class _Protection:
 class _Group:
     """Faces that are worked on side by side, and the seconds of each stage."""
 
-    def __init__(self, work: _Protection, faces: list[Face], tell: Callable[..., None]) -> None:
-        self._work, self._faces, self._tell = work, faces, tell
+    def __init__(self, run: _Run, faces: list[Face], tell: Callable[..., None]) -> None:
+        self._run, self._faces, self._tell = run, faces, tell
         self._watch, self._stage = Stopwatch(), ""
         self._aligned: list[AlignedFace] = []
         self._prompt, self._target = "", ""
@@ -179,14 +181,14 @@ class _Group:
 
     def align(self, pixels: np.ndarray) -> Tensor:
         """The aligned crops (N, 3, 1024, 1024), RGB in [-1, 1], of the photo (H, W, 3) uint8 as it is now."""
-        self._aligned = [AlignedFace.cut(pixels, face, self._work.stack.device) for face in self._faces]
+        self._aligned = [AlignedFace.cut(pixels, face, self._run.stack.device) for face in self._faces]
         return torch.cat([face.crop for face in self._aligned])
 
-    def choose(
+    def set_scene(
         self, pivot: LatentCode, surrogates: list[Recogniser], targets: Mapping[str, Identity]
     ) -> tuple[Scene, Identity | None]:
-        """The scene with its prompt, and the target: as the settings name them, or by short searches."""
-        settings, scene_of = self._work.settings, partial(self._scene, pivot)
+        """The scene with its makeup, and the target; short searches choose a prompt or target that is `auto`."""
+        settings, scene_of = self._run.settings, partial(self._scene, pivot)
         automatic = settings.prompt == AUTO or len(targets) > 1
         on_step = self.stage("choose" if automatic else "search")
         self._prompt, self._target = settings.prompt, next(iter(targets), "")
@@ -199,27 +201,27 @@ class _Group:
             )
         return scene_of(self._prompt), self._identity
 
-    def composite(self, pixels: np.ndarray, rendering: Rendering) -> np.ndarray:
+    def paste(self, pixels: np.ndarray, rendering: Rendering) -> np.ndarray:
         """The photo (H, W, 3) uint8 with the faces' renderings in it; the faces count as done."""
         for number, face in enumerate(self._aligned):
             pixels = composite(pixels, face, rendering[number])
         self._watch.lap("render")
         seconds = {stage: round(s / len(self._faces), 3) for stage, s in self._watch.seconds.items()}
-        self._work.protected += [
+        self._run.protected += [
             ProtectedFace(face, self._prompt, self._target, self._identity, seconds) for face in self._faces
         ]
         return pixels
 
     def _scene(self, pivot: LatentCode, prompt: str) -> Scene:
-        settings, guidance = self._work.settings, None
-        if self._work.prompter is not None and prompt != NO_PROMPT:
-            guidance = self._work.prompter.guide(self._aligned, prompt, settings.source_text)
+        settings, guidance = self._run.settings, None
+        if self._run.prompter is not None and prompt != NO_PROMPT:
+            guidance = self._run.prompter.guide(self._aligned, prompt, settings.source_text)
         return Scene(
             self._aligned,
-            self._work.stack.renderer(settings.render),
+            self._run.stack.renderer(settings.render),
             pivot,
             kind=settings.render,
-            gray=self._work.photo.gray,
+            gray=self._run.photo.gray,
             budget=BUDGETS[settings.level],
             guidance=guidance,
         )

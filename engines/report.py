@@ -164,9 +164,9 @@ def face_report(
 def photo_report(
     photo: Photo, pixels: np.ndarray, settings: Settings, faces: list[FaceReport], watch: Stopwatch
 ) -> Report:
-    """The whole report;
+    """The whole report.
 
-    `pixels` (H, W, 3) uint8 is the decoded result.  The caller adds `backends` and `fallbacks`.
+    `pixels` (H, W, 3) uint8 are those of the decoded result.  The caller adds `backends` and `fallbacks`.
     """
     height, width = photo.pixels.shape[:2]
     stages = dict(watch.seconds)

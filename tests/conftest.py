@@ -10,13 +10,12 @@ import sys
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:  # torch takes seconds to import, and many tests need none of it
-    from pathlib import Path
-
     from engines.stack import Stack
 
 
@@ -65,15 +64,27 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(f"slow tests left out: {count}; `make test-all` runs them too")
 
 
-@pytest.fixture(autouse=True, scope="module")
+#: Bytes of a process above which a test hands its freed memory back.
+MUCH = 1_200_000_000
+
+
+@pytest.fixture(autouse=True)
 def memory_goes_back() -> Iterator[None]:
-    """Networks that a file made do not stay beside those of the next file."""
+    """The networks and tensors of a test do not stay beside those of the next."""
     yield
-    if "torch" in sys.modules:
+    if "torch" in sys.modules and resident() > MUCH:
         from engines.runtime import release_memory
 
         gc.collect()
         release_memory()
+
+
+def resident() -> int:
+    """Resident bytes of this process; 0 where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
 
 
 @pytest.fixture(scope="session")

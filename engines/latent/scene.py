@@ -24,9 +24,9 @@ TEXT_WEIGHT, TEXT_VIEWS = 1.0, 2
 
 @dataclass(frozen=True)
 class Budget:
-    """The change that a level allows in the face's box:
+    """The change that a level allows in the face's box, by PSNR in dB and by SSIM.
 
-    PSNR in dB, as `visible_change` counts it, and SSIM.
+    `visible_change` counts both, and derives the limits of blotches from the PSNR.  Makeup does not count.
     """
 
     psnr: float

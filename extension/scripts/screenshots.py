@@ -1,4 +1,6 @@
-"""Pictures of the extension for README: `python extension/scripts/screenshots.py docs` writes three files.
+"""Pictures for the docs: `python extension/scripts/screenshots.py docs` writes four files.
+
+Three show the extension, one the server's page.
 
 Needs Chromium and the packages for development.  The photo is scikit-image's; the real server protects it.
 """
@@ -53,6 +55,7 @@ def main(folder: Path) -> None:
         _set_up(control, server.url, server.code)
         for name, pictures in _pictures(browser, control).items():
             _join(pictures, folder / f"extension-{name}.png")
+        (folder / "page.png").write_bytes(_server_page(browser, server))
 
 
 @contextmanager
@@ -130,6 +133,20 @@ def _dialog(browser: BrowserContext, scheme: str) -> bytes:
     picture = page.screenshot()
     dialog.click("#use")
     page.wait_for_timeout(500)
+    page.close()
+    return picture
+
+
+def _server_page(browser: BrowserContext, server: Server) -> bytes:
+    """The server's own page with a protected photo."""
+    page = browser.new_page()
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size({"width": 900, "height": 700})
+    page.goto(f"{server.url}/#pair={server.code}")
+    page.set_input_files("#photos", {"name": "me.png", "mimeType": "image/png", "buffer": _png()})
+    page.wait_for_selector(".job .download:not([hidden])", timeout=PATIENCE)
+    page.wait_for_timeout(1000)
+    picture = page.screenshot(full_page=True)
     page.close()
     return picture
 
