@@ -99,8 +99,8 @@ def protect(
     pixels = photo.pixels
     for group in run.groups(faces):
         crops = group.align(pixels)
-        # Stage 1: the pivot is the code of W+ that shows the faces.  The paper then tunes the generator around it;
-        # residual rendering, the default, tunes in 0 steps.
+        # Stage 1: the pivot is the code of W+ that shows the faces.  The paper then tunes the generator around
+        # it; residual rendering, the default, tunes in 0 steps.
         pivot = invert(renderer, crops, encoder=stack.encoder, on_step=group.stage("invert"))
         with tuned(generator, pivot, crops, steps=settings.tuning, on_step=group.stage("tune")):
             # Stage 2: the code near the pivot that the surrogates match least, in the makeup of the prompt.
@@ -187,7 +187,7 @@ class _Group:
     def set_scene(
         self, pivot: LatentCode, surrogates: list[Recogniser], targets: Mapping[str, Identity]
     ) -> tuple[Scene, Identity | None]:
-        """The scene with its makeup, and the target; short searches choose a prompt or target that is `auto`."""
+        """The scene with its makeup, and the target; short searches choose where one is `auto`."""
         settings, scene_of = self._run.settings, partial(self._scene, pivot)
         automatic = settings.prompt == AUTO or len(targets) > 1
         on_step = self.stage("choose" if automatic else "search")
