@@ -99,8 +99,8 @@ def protect(
     pixels = photo.pixels
     for group in run.groups(faces):
         crops = group.align(pixels)
-        # Stage 1: the pivot is the code of W+ that shows the faces.  The paper then tunes the generator around
-        # it; residual rendering, the default, tunes in 0 steps.
+        # Stage 1: the pivot is the code of W+ that shows the faces.  The paper then tunes the generator
+        # around it; residual rendering, the default, tunes in 0 steps.
         pivot = invert(renderer, crops, encoder=stack.encoder, on_step=group.stage("invert"))
         with tuned(generator, pivot, crops, steps=settings.tuning, on_step=group.stage("tune")):
             # Stage 2: the code near the pivot that the surrogates match least, in the makeup of the prompt.
