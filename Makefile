@@ -22,7 +22,7 @@ demo: $(VENV)/.installed
 	$(BIN)/clip2protect demo -o demo
 
 # Two processes; the tests of a file stay in one of them.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
+PYTEST := $(BIN)/python -m pytest -n 2
 
 test test-slow test-all: $(VENV)/.installed-dev $(VENV)/.browser $(NODE)/.installed
 

@@ -9,7 +9,7 @@ import sys
 # Two processes share two cores, and results must not depend on the machine: set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,25 +19,26 @@ if TYPE_CHECKING:  # torch takes seconds to import, and many tests need none of 
     from engines.stack import Stack
 
 
-#: The fixtures that take long, or much memory, to make -> the group whose tests share one process.
-SHARED = {"engines_folder": "exported networks"}
+#: Files that share a fixture which takes a minute to make, and so one process.
+SHARED = {
+    "tests/engines/backends/test_attach.py": "exported networks",
+    "tests/engines/backends/test_backends.py": "exported networks",
+    "tests/export/test_onnx.py": "exported networks",
+    "tests/export/test_tensorrt.py": "exported networks",
+}
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, object, object]:
-    """The tests of a file stay in one process, and so do the tests that share an expensive fixture.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """The tests of a file stay in one process, and so do those of files that share an expensive fixture."""
+    from xdist.scheduler import LoadFileScheduling
 
-    A wrapper runs first: xdist reads the groups in a hook of the same name.
-    """
-    groups: dict[object, str] = {}
-    for item in items:
-        for name in getattr(item, "fixturenames", ()):
-            if name in SHARED:
-                groups[item.path] = SHARED[name]
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(groups.get(item.path, item.nodeid.partition("::")[0])))
-    return (yield)
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return SHARED.get(file, file)
+
+    return ByFile(config, log)
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:

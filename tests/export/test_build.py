@@ -35,7 +35,7 @@ def test_an_interrupted_export_leaves_whole_files_only(
         exported(unloaded, tmp_path)
     assert names(tmp_path) == {"first.fp32.onnx", "manifest.json"}
     (engine,) = read_manifest(tmp_path)
-    engine.checked(tmp_path)
+    engine.checked_file(tmp_path)
 
 
 def test_a_file_without_its_entry_is_no_engine(
@@ -90,7 +90,7 @@ def test_ctrl_c_ends_the_command_with_nothing_half_written(tmp_path: Path) -> No
     engines = read_manifest(tmp_path / "engines")
     assert names(tmp_path / "engines") == {e.file for e in engines} | {"manifest.json"}
     for engine in engines:
-        engine.checked(tmp_path / "engines")
+        engine.checked_file(tmp_path / "engines")
 
 
 @pytest.mark.parametrize("package", ["onnxscript", "onnxslim"])

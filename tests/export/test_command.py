@@ -77,7 +77,7 @@ def test_verify_fails_where_one_does(
 
 def test_verify_of_an_empty_folder(session: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", "verify", str(tmp_path)]) == 1
-    assert "holds no exported engine: run `clip2protect export -o" in capsys.readouterr().err
+    assert "holds no exported network: run `clip2protect export -o" in capsys.readouterr().err
 
 
 def test_without_onnx_runtime_verify_says_so(

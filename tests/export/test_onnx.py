@@ -45,7 +45,9 @@ def test_the_manifest_says_what_the_file_is(
     name: str, entries: dict[str, Exportable], engines: dict[str, ExportedNetwork], engines_folder: Path
 ) -> None:
     engine = engines[name]
-    session = onnxruntime.InferenceSession(engine.checked(engines_folder), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        engine.checked_file(engines_folder), providers=["CPUExecutionProvider"]
+    )
     assert [v.name for v in engine.inputs] == [i.name for i in session.get_inputs()]
     assert (
         [v.name for v in engine.outputs]

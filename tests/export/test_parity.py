@@ -33,7 +33,7 @@ def test_an_engine_that_is_off_does_not_pass(
     data = model.SerializeToString()
     (tmp_path / first.file).write_bytes(data)
     manifest.record(tmp_path, dataclasses.replace(first, sha256=hashlib.sha256(data).hexdigest()))
-    judged = {p.engine.network: p for p in parity.verify(unloaded, tmp_path)}
+    judged = {p.exported.network: p for p in parity.verify(unloaded, tmp_path)}
     assert not judged["first"].passed and judged["second"].passed
     assert "values_out is off by 1.0e-03" in str(judged["first"].cause)
     assert {e.network: e.verified is not None for e in read_manifest(tmp_path)} == {

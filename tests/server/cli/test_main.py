@@ -895,7 +895,7 @@ def test_doctor_without_npm(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     assert main(["doctor"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("  ! npm: install Node.js") for line in lines)
-    assert lines[-1] == "Photos cannot be protected without what is marked with !."
+    assert lines[-1] == "Photos cannot be protected without the parts marked with !."
 
 
 def test_doctor_without_a_package(
