@@ -21,8 +21,9 @@ help:
 demo: $(VENV)/.installed
 	$(BIN)/clip2protect demo -o demo
 
-# Two processes; the tests of a file stay in one of them.
-PYTEST := $(BIN)/python -m pytest -n 2
+# The tests of a file stay in one process.  Each takes up to 3.5 GB: `make test PROCESSES=1` where memory is short.
+PROCESSES ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(PROCESSES)
 
 test test-slow test-all: $(VENV)/.installed-dev $(VENV)/.browser $(NODE)/.installed
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 
 from engines.models.checkpoints import fill
@@ -11,6 +12,7 @@ from tests.support import published
 from tests.support.tensors import off_from_varied
 
 
+@pytest.mark.slow  # 8 GB: the published arithmetic at 1024 px
 @torch.no_grad()
 def test_stylegan2_computes_what_the_published_layout_does(checkpoint: dict[str, Any]) -> None:
     generator = fill("stylegan2", checkpoint).eval()
