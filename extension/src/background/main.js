@@ -55,11 +55,13 @@ chrome.runtime.onMessage.addListener((message, sender, answer) => {
  * @returns {Promise<unknown>} */
 async function handle(message, sender) {
   if (sender.id !== chrome.runtime.id || typeof message?.type !== 'string') throw refused();
-  // The browser says who sends, not the message.  A script in a page may do one thing only.
+  // The browser says who sends, not the message.  A script in a page may only begin and end an
+  // upload.
   const ours = sender.url?.startsWith(PAGES);
   if (message.type === 'open' && sender.tab && !ours) {
     return open(String(message.ticket), message.byUser === true, sender);
   }
+  if (message.type === 'over' && sender.tab && !ours) return over(String(message.ticket), sender);
   if (!ours || !Object.hasOwn(HANDLERS, message.type)) throw refused();
   return HANDLERS[message.type](message, sender);
 }
@@ -68,26 +70,73 @@ const refused = () => new TroubleError({ code: 'refused', title: 'This sender ma
 
 // --- a page's photos were caught ----------------------------------------------------------------------
 
-/** Show the dialog: over the page where its main frame has our script, else in a window.
+/** A page gets one dialog at a time; so many uploads of a tab wait for theirs. */
+const MOST_WAITING = 20;
+/** Milliseconds that a frame may take to load, and then the dialog in it to begin. */
+const LOADING = 10_000, BEGINNING = 1_000;
+
+/** An upload wants a dialog: at once, or after the others of its tab.
  * @param {string} ticket
- * @param {boolean} byUser whether a person brought the photos, not a script of the page by itself
- * @param {chrome.runtime.MessageSender} sender */
+ * @param {boolean} byUser whether a person brought the photos, not a script of the page
+ * @param {chrome.runtime.MessageSender} sender
+ * @returns {Promise<'shown' | 'waiting'>} */
 async function open(ticket, byUser, sender) {
   const tab = sender.tab?.id, frame = sender.frameId ?? 0;
-  const known = await recall('tickets');
-  if (tab === undefined || !/^[\da-f-]{36}$/.test(ticket) || ticket in known) throw refused();
+  if (tab === undefined || !/^[\da-z-]{20,40}$/.test(ticket)) throw refused();
   // A frame without an origin of its own belongs to the page around it.
   const own = sender.origin && sender.origin !== 'null';
   const origin = own ? String(sender.origin) : sender.tab?.url ?? sender.url ?? '';
   const host = URL.canParse(origin) ? new URL(origin).hostname : '';
-  const entry = { tab, frame, document: sender.documentId ?? '', host, byUser, claimed: false };
-  await amend('tickets', (tickets) => { tickets[ticket] = entry; });
+  let first = false;
+  await amend('tickets', (tickets) => {
+    const others = Object.values(tickets).filter((other) => other.tab === tab);
+    if (ticket in tickets || others.length > MOST_WAITING) throw refused();
+    first = !others.length;
+    tickets[ticket] = {
+      tab, frame, document: sender.documentId ?? '', host, byUser, shown: first, claimed: false,
+    };
+  });
+  if (first) await showDialog(ticket, tab);
+  return first ? 'shown' : 'waiting';
+}
+
+/** Ticket -> what hears that its dialog has begun. @type {Map<string, () => void>} */
+const begun = new Map();
+
+/** Show the dialog: over the page, or in a window where the page has no script of ours in its main frame or
+ * does not let the dialog's frame load.
+ * @param {string} ticket
+ * @param {number} tab */
+async function showDialog(ticket, tab) {
+  const claimed = new Promise((resolve) => { begun.set(ticket, () => resolve(true)); });
+  const after = (/** @type {number} */ time) => (
+    new Promise((resolve) => { setTimeout(resolve, time, false); }));
   const message = { type: 'show', ticket };
-  const shown = await chrome.tabs.sendMessage(tab, message, { frameId: 0 }).catch(() => false);
-  if (!shown) {
-    const url = chrome.runtime.getURL(`src/dialog/window.html#${ticket}`);
-    await chrome.windows.create({ url, type: 'popup', width: 720, height: 760 });
-  }
+  const loaded = chrome.tabs.sendMessage(tab, message, { frameId: 0 }).catch(() => false);
+  const framed = await Promise.race([claimed, loaded, after(LOADING)])
+    && await Promise.race([claimed, after(BEGINNING)]);
+  begun.delete(ticket);
+  if (framed) return;
+  await chrome.tabs.sendMessage(tab, { type: 'hide', ticket }, { frameId: 0 }).catch(() => {});
+  if (!(await recall('tickets'))[ticket] || (await recall('tickets'))[ticket].claimed) return;
+  const url = chrome.runtime.getURL(`src/dialog/window.html#${ticket}`);
+  await chrome.windows.create({ url, type: 'popup', width: 720, height: 760 });
+}
+
+/** Show the dialog of the upload that waits longest in a tab.
+ * @param {number} tab */
+async function showNext(tab) {
+  let next = '';
+  await amend('tickets', (tickets) => {
+    const here = Object.keys(tickets).filter((ticket) => tickets[ticket].tab === tab);
+    if (!here.length || here.some((ticket) => tickets[ticket].shown)) return;
+    [next] = here;
+    tickets[next].shown = true;
+  });
+  if (!next) return;
+  const { frame } = (await recall('tickets'))[next];
+  chrome.tabs.sendMessage(tab, { type: 'turn', ticket: next }, { frameId: frame }).catch(() => {});
+  await showDialog(next, tab);
 }
 
 /** Give a dialog what it needs.  A ticket works once: a page that shows our dialog by itself has none.
@@ -103,6 +152,7 @@ async function claim(ticket, sender) {
     known.claimed = true;
     claimed = known;
   });
+  begun.get(ticket)?.();
   if (!claimed) throw refused();
   const { host } = claimed;
   const [sites, choice, rules] = await Promise.all([stored('sites'), choiceFor(host), stored('rules')]);
@@ -173,6 +223,15 @@ async function finish(ticket, choice, last = null) {
   await amend('tickets', (tickets) => { delete tickets[ticket]; });
   counters.get(ticket)?.abort();
   counters.delete(ticket);
+  if (known) await showNext(known.tab);
+}
+
+/** The script that caught the photos has ended its upload.
+ * @param {string} ticket
+ * @param {chrome.runtime.MessageSender} sender */
+async function over(ticket, sender) {
+  const known = (await recall('tickets'))[ticket];
+  if (known && known.tab === sender.tab?.id && known.frame === sender.frameId) await finish(ticket, null);
 }
 
 /** Let the server drop jobs whose upload is over.

@@ -106,6 +106,7 @@
  * @property {string} document
  * @property {string} host
  * @property {boolean} byUser whether a person brought the photos, not a script of the page
+ * @property {boolean} shown whether it is its turn: a tab shows one dialog at a time
  * @property {boolean} claimed whether a dialog has taken the upload up
  */
 

@@ -2,9 +2,11 @@
 // its own, where the page's changes to its objects have no effect.
 
 (() => {
+  if (globalThis.clip2protect?.started) return; // put into a page that has our scripts
+
+  const { addressOf } = clip2protect;
   /** Our own events.  Our scripts in all frames see the mark, because two of them may watch the same node.  A
-   * page cannot
-   * see or set it: an object of the browser has other properties in every world. */
+   * page cannot see or set it: an object of the browser has other properties in every world. */
   const MINE = Symbol.for('clip2protect');
   const own = {
     /** @param {any} event */
@@ -45,26 +47,124 @@
     return found;
   }
 
+  // --- texts beside files --------------------------------------------------------------------------------
+
+  /** Kinds of text that are handed on. */
+  const TEXTS = ['text/plain', 'text/html', 'text/uri-list'];
+  const PICTURES =
+    'img, picture, source, svg, image, object, embed, iframe, video, audio, link, style, script';
+
   /** @param {File[]} files
-   * @param {Map<string, string>} [texts]
+   * @param {Map<string, string>} texts
    * @returns {DataTransfer} */
-  function transferOf(files, texts = new Map()) {
+  function transferOf(files, texts) {
     const transfer = new DataTransfer();
     for (const file of files) transfer.items.add(file);
     for (const [kind, text] of texts) transfer.setData(kind, text);
     return transfer;
   }
 
-  /** The plain text that comes with the files.  HTML and addresses are left out: they may hold the original
-   * again.
-   * @param {DataTransfer} transfer
+  /** The texts of a drop or paste.
+   * @param {DataTransfer | null} transfer
    * @returns {Map<string, string>} */
   function textsOf(transfer) {
-    const text = transfer.getData('text/plain');
-    return new Map(text && !/^\s*(data|file|blob|https?):/i.test(text) ? [['text/plain', text]] : []);
+    const texts = TEXTS.map((kind) => (
+      /** @type {[string, string]} */ ([kind, transfer?.getData(kind) ?? ''])));
+    return new Map(texts.filter(([, text]) => text));
+  }
+
+  /** The texts that may go on beside photos.  Pictures in HTML and addresses are left out: they may be the
+   * originals again.
+   * @param {DataTransfer | null} transfer
+   * @returns {Map<string, string>} */
+  function textsBesidePhotos(transfer) {
+    const texts = textsOf(transfer);
+    const page = new DOMParser().parseFromString(texts.get('text/html') ?? '', 'text/html');
+    texts.delete('text/uri-list');
+    if (/^\s*(data|file|blob|https?):/i.test(texts.get('text/plain') ?? '')) texts.delete('text/plain');
+    for (const picture of page.querySelectorAll(PICTURES)) picture.remove();
+    for (const element of page.querySelectorAll('[style*="url" i], [background], [poster]')) {
+      for (const name of ['style', 'background', 'poster']) element.removeAttribute(name);
+    }
+    if (page.body.textContent.trim()) texts.set('text/html', page.body.getHTML());
+    else texts.delete('text/html');
+    return texts;
+  }
+
+  // --- what the browser itself would have put in ---------------------------------------------------------
+
+  const TAGS = new Set(('a b blockquote br caption code col colgroup dd del div dl dt em h1 h2 h3 h4 h5 h6 hr '
+    + 'i img ins li ol p pre s small span strong sub sup table tbody td tfoot th thead tr u ul').split(' '));
+  const ATTRIBUTES = ['alt', 'colspan', 'rowspan', 'start', 'title', 'width', 'height'];
+  const SAFE_LINK = /^(https?:|mailto:)/i, SAFE_PICTURE = /^(https?:|data:image\/(?!svg))/i;
+
+  /** HTML without scripts, as the browser pastes it: known elements, and no attribute that does anything.
+   * @param {string} html
+   * @returns {DocumentFragment} */
+  function harmless(html) {
+    const parsed = new DOMParser().parseFromString(html, 'text/html');
+    const result = document.createDocumentFragment();
+    const copy = (/** @type {Node} */ from, /** @type {Node} */ to) => {
+      for (const node of from.childNodes) {
+        if (node.nodeType === Node.TEXT_NODE) to.appendChild(document.createTextNode(node.textContent ?? ''));
+        if (!(node instanceof Element) || ['script', 'style', 'template'].includes(node.localName)) continue;
+        if (!TAGS.has(node.localName)) { copy(node, to); continue; }
+        const element = document.createElement(node.localName);
+        for (const name of ATTRIBUTES) {
+          if (node.hasAttribute(name)) element.setAttribute(name, node.getAttribute(name) ?? '');
+        }
+        const link = node.getAttribute('href') ?? '', picture = node.getAttribute('src') ?? '';
+        if (node.localName === 'a' && SAFE_LINK.test(link)) element.setAttribute('href', link);
+        if (node.localName === 'img' && SAFE_PICTURE.test(picture)) element.setAttribute('src', picture);
+        copy(node, element);
+        to.appendChild(element);
+      }
+    };
+    copy(parsed.body, result);
+    return result;
+  }
+
+  /** Put in what was pasted or dropped, where the page has not: our events have no effect of their own.
+   * @param {Element} target
+   * @param {File[]} files
+   * @param {Map<string, string>} texts
+   * @returns {Promise<boolean>} whether there was a place for it */
+  async function insert(target, files, texts) {
+    const text = texts.get('text/plain') ?? '';
+    if (target.matches('textarea, input')) {
+      const field = /** @type {HTMLTextAreaElement} */ (target);
+      if (!text || field.disabled || field.readOnly) return false;
+      field.focus();
+      return document.execCommand('insertText', false, text);
+    }
+    const editor = target instanceof HTMLElement && target.isContentEditable ? target : null;
+    if (!editor) return false;
+    const html = texts.get('text/html'), content = html ? harmless(html) : document.createDocumentFragment();
+    if (!html && text) content.append(text);
+    for (const file of files.filter(({ type }) => type.startsWith('image/'))) {
+      const picture = document.createElement('img');
+      picture.src = await addressOf(file);
+      content.append(picture);
+    }
+    if (!content.hasChildNodes()) return false;
+    const holder = document.createElement('div');
+    holder.append(content);
+    if (!editor.contains(document.activeElement)) editor.focus();
+    return document.execCommand('insertHTML', false, holder.getHTML());
+  }
+
+  /** @param {number} x
+   * @param {number} y */
+  function putCaret(x, y) {
+    const place = document.caretPositionFromPoint?.(x, y);
+    if (place) getSelection()?.collapse(place.offsetNode, place.offset);
   }
 
   // --- inputs --------------------------------------------------------------------------------------------
+
+  /** Input -> the files in it that may stay: handed over by us, put in by the page itself, or no photos.
+   * @type {WeakMap<HTMLInputElement, FileList | null>} */
+  const settled = new WeakMap();
 
   /** Finds the input again if the page has replaced it meanwhile.
    * @param {HTMLInputElement} input
@@ -85,7 +185,8 @@
   /** @param {HTMLInputElement} input
    * @param {File[]} files */
   function putInto(input, files) {
-    input.files = transferOf(input.multiple ? files : files.slice(0, 1)).files;
+    input.files = transferOf(input.multiple ? files : files.slice(0, 1), new Map()).files;
+    settled.set(input, input.files);
     send(input, new Event('input', { bubbles: true, composed: true }));
     send(input, new Event('change', { bubbles: true }));
   }
@@ -97,7 +198,12 @@
     const find = finder(input);
     return {
       files,
-      deliver: (ready) => putInto(find(), ready),
+      texts: new Map(),
+      deliver: async (ready) => {
+        const now = find();
+        putInto(now, ready);
+        return Boolean(now.form); // it is sent later, with its form
+      },
       cancel: () => {
         const now = find();
         now.value = ''; // so that the same photo can be chosen again
@@ -110,25 +216,30 @@
 
   /** @param {DragEvent} event
    * @param {File[]} files
+   * @param {boolean} photos whether there are photos among the files
    * @returns {Upload} */
-  function toDrop(event, files) {
+  function toDrop(event, files, photos) {
     const { clientX, clientY, screenX, screenY, ctrlKey, shiftKey, altKey, metaKey } = event;
     const how = {
       clientX, clientY, screenX, screenY, ctrlKey, shiftKey, altKey, metaKey, bubbles: true, composed: true,
       cancelable: true,
     };
-    const texts = event.dataTransfer ? textsOf(event.dataTransfer) : undefined;
     const first = /** @type {Element} */ (event.composedPath()[0]);
     const deepest = event.isTrusted ? elementAt(clientX, clientY) ?? first : first;
     const find = () => (deepest.isConnected ? deepest : elementAt(clientX, clientY) ?? document.body);
     return {
       files,
-      deliver: (ready) => {
+      texts: photos ? textsBesidePhotos(event.dataTransfer) : textsOf(event.dataTransfer),
+      deliver: async (ready, texts) => {
         const target = find(), dataTransfer = transferOf(ready, texts);
-        const untouched = send(target, new DragEvent('drop', { ...how, dataTransfer }));
+        if (!send(target, new DragEvent('drop', { ...how, dataTransfer }))) return true;
         const input = /** @type {HTMLInputElement} */ (target);
-        const takes = target.localName === 'input' && input.type === 'file' && !input.disabled;
-        if (untouched && takes) putInto(input, ready);
+        if (target.localName === 'input' && input.type === 'file' && !input.disabled) {
+          putInto(input, ready);
+          return true;
+        }
+        putCaret(clientX, clientY);
+        return insert(target, ready, texts);
       },
       cancel: () => {
         send(find(), new DragEvent('dragleave', { ...how, dataTransfer: new DataTransfer() }));
@@ -138,20 +249,28 @@
 
   /** @param {ClipboardEvent} event
    * @param {File[]} files
+   * @param {boolean} photos whether there are photos among the files
    * @returns {Upload} */
-  function toPaste(event, files) {
-    const texts = event.clipboardData ? textsOf(event.clipboardData) : undefined;
+  function toPaste(event, files, photos) {
     const first = /** @type {Element} */ (event.composedPath()[0]);
+    const texts = photos ? textsBesidePhotos(event.clipboardData) : textsOf(event.clipboardData);
+    const how = { bubbles: true, composed: true, cancelable: true };
+    const paste = async (/** @type {File[]} */ ready, /** @type {Map<string, string>} */ rest) => {
+      const target = first.isConnected ? first : document.activeElement ?? document.body;
+      const clipboardData = transferOf(ready, rest);
+      const untouched = send(target, new ClipboardEvent('paste', { ...how, clipboardData }));
+      return !untouched || insert(target, ready, rest);
+    };
     return {
       files,
-      deliver: (ready) => {
-        const target = first.isConnected ? first : document.activeElement ?? document.body;
-        const how = { bubbles: true, composed: true, cancelable: true };
-        send(target, new ClipboardEvent('paste', { ...how, clipboardData: transferOf(ready, texts) }));
-      },
-      cancel: () => {},
+      texts,
+      deliver: paste,
+      // Of cells of a table and their picture, the text goes on without the picture.
+      cancel: () => { if (photos && texts.size) paste([], texts); },
     };
   }
 
-  globalThis.clip2protect = { ...globalThis.clip2protect, own, toInput, toDrop, toPaste, rootIn };
+  globalThis.clip2protect = {
+    ...globalThis.clip2protect, own, settled, toInput, toDrop, toPaste, textsOf, rootIn,
+  };
 })();

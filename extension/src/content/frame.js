@@ -1,6 +1,10 @@
 // Shows the dialog above the page, in a frame that the page cannot read, cover or click; and short notices.
 
 (() => {
+  if (globalThis.clip2protect?.started) return; // put into a page that has our scripts
+
+  /** Milliseconds between two looks whether the extension is still there. */
+  const BEAT = 1000;
   /** Ticket -> the element around the frame. @type {Map<string, HTMLElement>} */
   const shown = new Map();
 
@@ -19,7 +23,8 @@
 
   /** Show the dialog.  A modal dialog lies above all others in the browser's top layer; those below are
    * inert.
-   * @param {string} ticket */
+   * @param {string} ticket
+   * @returns {Promise<void>} the frame has loaded, be it the dialog or an error */
   function show(ticket) {
     const { host, root } = makeHost(`
       dialog { all: unset; position: fixed; inset: 0; display: block; background: rgb(0 0 0 / .55); }
@@ -35,14 +40,26 @@
     root.append(dialog);
     document.documentElement.append(host);
     dialog.showModal();
-    frame.addEventListener('load', () => frame.focus(), { once: true });
     shown.set(ticket, host);
+    // A dialog whose extension is gone does nothing more: it must not cover the page.
+    const beat = setInterval(() => {
+      if (!isAlive()) hide(ticket);
+      if (!shown.has(ticket)) clearInterval(beat);
+    }, BEAT);
+    return new Promise((resolve) => {
+      frame.addEventListener('load', () => { frame.focus(); resolve(); }, { once: true });
+    });
   }
 
   /** @param {string} ticket */
   function hide(ticket) {
     shown.get(ticket)?.remove();
     shown.delete(ticket);
+  }
+
+  /** Whether the extension that these scripts belong to is there. */
+  function isAlive() {
+    try { return Boolean(chrome.runtime.id); } catch { return false; }
   }
 
   /** The notice that is shown. @type {HTMLElement | undefined} */
@@ -67,13 +84,15 @@
   }
 
   chrome.runtime.onMessage.addListener((message, sender, answer) => {
-    if (sender.id !== chrome.runtime.id || window !== window.top) return;
-    if (typeof message?.ticket !== 'string') return;
+    if (sender.id !== chrome.runtime.id || window !== window.top) return undefined;
+    if (typeof message?.ticket !== 'string') return undefined;
     if (message.type === 'show') {
-      show(message.ticket);
-      answer(true);
-    } else if (message.type === 'hide') hide(message.ticket);
+      show(message.ticket).then(() => answer(true));
+      return true; // the answer comes later
+    }
+    if (message.type === 'hide') hide(message.ticket);
+    return undefined;
   });
 
-  globalThis.clip2protect = { ...globalThis.clip2protect, notice };
+  globalThis.clip2protect = { ...globalThis.clip2protect, notice, isAlive };
 })();

@@ -1,24 +1,61 @@
-/** Files on their way to the page. */
+/** Files and texts on their way to the page. */
 interface Upload {
   files: File[];
-  deliver(files: File[]): void;
+  /** Kind -> text that goes with the files, and may hold photos. */
+  texts: Map<string, string>;
+  /** Hands files and texts to the page; whether it has surely taken them. */
+  deliver(files: File[], texts: Map<string, string>): Promise<boolean>;
   /** Resets the page's controls; the page gets no file. */
   cancel(): void;
 }
 
+/** Photos in a text.  `rebuild` puts results in place of the originals; null leaves one out. */
+interface TextHolder {
+  photos: File[];
+  rebuild(results: Map<File, File | null>): Promise<string>;
+}
+
+/** The same for a file. */
+interface BytesHolder {
+  photos: File[];
+  rebuild(results: Map<File, File | null>): Promise<Uint8Array<ArrayBuffer>>;
+}
+
+type Kind = 'photo' | 'text' | 'other';
+
 /** What the scripts in our own world share; pages cannot see it. */
 interface ContentScripts {
-  isImage(file: { name: string, type: string, size: number }): boolean | undefined;
-  startsLikeImage(file: Blob): Promise<boolean>;
+  /** Set by the last script: all others have run. */
+  started?: boolean;
+  kindOf(file: { name: string, type: string }, start: string): Kind;
+  kindNow(file: File): Kind | undefined;
+  kindLater(file: File): Promise<Kind>;
+  read(file: Blob): string | undefined;
   fileOf(original: { name: string, lastModified: number }, photo: Blob): File;
+  photosInText(text: string, known?: Map<string, File>): TextHolder;
+  photosInBytes(letters: string, known: Map<string, File>): BytesHolder;
+  lettersOf(bytes: Uint8Array): string;
+  addressOf(blob: Blob): Promise<string>;
   /** Our own events. */
   own: { add(event: Event): void; has(event: Event): boolean };
+  settled: WeakMap<HTMLInputElement, FileList | null>;
   toInput(input: HTMLInputElement, files: File[]): Upload;
-  toDrop(event: DragEvent, files: File[]): Upload;
-  toPaste(event: ClipboardEvent, files: File[]): Upload;
+  toDrop(event: DragEvent, files: File[], photos: boolean): Upload;
+  toPaste(event: ClipboardEvent, files: File[], photos: boolean): Upload;
+  textsOf(transfer: DataTransfer | null): Map<string, string>;
   rootIn(element: Element): ShadowRoot | null;
   notice(text: string): void;
+  /** Whether the extension that the scripts belong to is there. */
+  isAlive(): boolean;
+  hold(upload: Upload, byUser: boolean): Promise<boolean>;
+  mayHoldPhotos(file: File): boolean;
+  textsHoldPhotos(texts: Map<string, string>): boolean;
+  words(key: string, otherwise: string): string;
+  /** Listen anew in this window. */
+  listen(): void;
+  /** Note from now on whether the page looks at files. */
+  watchLooks(): () => boolean;
 }
 
 declare var clip2protect: ContentScripts;
-interface Element { openOrClosedShadowRoot?(): ShadowRoot | null; }
+interface Element { openOrClosedShadowRoot?(): ShadowRoot | null; getHTML(): string; }

@@ -1,16 +1,17 @@
 // Runs in the page's own world, before the page's scripts.  It knows no token, no address and no rule.  It
-// names nodes to `catch.js` whose events never reach the window, and sends files of showOpenFilePicker
-// through an input, where they are caught like any others.  A page that tampers with it gets less, never
-// more.
+// names nodes to `catch.js` whose events never reach the window.  It sends files that functions of the
+// browser give through an input, where they are caught like any others.  A page that tampers with it gets
+// less, never more.
 
 (() => {
-  const LOOK = 'clip2protect-look';
   // Take the browser's functions now, before the page can replace them.
-  const { apply } = Reflect, { create, defineProperty, getOwnPropertyDescriptor } = Object;
+  const { apply, construct } = Reflect;
+  const { assign, create, defineProperty, getOwnPropertyDescriptor } = Object;
   const Mouse = MouseEvent, Plain = Event, Transfer = DataTransfer, Refusal = DOMException, Wrapper = Proxy;
   const Later = Promise, later = Later.prototype.then;
   const dispatch = EventTarget.prototype.dispatchEvent, listen = EventTarget.prototype.addEventListener;
   const makeElement = Document.prototype.createElement, addItem = DataTransferItemList.prototype.add;
+  const unlisten = EventTarget.prototype.removeEventListener, prevent = Event.prototype.preventDefault;
   const text = String, page = document, view = window;
   /** @param {object} object
    * @param {string} name
@@ -51,16 +52,72 @@
     for (const name in values) defineProperty(object, name, { value: values[name] });
   }
 
+  // --- catch.js ------------------------------------------------------------------------------------------
+
+  /** A node in no document, by which `catch.js` and this script speak to each other.  The page has no way to
+   * it, and a document that is opened anew leaves its listeners alone.  Its id is the name of the event by
+   * which a node of the page is named. */
+  const line = apply(makeElement, page, ['i']);
+  const LOOK = `c${crypto.getRandomValues(new Uint32Array(3)).join('')}`;
+  apply(setter(Element.prototype, 'id'), line, [LOOK]);
+  /** Whether `catch.js` has answered; whether a newer hook does our work. */
+  let met = false, ended = false;
+  /** Whether the page has looked at files since they were handed to it. */
+  let taken = false;
+
+  /** Tell `catch.js` something about a node.
+   * @param {string} kind
+   * @param {any} node
+   * @returns {boolean} whether it holds something back */
+  function tell(kind, node) {
+    const options = bare('relatedTarget', node);
+    options.cancelable = true;
+    try {
+      return !apply(dispatch, line, [new Mouse(kind, options)]);
+    } catch {
+      return false; // it is no node
+    }
+  }
+
+  /** Show ourselves to `catch.js`, whichever of the two comes first. */
+  function meet() {
+    if (met) return;
+    const options = bare('relatedTarget', line);
+    options.cancelable = true;
+    met = !apply(dispatch, view, [new Mouse('clip2protect-here', options)]);
+    if (met) apply(unlisten, view, ['clip2protect-where', meet, true]);
+  }
+
+  apply(listen, view, ['clip2protect-where', meet, true]);
+  meet();
+  apply(listen, line, ['end', () => { ended = true; }]);
+  apply(listen, line, ['handing', () => { taken = false; }]);
+  apply(listen, line, ['taken', (/** @type {Event} */ event) => { if (taken) apply(prevent, event, []); }]);
+
   /** Name a node to `catch.js`.
    * @param {any} node */
   function look(node) {
+    tell('look', node);
     try {
-      apply(dispatch, view, [new Mouse(LOOK, bare('relatedTarget', node))]);
-      // The first event reaches the window only; the second reaches listeners inside a shadow tree.
+      // This one reaches listeners inside a shadow tree, which hides the node from those outside.
       apply(dispatch, node, [new Plain(LOOK, bare('composed', true))]);
     } catch {
       // It is no node.
     }
+  }
+
+  // --- functions of the browser --------------------------------------------------------------------------
+
+  const originals = new WeakMap(), getOriginal = originals.get, setOriginal = originals.set;
+
+  /** A function that stands in for one of the browser, and shows the same text.
+   * @param {any} native
+   * @param {Record<string, any>} handler
+   * @returns {any} */
+  function standIn(native, handler) {
+    const wrapper = new Wrapper(native, assign(create(null), handler));
+    apply(setOriginal, originals, [wrapper, native]);
+    return wrapper;
   }
 
   /** Do something before a function of the browser runs.  To the page it looks like the same function.
@@ -76,28 +133,20 @@
 
   /** @param {any} object
    * @param {string} name
-   * @param {(native: any, self: any, given: any[]) => unknown} run */
-  function replace(object, name, run) {
-    const there = getOwnPropertyDescriptor(object, name);
-    if (typeof there?.value !== 'function') return;
-    const handler = { __proto__: null, apply: run };
-    defineProperty(object, name, { ...there, value: new Wrapper(there.value, handler) });
+   * @param {(native: any, self: any, given: any[]) => unknown} run
+   * @param {'value' | 'get' | 'set'} [part] of the property */
+  function replace(object, name, run, part = 'value') {
+    const there = object && getOwnPropertyDescriptor(object, name);
+    if (typeof there?.[part] !== 'function' || !there.configurable) return;
+    const handler = {
+      apply: (/** @type {any} */ native, /** @type {any} */ self, /** @type {any[]} */ given) => (
+        ended ? apply(native, self, given) : run(native, self, given)),
+    };
+    defineProperty(object, name, { ...there, [part]: standIn(there[part], handler) });
   }
 
-  /** @param {any} object
-   * @param {string} name */
-  function precedeSetter(object, name) {
-    const there = getOwnPropertyDescriptor(object, name);
-    if (!there?.set) return;
-    /** @type {ProxyHandler<any>} */
-    const handler = Object.assign(create(null), {
-      apply: (/** @type {any} */ native, /** @type {any} */ self, /** @type {any[]} */ given) => {
-        look(self);
-        return apply(native, self, given);
-      },
-    });
-    defineProperty(object, name, { ...there, set: new Wrapper(there.set, handler) });
-  }
+  replace(Function.prototype, 'toString', (native, self, given) => (
+    apply(native, apply(getOriginal, originals, [self]) ?? self, given)));
 
   // --- nodes whose events never reach the window -------------------------------------------------------
 
@@ -111,20 +160,72 @@
     try { kind = apply(typeOf, given[0], []); } catch { return; }
     if (kind === 'click' || kind === 'change' || kind === 'input') look(self);
   });
-  precedeSetter(HTMLElement.prototype, 'onchange');
-  precedeSetter(HTMLElement.prototype, 'oninput');
+  for (const name of ['onchange', 'oninput', 'onsubmit']) {
+    replace(HTMLElement.prototype, name, (native, self, given) => {
+      look(self);
+      return apply(native, self, given);
+    }, 'set');
+  }
+
+  // --- inputs that are filled already --------------------------------------------------------------------
+
+  replace(Input, 'files', (native, self, given) => {
+    taken = true;
+    look(self);
+    return apply(native, self, given);
+  }, 'get');
+  replace(Input, 'files', (native, self, given) => {
+    apply(native, self, given);
+    tell('put', self);
+  }, 'set');
+  replace(HTMLFormElement.prototype, 'submit', (native, self, given) => {
+    if (!tell('submit', self)) apply(native, self, given);
+  });
+  precede(HTMLFormElement.prototype, 'requestSubmit', look);
+  view.FormData = standIn(FormData, {
+    construct: (/** @type {any} */ native, /** @type {any[]} */ given, /** @type {any} */ target) => {
+      if (given[0] && !ended) look(given[0]);
+      return construct(native, given, target);
+    },
+  });
+  defineProperty(FormData.prototype, 'constructor', { value: view.FormData });
+
+  for (const name of ['files', 'items']) {
+    replace(DataTransfer.prototype, name, (native, self, given) => {
+      taken = true;
+      return apply(native, self, given);
+    }, 'get');
+  }
+  precede(DataTransfer.prototype, 'getData', () => { taken = true; });
+
+  // --- documents that are opened anew ----------------------------------------------------------------------
+
+  // Opening takes all listeners from the document and its window.  They must be back before the text that is
+  // written runs.
+  const Page = Document.prototype, write = Page.write;
+  replace(Page, 'open', (native, self, given) => {
+    const result = apply(native, self, given);
+    tell('opened', self);
+    return result;
+  });
+  for (const name of ['write', 'writeln']) {
+    replace(Page, name, (native, self, given) => {
+      try { apply(write, self, []); } catch { /* the page's own call fails likewise */ }
+      tell('opened', self);
+      return apply(native, self, given);
+    });
+  }
 
   // --- showOpenFilePicker ----------------------------------------------------------------------------------
 
   /** Send files through an input that only we hold.
    * @param {any[]} files
-   * @returns {Promise<any[]>} */
+   * @returns {Promise<any[]>} the same list where it holds no photo */
   function throughInput(files) {
     const input = apply(makeElement, page, ['input']), transfer = new Transfer();
     apply(setKind, input, ['file']);
     apply(setMany, input, [true]);
     for (let i = 0; i < files.length; i += 1) apply(addItem, apply(itemsIn, transfer, []), [files[i]]);
-    look(input);
     apply(setFiles, input, [apply(filesIn, transfer, [])]);
     const now = () => {
       /** @type {any[]} */
@@ -133,11 +234,10 @@
       return result;
     };
     return new Later((resolve, reject) => {
-      let caught = true;
-      apply(listen, input, ['change', () => (caught ? reject(gone()) : resolve(now()))]);
+      if (!met) return reject(gone());
+      apply(listen, input, ['change', () => resolve(now())]);
       apply(listen, input, ['cancel', () => reject(gone())]);
-      apply(dispatch, input, [new Plain('change', bare('bubbles', true))]);
-      caught = false;
+      if (!tell('offer', input)) resolve(files);
     });
   }
 
@@ -159,7 +259,40 @@
     return handle;
   }
 
-  const readHandle = view.FileSystemFileHandle?.prototype.getFile;
+  const Handle = view.FileSystemFileHandle?.prototype, readHandle = Handle?.getFile;
+  const ownRoot = view.StorageManager?.prototype.getDirectory, store = navigator.storage;
+  const pathTo = view.FileSystemDirectoryHandle?.prototype.resolve;
+  const changed = getter(File.prototype, 'lastModified'), sizeOf = getter(Blob.prototype, 'size');
+  /** Handle -> what reading it gave, and the file that was read. */
+  const readings = new WeakMap(), getReading = readings.get, setReading = readings.set;
+
+  /** Whether a file lies in the page's own store, where only the page writes.
+   * @param {any} handle */
+  async function isPagesOwn(handle) {
+    try {
+      return (await apply(pathTo, await apply(ownRoot, store, []), [handle])) !== null;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Read a handle that the page has kept, was launched with, or has found in a folder.
+   * @param {any} handle
+   * @param {any} file */
+  async function protectRead(handle, file) {
+    if (await isPagesOwn(handle)) return file;
+    const key = `${apply(changed, file, [])} ${apply(sizeOf, file, [])}`;
+    const before = apply(getReading, readings, [handle]);
+    if (before?.key === key) return before.result;
+    const [result] = await throughInput([file]);
+    const reading = bare('key', key);
+    reading.result = result;
+    apply(setReading, readings, [handle, reading]);
+    return result;
+  }
+
+  replace(Handle, 'getFile', (native, self, given) => (
+    apply(later, apply(native, self, given), [(/** @type {any} */ file) => protectRead(self, file)])));
 
   /** @param {any} handles
    * @returns {Promise<any[]>} */
@@ -167,52 +300,34 @@
     /** @type {any[]} */
     const files = [], result = /** @type {any[]} */ ([]);
     for (let i = 0; i < handles.length; i += 1) push(files, await apply(readHandle, handles[i], []));
-    const ready = await route(files);
+    const ready = await throughInput(files);
     if (ready === files) return handles;
     for (let i = 0; i < ready.length; i += 1) push(result, handleOf(ready[i]));
     return result;
   }
 
-  /** The files after protection; the same list where it holds no photo.
-   * @param {any[]} files */
-  async function route(files) {
-    return holdsPhoto(files) ? throughInput(files) : files;
-  }
-
-  const kindOf = getter(Blob.prototype, 'type'), test = RegExp.prototype.exec;
-  const UNSAID = /^(application\/octet-stream)?$/, IMAGE = /^image\/(?!svg)/;
-  const ENDINGS = /\.(jpe?g|jfif|pjpeg|png|apng|webp|gif|bmp|avif|hei[cf]|tiff?|jxl|dng|cr2|cr3|nef|arw)$/i;
-
-  /** The rule of `photo-files.js`, in doubt yes.  Without a photo, the event of the input would not be
-   * caught.
-   * @param {any[]} files */
-  function holdsPhoto(files) {
-    for (let i = 0; i < files.length; i += 1) {
-      const kind = apply(kindOf, files[i], []), name = apply(nameOf, files[i], []);
-      const svg = apply(test, /^image\/svg/, [kind]);
-      const image = apply(test, IMAGE, [kind]) || apply(test, ENDINGS, [name]) || apply(test, UNSAID, [kind]);
-      if (image && !svg) return true;
-    }
-    return false;
-  }
-
   replace(view, 'showOpenFilePicker', (native, self, given) => (
     apply(later, apply(native, self, given), [protect])));
 
-  // --- navigator.clipboard.read --------------------------------------------------------------------------
+  // --- navigator.clipboard -------------------------------------------------------------------------------
 
-  const Named = File;
+  const Named = File, kindOf = getter(Blob.prototype, 'type'), textIn = Blob.prototype.text;
 
   /** @param {any} blob */
   async function protectCopied(blob) {
-    const files = [new Named([blob], 'image', bare('type', apply(kindOf, blob, [])))];
-    return holdsPhoto(files) ? (await throughInput(files))[0] : blob;
+    const copied = new Named([blob], 'copied', bare('type', apply(kindOf, blob, [])));
+    const [result] = await throughInput([copied]);
+    return result === copied ? blob : result;
   }
 
-  if (view.ClipboardItem) {
-    replace(ClipboardItem.prototype, 'getType', (native, self, given) => (
-      apply(later, apply(native, self, given), [protectCopied])));
-  }
+  replace(view.ClipboardItem?.prototype, 'getType', (native, self, given) => (
+    apply(later, apply(native, self, given), [protectCopied])));
+  replace(view.Clipboard?.prototype, 'readText', (native, self, given) => (
+    apply(later, apply(native, self, given), [async (/** @type {string} */ copied) => {
+      const blob = new Named([copied], 'copied', bare('type', 'text/html'));
+      const result = await protectCopied(blob);
+      return result === blob ? copied : apply(textIn, result, []);
+    }])));
 
   // --- drop zones that ask for entries ---------------------------------------------------------------------
 

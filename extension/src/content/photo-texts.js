@@ -1,0 +1,147 @@
+// Photos inside texts: addresses that hold a whole picture, as HTML and drawings have them.
+
+(() => {
+  if (globalThis.clip2protect?.started) return; // put into a page that has our scripts
+
+  /** Line ends, which may be spelt as character references. */
+  const GAP = '\\s|&#(?:0*1[03]|x0*[ad]);|&NewLine;|%0[ad]';
+  /** `data:` addresses of pictures. */
+  const PLACES = new RegExp(
+    'data:image/[\\w.+-]+(?:;[\\w.+-]+=[^;,"\'<>\\s]*)*'
+    + `(?:;\\s*base64\\s*,(?:[\\w+/=%-]|${GAP})*|,[^"'<>()\\s\\\\]*)`, 'gi');
+  const GAPS = new RegExp(GAP, 'gi');
+  /** Letters that are made at a time. */
+  const PIECE = 32768;
+  /** A picture of so few bytes shows nobody. */
+  const LEAST = 256;
+  /** What stands in place of a photo that was left out: a picture of one clear point. */
+  const NOTHING = 'data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==';
+
+  /** Bytes as a text with a character for each, so that no coding of letters is lost.
+   * @param {Uint8Array} bytes
+   * @returns {string} */
+  function lettersOf(bytes) {
+    let letters = '';
+    for (let i = 0; i < bytes.length; i += PIECE) {
+      letters += String.fromCharCode(...bytes.subarray(i, i + PIECE));
+    }
+    return letters;
+  }
+
+  /** @param {string} letters
+   * @returns {Uint8Array<ArrayBuffer>} */
+  const bytesOf = (letters) => Uint8Array.from(letters, (letter) => letter.charCodeAt(0));
+
+  /** @param {string} address
+   * @returns {{kind: string, letters: string} | undefined} undefined: it holds nothing */
+  function decode(address) {
+    const [, head, body] = /^data:([^,]*),(.*)$/is.exec(address) ?? ['', '', ''];
+    const kind = head.split(';')[0].trim().toLowerCase();
+    const letters = body.replace(GAPS, '').replace(/%([\da-f]{2})/gi, (_, code) => (
+      String.fromCharCode(parseInt(code, 16))));
+    if (!/;\s*base64\s*$/i.test(head)) return { kind, letters };
+    try {
+      return { kind, letters: atob(letters.replace(/-/g, '+').replace(/_/g, '/')) };
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Photos by their addresses, so that the user is asked once about each.
+   * @typedef {Map<string, File>} Known */
+  /** @param {string} text
+   * @param {Known} [known]
+   * @returns {TextHolder} */
+  function photosInText(text, known = new Map()) {
+    /** @type {(string | File | {inner: TextHolder})[]} */
+    const parts = [];
+    let end = 0;
+    for (const match of text.matchAll(PLACES)) {
+      const part = partOf(match[0], known);
+      if (!part) continue;
+      parts.push(text.slice(end, match.index), part);
+      end = match.index + match[0].length;
+    }
+    parts.push(text.slice(end));
+    const photos = parts.flatMap((part) => (
+      part instanceof File ? [part] : typeof part === 'string' ? [] : part.inner.photos));
+    return {
+      photos: [...new Set(photos)],
+      rebuild: async (results) => {
+        const texts = parts.map((part) => (
+          typeof part === 'string' ? part : addressAfter(part, results, known)));
+        return (await Promise.all(texts)).join('');
+      },
+    };
+  }
+
+  /** What an address holds.
+   * @param {string} address
+   * @param {Known} known
+   * @returns {File | {inner: TextHolder} | undefined} undefined: neither a photo nor a drawing with one */
+  function partOf(address, known) {
+    const before = known.get(address);
+    if (before) return before;
+    const picture = decode(address);
+    if (!picture) return undefined;
+    if (picture.kind.startsWith('image/svg')) {
+      const inner = photosInText(picture.letters, known);
+      return inner.photos.length ? { inner } : undefined;
+    }
+    if (picture.letters.length < LEAST) return undefined;
+    const ending = picture.kind.slice(6).replace('jpeg', 'jpg').replace(/[^a-z0-9].*/, '');
+    const photo = new File([bytesOf(picture.letters)], `picture.${ending}`, { type: picture.kind });
+    known.set(address, photo);
+    return photo;
+  }
+
+  /** @param {File | {inner: TextHolder}} part
+   * @param {Map<File, File | null>} results
+   * @param {Known} known
+   * @returns {Promise<string>} */
+  async function addressAfter(part, results, known) {
+    if (!(part instanceof File)) {
+      return addressOf(new Blob([bytesOf(await part.inner.rebuild(results))], { type: 'image/svg+xml' }));
+    }
+    const result = results.get(part);
+    if (result === part) return [...known].find(([, photo]) => photo === part)?.[0] ?? NOTHING;
+    return result ? addressOf(result) : NOTHING;
+  }
+
+  /** @param {Blob} blob
+   * @returns {Promise<string>} */
+  async function addressOf(blob) {
+    return `data:${blob.type};base64,${btoa(lettersOf(new Uint8Array(await blob.arrayBuffer())))}`;
+  }
+
+  /** The photos in a file that is a text.
+   * @param {string} letters its bytes, a character each
+   * @param {Known} known
+   * @returns {BytesHolder} */
+  function photosInBytes(letters, known) {
+    const wide = { '\xff\xfe': [0, 1], '\xfe\xff': [1, 0] }[letters.slice(0, 2)];
+    if (!wide) {
+      const { photos, rebuild } = photosInText(letters, known);
+      return { photos, rebuild: async (results) => bytesOf(await rebuild(results)) };
+    }
+    // UTF-16: two bytes a letter, in the order that the mark at the beginning says.
+    let text = '';
+    for (let i = 0; i + 1 < letters.length; i += 2) {
+      text += String.fromCharCode(letters.charCodeAt(i + wide[0]) + 256 * letters.charCodeAt(i + wide[1]));
+    }
+    const { photos, rebuild } = photosInText(text, known);
+    const back = (/** @type {string} */ rebuilt) => {
+      const bytes = new Uint8Array(2 * rebuilt.length);
+      for (let i = 0; i < rebuilt.length; i += 1) {
+        bytes[2 * i + wide[0]] = rebuilt.charCodeAt(i) & 255;
+        bytes[2 * i + wide[1]] = rebuilt.charCodeAt(i) >> 8;
+      }
+      return bytes;
+    };
+    return { photos, rebuild: async (results) => back(await rebuild(results)) };
+  }
+
+  globalThis.clip2protect = {
+    ...globalThis.clip2protect, photosInText, photosInBytes, lettersOf, addressOf,
+  };
+})();
