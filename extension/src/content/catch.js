@@ -4,7 +4,7 @@
 (() => {
   if (globalThis.clip2protect?.started) return; // put into a page that has our scripts
 
-  const { own, settled, hold, mayHoldPhotos, textsHoldPhotos, textsOf } = clip2protect;
+  const { makeMark, own, settled, hold, mayHoldPhotos, textsHoldPhotos, textsOf } = clip2protect;
   const { toInput, toDrop, toPaste, rootIn, notice, words, isAlive } = clip2protect;
   /** The hook in the page's world and this script meet by these events, before the page's scripts run. */
   const HERE = 'clip2protect-here', WHERE = 'clip2protect-where';
@@ -30,9 +30,8 @@
     setTimeout(() => resting.delete(input));
   }
 
-  /** Input -> files that the page itself has put in: it has them already.
-   * @type {WeakMap<HTMLInputElement, FileList | null>} */
-  const put = new WeakMap();
+  /** Lists of files that the page itself has put into an input: it has them already. */
+  const put = makeMark('put');
 
   /** Take photos out of an input, so that nothing can be read from it, or sent with its form, before the
    * decision.
@@ -41,9 +40,9 @@
    * @returns {Promise<boolean> | undefined} whether the page got files at last; undefined: no photo */
   function take(input, byUser) {
     const list = input.files, files = [...list ?? []];
-    if (!files.length || settled.get(input) === list) return undefined;
+    if (!files.length || settled.has(list)) return undefined;
     if (!files.some(mayHoldPhotos)) {
-      settled.set(input, list);
+      settled.add(list);
       return undefined;
     }
     input.value = '';
@@ -67,7 +66,7 @@
   function takeFrom(node) {
     const form = node?.localName === 'form', inputs = form ? elementsOf(node) : [node];
     return [...inputs].flatMap((input) => (
-      isFilled(input) && put.get(input) !== input.files ? take(input, false) ?? [] : []));
+      isFilled(input) && !put.has(input.files) ? take(input, false) ?? [] : []));
   }
 
   /** @param {any} input */
@@ -208,13 +207,11 @@
   const HOOKED = {
     look: looked,
     put: ({ relatedTarget }) => {
-      const input = /** @type {HTMLInputElement} */ (relatedTarget);
-      put.set(input, input.files);
+      put.add(/** @type {HTMLInputElement} */ (relatedTarget).files);
     },
     // Files that a function of the browser gave.  Prevented: we hold them back.
     offer: (event) => {
       const input = /** @type {HTMLInputElement} */ (event.relatedTarget);
-      settled.delete(input);
       watch(input);
       if (take(input, false)) event.preventDefault();
     },

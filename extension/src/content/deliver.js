@@ -5,16 +5,24 @@
   if (globalThis.clip2protect?.started) return; // put into a page that has our scripts
 
   const { addressOf } = clip2protect;
-  /** Our own events.  Our scripts in all frames see the mark, because two of them may watch the same node.  A
-   * page cannot see or set it: an object of the browser has other properties in every world. */
-  const MINE = Symbol.for('clip2protect');
-  const own = {
-    /** @param {any} event */
-    add(event) { event[MINE] = true; },
-    /** @param {any} event
-     * @returns {boolean} */
-    has: (event) => event[MINE] === true,
-  };
+  /** Marks objects of the browser.  Our scripts in all frames see a mark, because two of them may watch the
+   * same node.  A page cannot see or set it: such an object has other properties in every world.
+   * @param {string} name */
+  function makeMark(name) {
+    const key = Symbol.for(`clip2protect ${name}`);
+    return {
+      /** @param {any} object */
+      add(object) { object[key] = true; },
+      /** @param {any} object
+       * @returns {boolean} */
+      has: (object) => object?.[key] === true,
+    };
+  }
+
+  /** Our own events. */
+  const own = makeMark('own');
+  /** Files that may go on, and lists of such files: the user has decided about them, or they are no photos. */
+  const settled = makeMark('settled');
 
   /** @param {EventTarget} target
    * @param {Event} event
@@ -93,8 +101,8 @@
 
   // --- what the browser itself would have put in ---------------------------------------------------------
 
-  const TAGS = new Set(('a b blockquote br caption code col colgroup dd del div dl dt em h1 h2 h3 h4 h5 h6 hr '
-    + 'i img ins li ol p pre s small span strong sub sup table tbody td tfoot th thead tr u ul').split(' '));
+  const TAGS = new Set(('a b blockquote br caption code col colgroup dd del div dl dt em h1 h2 h3 h4 h5 h6 '
+    + 'hr i img ins li ol p pre s small span strong sub sup table tbody td tfoot th thead tr u ul').split(' '));
   const ATTRIBUTES = ['alt', 'colspan', 'rowspan', 'start', 'title', 'width', 'height'];
   const SAFE_LINK = /^(https?:|mailto:)/i, SAFE_PICTURE = /^(https?:|data:image\/(?!svg))/i;
 
@@ -162,10 +170,6 @@
 
   // --- inputs --------------------------------------------------------------------------------------------
 
-  /** Input -> the files in it that may stay: handed over by us, put in by the page itself, or no photos.
-   * @type {WeakMap<HTMLInputElement, FileList | null>} */
-  const settled = new WeakMap();
-
   /** Finds the input again if the page has replaced it meanwhile.
    * @param {HTMLInputElement} input
    * @returns {() => HTMLInputElement} */
@@ -186,7 +190,7 @@
    * @param {File[]} files */
   function putInto(input, files) {
     input.files = transferOf(input.multiple ? files : files.slice(0, 1), new Map()).files;
-    settled.set(input, input.files);
+    settled.add(input.files);
     send(input, new Event('input', { bubbles: true, composed: true }));
     send(input, new Event('change', { bubbles: true }));
   }
@@ -271,6 +275,6 @@
   }
 
   globalThis.clip2protect = {
-    ...globalThis.clip2protect, own, settled, toInput, toDrop, toPaste, textsOf, rootIn,
+    ...globalThis.clip2protect, makeMark, own, settled, toInput, toDrop, toPaste, textsOf, rootIn,
   };
 })();

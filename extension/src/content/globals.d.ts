@@ -21,6 +21,8 @@ interface BytesHolder {
   rebuild(results: Map<File, File | null>): Promise<Uint8Array<ArrayBuffer>>;
 }
 
+interface Mark { add(object: unknown): void; has(object: unknown): boolean }
+
 type Kind = 'photo' | 'text' | 'other';
 
 /** What the scripts in our own world share; pages cannot see it. */
@@ -36,9 +38,11 @@ interface ContentScripts {
   photosInBytes(letters: string, known: Map<string, File>): BytesHolder;
   lettersOf(bytes: Uint8Array): string;
   addressOf(blob: Blob): Promise<string>;
+  makeMark(name: string): Mark;
   /** Our own events. */
-  own: { add(event: Event): void; has(event: Event): boolean };
-  settled: WeakMap<HTMLInputElement, FileList | null>;
+  own: Mark;
+  /** Files that may go on, and lists of such files. */
+  settled: Mark;
   toInput(input: HTMLInputElement, files: File[]): Upload;
   toDrop(event: DragEvent, files: File[], photos: boolean): Upload;
   toPaste(event: ClipboardEvent, files: File[], photos: boolean): Upload;

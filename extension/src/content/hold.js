@@ -4,7 +4,8 @@
 (() => {
   if (globalThis.clip2protect?.started) return; // put into a page that has our scripts
 
-  const { kindNow, kindLater, read, fileOf, photosInText, photosInBytes, lettersOf, notice } = clip2protect;
+  const { kindNow, kindLater, read, fileOf, photosInText, photosInBytes, lettersOf } = clip2protect;
+  const { notice, settled } = clip2protect;
   /** Milliseconds that the dialog may take to appear, once it is its turn. */
   const PATIENCE = 20_000;
   /** Milliseconds after which a page that wants the files has looked at them. */
@@ -75,15 +76,11 @@
   /** Photos in a file, and the file that the page gets once their results are there.
    * @typedef {{photos: File[], rebuild: (results: Map<File, File | null>) => Promise<File[]>}} Holder */
 
-  /** Photos whose results the page has: another way to the page asks nothing again.
-   * @type {WeakSet<File>} */
-  const handedOver = new WeakSet();
-
   /** Whether a file is a photo or holds one.  If that cannot be told at once, it counts as one.
    * @param {File} file
    * @returns {boolean} */
   function mayHoldPhotos(file) {
-    if (handedOver.has(file)) return false;
+    if (settled.has(file)) return false;
     const kind = kindNow(file);
     if (kind !== 'text') return kind !== 'other';
     const letters = file.size <= MUCH ? read(file) : undefined;
@@ -98,7 +95,7 @@
    * @param {Map<string, File>} known photos in texts, by their addresses
    * @returns {Promise<Holder>} */
   async function holderOf(file, known) {
-    const kind = handedOver.has(file) ? 'other' : await kindLater(file);
+    const kind = settled.has(file) ? 'other' : await kindLater(file);
     if (kind === 'photo') {
       return {
         photos: [file],
@@ -147,7 +144,7 @@
       if (!ready.length && (left || !texts.length)) return upload.cancel(), false;
       const rebuilt = new Map(await Promise.all(texts.map(async ({ kind, rebuild }) => (
         /** @type {[string, string]} */ ([kind, await rebuild(results)])))));
-      for (const file of ready) handedOver.add(file);
+      for (const file of ready) settled.add(file);
       await handOver(upload, ready, rebuilt);
       return true;
     } catch {
