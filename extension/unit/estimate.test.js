@@ -25,7 +25,7 @@ test('at first the photos before count, later the progress alone', () => {
   assert.equal(leftOf(12, 30, 0), 0, 'never less than nothing');
 });
 
-test('on a machine that is three times as slow, the estimate is right before half of the time has gone', () => {
+test('on a machine three times as slow, the estimate is right before half of the time has gone', () => {
   for (const progress of [0.35, 0.5, 0.9]) {
     const left = leftOf(12, 36 * progress, progress);
     assert.ok(Math.abs(left - 36 * (1 - progress)) < 0.01, String(progress));
