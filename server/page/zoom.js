@@ -120,12 +120,9 @@ export class CloserLook {
       this.frame.style.setProperty(`--${name}`, String(view[name]));
     }
     this.frame.dataset.closer = String(view.zoom > 1);
-    this.buttons.closer.disabled = view.zoom >= MOST;
-    for (const name of /** @type {const} */ (['further', 'whole'])) {
-      const button = this.buttons[name], focused = document.activeElement === button;
-      button.disabled = view.zoom <= 1;
-      if (focused && button.disabled) this.buttons.closer.focus(); // a disabled button loses the focus
-    }
+    // They keep the focus, which they would lose if they were disabled.
+    this.buttons.closer.ariaDisabled = String(view.zoom >= MOST);
+    this.buttons.further.ariaDisabled = this.buttons.whole.ariaDisabled = String(view.zoom <= 1);
     this.buttons.face.textContent = this.textOf(this.face + 1, this.faces.length);
   }
 

@@ -1,4 +1,4 @@
-"""Protection begins when the photo is chosen; the page can be used meanwhile; what has no face goes on calmly."""
+"""Protection begins when the photo is chosen; the page can be used meanwhile; what has no face goes on."""
 
 from __future__ import annotations
 

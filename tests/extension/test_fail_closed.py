@@ -187,7 +187,7 @@ def test_giving_up_mid_job_ends_it_at_the_server(
 
 
 def test_a_tab_that_is_closed_mid_job(surf: Surf) -> None:
-    page, _, dialog = pick(surf, do="slow 60")
+    page, _, _ = pick(surf, do="slow 60")
     [job] = wait_for(lambda: page.evaluate("0") == 0 and list(surf.live.server.service.jobs))
     page.close()
     wait_for(lambda: surf.control.evaluate("0") == 0 and job.state == "cancelled")
