@@ -83,6 +83,48 @@ def test_the_time_that_is_left_is_told_and_learnt(surf: Surf) -> None:
     wait_for(lambda: page.evaluate("0") == 0 and surf.stored("local", "paces") == [0.1, 40.0])
 
 
+@pytest.mark.parametrize("size", [(900, 760), (390, 760)], ids=["window", "phone"])
+def test_the_verdict_stands_above_a_picture_that_opens_on_the_face(surf: Surf, size: tuple[int, int]) -> None:
+    page = surf.open("input.html")
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.set_input_files("#many", surf.photo().path)
+    dialog = surf.dialog(page)
+    dialog.wait_for_selector("#use:enabled")
+    verdict, picture = dialog.locator(".words"), dialog.locator(".pair")
+    zoom = "frame => Number(frame.style.getPropertyValue('--zoom'))"
+    expect(verdict).to_contain_text("1 face protected.")
+    expect(verdict).to_be_in_viewport(ratio=1)
+    above, below = verdict.bounding_box(), picture.bounding_box()
+    assert above and below and above["y"] + above["height"] <= below["y"]
+    whole = dialog.get_by_role("button", name="Whole photo")
+    # The face is 100 of 160 pixels high: it takes more than half of the photo already.
+    expect(whole).to_have_attribute("aria-disabled", "true")
+    closer = dialog.get_by_role("button", name="Closer")
+    closer.click()
+    assert picture.evaluate(zoom) == 1.5
+    picture.focus()
+    for key, expected in (("+", 2.25), ("-", 1.5), ("ArrowLeft", 1.5), ("0", 1)):
+        page.keyboard.press(key)
+        assert picture.evaluate(zoom) == pytest.approx(expected), key
+    box = picture.bounding_box()
+    assert box
+    closer.click()
+    cut = "frame => frame.style.getPropertyValue('--cut')"
+    shift = "frame => Number(frame.style.getPropertyValue('--x'))"
+    assert (picture.evaluate(cut), picture.evaluate(shift)) == ("50%", -0.25)
+    page.mouse.move(box["x"] + 20, box["y"] + 30)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 20 + box["width"] / 10, box["y"] + 30, steps=3)
+    page.mouse.up()
+    assert picture.evaluate(cut) == "50%", "far from the cut, the photo moves"
+    assert picture.evaluate(shift) == pytest.approx(-0.15, abs=0.01)
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 30)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + 30, steps=3)
+    page.mouse.up()
+    assert float(picture.evaluate(cut).rstrip("%")) == pytest.approx(80, abs=1)
+
+
 # --- the page meanwhile ------------------------------------------------------------------------------------
 
 

@@ -142,7 +142,7 @@ def test_kinds_that_cannot_be_protected(surf: Surf) -> None:
     page = surf.open("input.html")
     page.set_input_files("#one", surf.photo("me.heic", data=b"GIF89a" + os.urandom(50)).path)
     dialog = surf.dialog(page)
-    dialog.wait_for_selector(".failed .problem >> text=kind of photo")
+    dialog.wait_for_selector(".unread .problem >> text=kind of photo")
     cancel(surf, page, dialog)
 
 
