@@ -272,7 +272,7 @@ def test_a_page_neither_finds_nor_presses_nor_moves_the_card(small: Held) -> Non
 
 
 def test_nobody_but_the_dialog_of_the_upload_changes_its_size(small: Held) -> None:
-    surf, page, _, dialog = small
+    surf, _, _, dialog = small
     known = dialog.url.partition("#")[2]
     answer = surf.tell({"type": "size", "ticket": known, "small": False})
     assert answer["trouble"]["code"] == "refused", "another page of the extension"

@@ -27,6 +27,7 @@
       dialog::backdrop { background: none; }
       dialog.small { inset: auto 12px 12px auto; width: min(336px, 100vw - 24px); height: 84px;
         background: none; }
+      dialog.small iframe { border-radius: 12px; }
       iframe { position: absolute; inset: 0; width: 100%; height: 100%; border: 0; color-scheme: normal; }`);
     const dialog = document.createElement('dialog'), frame = document.createElement('iframe');
     frame.src = chrome.runtime.getURL(`src/dialog/dialog.html#${ticket}`);
