@@ -8,7 +8,7 @@ figures hold the work and the moments in which the dialog takes no press, and no
 `--extension` measures another version of the extension, for a comparison on the same machine.
 
 Figures are seconds: the median of the runs, the lowest and the highest, beside the number of presses.  `work`
-is the sum of what the server counts for the photos.
+is the time from the first photo's arrival at the server until its last result.
 """
 
 from __future__ import annotations
@@ -90,10 +90,11 @@ def measure(folder: Path, args: argparse.Namespace) -> dict[int, dict[str, float
                 known = len(list(server.service.jobs))
                 number += count
                 seconds, presses = _upload(page, [_photo(number - i) for i in range(count)])
-                jobs = list(server.service.jobs)[known:]
+                jobs = [job for job in list(server.service.jobs)[known:] if job.kind == "protect"]
                 took.append(seconds)
                 pressed.append(presses)
-                worked.append(sum(job.result.report["seconds"] for job in jobs if job.kind == "protect"))
+                begun = min(job.created for job in jobs)
+                worked.append(max(job.ended or begun for job in jobs) - begun)
             figures[count] = {
                 "median": statistics.median(took), "lowest": min(took), "highest": max(took),
                 "presses": max(pressed), "work": statistics.median(worked),
