@@ -66,7 +66,9 @@ async function open() {
     return;
   }
   holdPort(ticket);
-  [habits, pace] = [await stored('habits'), paceOf(await stored('paces'))];
+  // Whatever fails here, the page must not stay covered: photos then wait for a press.
+  habits = await stored('habits').catch(() => ({ begin: false, faceless: false }));
+  pace = paceOf(await stored('paces').catch(() => []));
   // What a page brings by itself costs the machine nothing before somebody wants it.
   atOnce = upload.rule === 'always' || (habits.begin && upload.byUser);
   page = reachPage(upload, ticket);
