@@ -8,7 +8,8 @@ figures hold the work and the moments in which the dialog takes no press, and no
 `--extension` measures another version of the extension, for a comparison on the same machine.
 
 Figures are seconds: the median of the runs, the lowest and the highest, beside the number of presses.  `work`
-is the time from the first photo's arrival at the server until its last result.
+is the time from the first photo's arrival at the server until its last result, and `beside` what the upload
+takes beside that: compare it, where the machine has other work.
 """
 
 from __future__ import annotations
@@ -98,6 +99,7 @@ def measure(folder: Path, args: argparse.Namespace) -> dict[int, dict[str, float
             figures[count] = {
                 "median": statistics.median(took), "lowest": min(took), "highest": max(took),
                 "presses": max(pressed), "work": statistics.median(worked),
+                "beside": statistics.median(all_ - work for all_, work in zip(took, worked, strict=True)),
             }  # fmt: skip
         return figures
 

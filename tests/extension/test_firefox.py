@@ -74,8 +74,8 @@ def test_from_the_first_page_to_a_protected_photo(firefox: Marionette, tmp_path:
 
             firefox.navigate(site.url("input.html", "localhost"))
             firefox.find_element(By.ID, "one").send_keys(str(photo))
-            # The dialog lies in a closed shadow tree: only keys reach it.  It begins by itself, and its button
-            # has the focus as soon as it can be pressed.
+            # The dialog lies in a closed shadow tree: only keys reach it.  It begins by itself, and
+            # its button has the focus as soon as it can be pressed.
             wait_for(lambda: [job for job in live.server.service.jobs if job.kind == "protect" and job.over])
             assert site.arrived == []
             wait_for(lambda: press(firefox, Keys.ENTER) or site.arrived)
