@@ -32,13 +32,14 @@ def find_chromium() -> str:
     return path
 
 
-def unpack(copy: Path, *more: str, moment: int | None = None) -> Path:
+def unpack(copy: Path, *more: str, moment: int | None = None, source: Path = EXTENSION) -> Path:
     """Copy the extension, and grant it hosts below `localhost` and the patterns in `more`.
 
-    `moment` replaces the milliseconds that the dialog must be visible before a click counts.
+    `moment` replaces the milliseconds that the dialog must be visible before a click counts; `source` is
+    another version of the extension.
     """
     left_out = shutil.ignore_patterns("node_modules", "dist", "scripts", "unit", "__pycache__")
-    shutil.copytree(EXTENSION, copy, ignore=left_out)
+    shutil.copytree(source, copy, ignore=left_out)
     manifest = json.loads((copy / "manifest.json").read_text("utf-8"))
     manifest["host_permissions"] += ["*://*.localhost/*", *more]
     (copy / "manifest.json").write_text(json.dumps(manifest), "utf-8")

@@ -126,10 +126,9 @@ def _dialog(browser: BrowserContext, scheme: str) -> bytes:
     while not (frames := [frame for frame in page.frames if "/dialog/dialog.html" in frame.url]):
         page.wait_for_timeout(50)
     dialog = frames[0]
-    dialog.wait_for_selector("html[data-armed=true]")
-    dialog.click("#start:enabled", timeout=PATIENCE)
     dialog.wait_for_selector("#use:enabled", timeout=PATIENCE)
-    page.wait_for_timeout(500)
+    dialog.wait_for_selector("html[data-armed=true]")
+    page.wait_for_timeout(1000)  # the photos are drawn, and the dialog closer to the face
     picture = page.screenshot()
     dialog.click("#use")
     page.wait_for_timeout(500)
@@ -143,6 +142,7 @@ def _server_page(browser: BrowserContext, server: Server) -> bytes:
     page.emulate_media(color_scheme="light")
     page.set_viewport_size({"width": 900, "height": 700})
     page.goto(f"{server.url}/#pair={server.code}")
+    page.wait_for_selector("#work")  # before it is paired, the page takes no photos
     page.set_input_files("#photos", {"name": "me.png", "mimeType": "image/png", "buffer": _png()})
     page.wait_for_selector(".job .download:not([hidden])", timeout=PATIENCE)
     page.wait_for_timeout(1000)

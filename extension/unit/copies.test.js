@@ -34,6 +34,10 @@ test('no other style sheet of the extension has colours of its own', () => {
   }
 });
 
+test('both pages look closer at photos in the same way', () => {
+  assert.equal(read('server/page/zoom.js'), read('extension/src/common/zoom.js'));
+});
+
 test('both sliders are the same function', () => {
   const slider = (path) => /\/\*\* Let a slider[^]*?\n\}\n/.exec(read(path))[0];
   assert.equal(slider('server/page/parts.js'), slider('extension/src/common/slider.js'));

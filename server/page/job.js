@@ -1,8 +1,10 @@
 // One photo on the page, from choosing it to the download.
 
+import { offerAll, showAll } from './all.js';
 import { $, ENDINGS, capital, followSlider, make } from './parts.js';
-import { scores } from './scores.js';
+import { scores, verdict } from './scores.js';
 import { ask, paired, read, words } from './server.js';
+import { CloserLook } from './zoom.js';
 
 /** So many photos of this page are at the server at a time.  The others wait here: its queue has room for
  * others. */
@@ -59,6 +61,7 @@ export class Job {
     this.showThumb();
     this.prepareSlider();
     jobs.add(this);
+    this.showAll();
   }
 
   /** An address of a photo in memory, until the photo is removed. */
@@ -76,7 +79,11 @@ export class Job {
   prepareSlider() {
     const slider = this.$('input[type=range]');
     slider.ariaLabel = `Before and after: ${this.file.name}`;
-    followSlider(slider, this.$('.photos'), (value) => `${value} % before, ${100 - value} % after`);
+    const photos = this.$('.photos'), keys = 'Arrows move, + and − zoom, 0 shows the whole photo.';
+    followSlider(slider, photos, (value) => `${value} % before, ${100 - value} % after`);
+    photos.ariaLabel = `Before and after, closer: ${this.file.name}. ${keys}`;
+    this.look = new CloserLook(photos, this.$('.tools'), (number, count) => (
+      count > 1 ? `Face ${number} of ${count}` : 'Face'));
   }
 
   // --- from waiting to done ------------------------------------------------
@@ -88,6 +95,7 @@ export class Job {
     const style = look.value === OWN ? `“${this.asked.prompt}”` : look.text.split(' (')[0];
     this.$('.asked').textContent = `${style}, ${level}${FACES[faces]}`;
     this.id = '';
+    this.result = undefined;
     this.unwanted = this.begun = false;
     this.since = performance.now();
     this.$('.faces').replaceChildren();
@@ -164,11 +172,14 @@ export class Job {
     this.$('.before').src = this.original;
     this.$('.after').src = after;
     link.href = after;
-    link.download = `${this.file.name.replace(/\.[^.]*$/, '')}-protected${ENDINGS[result.type] ?? ''}`;
+    this.result = result;
+    this.resultName = `${this.file.name.replace(/\.[^.]*$/, '')}-protected${ENDINGS[result.type] ?? ''}`;
+    link.download = this.resultName;
     link.ariaLabel = `Download ${link.download}`;
     const { faces } = status.report;
     this.$('.scores').replaceChildren(...faces.map((face, i) => scores(face, i + 1, faces.length)));
     this.$('.meaning').hidden = !faces.length;
+    this.$('.verdict').textContent = verdict(faces);
     this.show('done', status.cached ? 'Protected already' : `Protected in ${this.elapsed()}`);
     this.crops(faces);
   }
@@ -178,6 +189,7 @@ export class Job {
     const image = this.$('.after');
     await image.decode().catch(() => {}); // a photo that the browser cannot show has none
     if (!image.naturalWidth) return;
+    this.look.open(faces.map(({ box }) => box), image.naturalWidth, image.naturalHeight);
     this.view.querySelectorAll('.face-head canvas').forEach((canvas, i) => {
       const [left, top, right, bottom] = faces[i].box, side = Math.max(right - left, bottom - top);
       const [x, y] = [(left + right - side) / 2, (top + bottom - side) / 2];
@@ -218,9 +230,14 @@ export class Job {
     jobs.delete(this);
     this.view.remove();
     this.urls.forEach((url) => URL.revokeObjectURL(url));
+    this.showAll();
   }
 
   // --- display -------------------------------------------------------------
+
+  showAll() {
+    showAll([...jobs]);
+  }
 
   get busy() {
     return ['waiting', 'working'].includes(this.state);
@@ -235,11 +252,12 @@ export class Job {
     this.$('.problem').hidden = state !== 'failed';
     this.$('.again').hidden = !['failed', 'cancelled'].includes(state);
     this.$('.remove').hidden = this.busy;
-    for (const part of ['.pair', '.scores', '.download']) this.$(part).hidden = state !== 'done';
+    for (const part of ['.verdict', '.pair', '.scores', '.download']) this.$(part).hidden = state !== 'done';
     this.$('.thumb').hidden = state === 'done' || !this.$('.thumb').naturalWidth;
     if (text !== 'Working') this.$('.now').textContent = '';
     if (this.busy) this.startClock();
     else this.announce();
+    this.showAll();
     // A button that is hidden loses the focus: give it to another button of the photo.
     const lost = this.view.contains(focused) && !focused.checkVisibility();
     if (lost) this.$('.buttons > :not([hidden])').focus();
@@ -272,6 +290,7 @@ export class Job {
   }
 }
 
+offerAll(() => [...$('#jobs').children].map((view) => [...jobs].find((job) => job.view === view)));
 addEventListener('left', () => {
   for (const job of [...jobs]) job.remove();
   $('#news').textContent = '';

@@ -25,7 +25,7 @@ async function begin() {
   $('#look').dispatchEvent(new Event('change'));
   await attempt('#owner-problem', showOwner);
   $('#pairing').hidden = true;
-  $('#work').hidden = false;
+  $('#work').hidden = $('#places').hidden = false;
 }
 
 /** Fill a list of choices.  An earlier choice stays. */
@@ -108,6 +108,15 @@ async function enter() {
     askForCode(words(problem));
   }
 }
+
+// A link to a part opens it; the address stays free for codes.
+$('#places').addEventListener('click', (event) => {
+  const place = $(event.target.getAttribute('href') ?? '#options');
+  event.preventDefault();
+  place.open = true;
+  place.scrollIntoView();
+  $('summary, select', place).focus({ preventScroll: true });
+});
 
 addEventListener('hashchange', () => location.hash && $('#work').hidden && enter());
 await enter();

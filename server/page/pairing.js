@@ -4,7 +4,7 @@ import { $, attempt, day, entry, make } from './parts.js';
 import { ask, forget, read } from './server.js';
 
 export function askForCode(why = '') {
-  $('#work').hidden = true;
+  $('#work').hidden = $('#places').hidden = true;
   $('#pairing').hidden = false;
   $('#pairing-problem').textContent = why;
   $('#code').focus();

@@ -19,6 +19,16 @@ export function scores(face, number, count) {
   return make('section', {}, make('div', { className: 'face-head' }, crop, text), table);
 }
 
+/** What the recognisers say of all faces of a photo. */
+export function verdict(faces) {
+  const all = faces.flatMap((face) => Object.values(face.recognisers));
+  if (!all.length) return '';
+  const many = faces.length > 1 ? `${faces.length} faces` : '1 face';
+  const [before, after] = ['matched_before', 'matched_after'].map((key) => all.filter((r) => r[key]).length);
+  const [now, count] = [after ? `${after} of ${all.length}` : 'none', all.length];
+  return `${many} protected. Before protection, ${before} of ${count} recognisers matched. After it, ${now}.`;
+}
+
 function summary(results) {
   if (!results.some((r) => r.matched_before || r.matched_after)) {
     return 'No recogniser here matched this face, before or after';

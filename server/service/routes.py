@@ -26,7 +26,7 @@ from server.service.work.jobs import Job, Photo, Result
 PROTOCOL = 1
 NAME = "clip2protect"
 _MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
-_SCRIPTS = ("page", "parts", "server", "pairing", "owner", "job", "scores")
+_SCRIPTS = ("page", "parts", "server", "pairing", "owner", "job", "scores", "zoom", "zip", "all")
 #: Paths of the page's files, and their types.
 PAGE = {"/": "text/html", "/page.css": "text/css", **{f"/{name}.js": "text/javascript" for name in _SCRIPTS}}
 #: Paths that need no token.

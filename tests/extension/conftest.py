@@ -37,6 +37,10 @@ STRICT = (
 )
 
 
+#: The dialog waits for a press, works or is done.
+READY = "#start:enabled:visible, #use:enabled:visible, .photo.working:visible"
+
+
 @dataclass(frozen=True)
 class Arrived:
     """A file that a site received."""
@@ -198,10 +202,11 @@ class Surf:
         dialog.click(selector)
 
     def protect(self, page: Page) -> None:
-        """Go through the dialog."""
+        """Go through the dialog, which begins by itself unless the settings say otherwise."""
         dialog = self.dialog(page)
-        dialog.wait_for_selector("#start:enabled")
-        self.press(dialog, "#start")
+        dialog.wait_for_selector(READY, timeout=self.patience)
+        if dialog.is_visible("#start:enabled"):
+            self.press(dialog, "#start")
         dialog.wait_for_selector("#use:enabled", timeout=self.patience)
         self.press(dialog, "#use")
         wait_for(lambda: page.evaluate("0") == 0 and not self.dialogs(page))
@@ -284,10 +289,12 @@ Serve = Callable[..., Surf]
 
 @pytest.fixture
 def serve(browser: BrowserContext, control: Page, tmp_path: Path) -> Iterator[Serve]:
-    """Starts a site, and a server with these options."""
+    """Starts a site, and a server with these options; without `begin`, photos wait for a press."""
     ends: list[Callable[[], Any]] = []
 
-    def make(*arguments: str, pair: bool = True, rule: str = "ask", **options: Any) -> Surf:
+    def make(
+        *arguments: str, pair: bool = True, rule: str = "ask", begin: bool = True, **options: Any
+    ) -> Surf:
         control.evaluate("Promise.all([chrome.storage.local.clear(), chrome.storage.session.clear()])")
         site = Site()
         ends.append(site.stop)
@@ -297,6 +304,8 @@ def serve(browser: BrowserContext, control: Page, tmp_path: Path) -> Iterator[Se
         surf = Surf(browser, site, live, tmp_path, control)
         ends.append(lambda: [page.close() for page in surf.pages])
         surf.find_server()
+        if not begin:
+            surf.keep(habits={"begin": False})
         if pair:
             surf.pair()
         surf.rule(rule)

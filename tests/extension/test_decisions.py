@@ -12,6 +12,12 @@ from tests.extension.conftest import HOST, Photo, Serve, Surf
 from tests.support.live import running, wait_for
 
 
+@pytest.fixture
+def surf(serve: Serve) -> Surf:
+    """Photos wait for a press: what is chosen before it counts."""
+    return serve(begin=False)
+
+
 def pick(surf: Surf, *photos: Photo) -> tuple[Page, Frame]:
     page = surf.open("input.html")
     page.set_input_files("#many", [photo.path for photo in photos])
@@ -141,7 +147,7 @@ def test_a_site_that_is_removed_is_forgotten_with_all_hosts_below_it(surf: Surf)
 
 
 def test_looks_at_photos_leave_the_lines_to_the_server_free(serve: Serve) -> None:
-    surf = serve()
+    surf = serve(begin=False)
     first = surf.open("input.html")
     first.set_input_files("#one", surf.photo(do="slow 4").path)
     dialog = surf.dialog(first)

@@ -97,7 +97,7 @@ def test_a_script_in_a_page_may_ask_for_nothing_but_the_dialog(surf: Surf) -> No
     page = surf.open("hostile.html")
     handlers = (EXTENSION / "src/background/main.js").read_text("utf-8").partition("const HANDLERS = {")[2]
     kinds = re.findall(r"^  (\w+): ", handlers.partition("\n};")[0], re.MULTILINE)
-    assert len(kinds) == 16
+    assert len(kinds) == 18
     for kind in kinds:
         answer = surf.control.evaluate(
             """async ([url, kind]) => {
@@ -199,6 +199,97 @@ def test_a_covered_dialog_hears_no_click(held: Held, css: str) -> None:
     page.evaluate("document.querySelector('dialog').remove()")
     surf.press(dialog, "#cancel")
     wait_for(lambda: page.evaluate("0") == 0 and not surf.dialogs(page))
+
+
+@pytest.fixture
+def small(surf: Surf) -> tuple[Surf, Page, Photo, Frame]:
+    """A photo that is worked on while the page is used: the dialog is a card in the corner."""
+    page, photo = surf.open("hostile.html"), surf.photo(do="slow 60")
+    page.set_input_files("#one", photo.path)
+    dialog = surf.dialog(page)
+    surf.press(dialog, "#aside")
+    dialog.wait_for_selector("#card:visible")
+    dialog.wait_for_selector("html[data-armed=true]")
+    return surf, page, photo, dialog
+
+
+def middle_of_the_card(page: Page, dialog: Frame) -> tuple[float, float]:
+    """In the page, which does not know it."""
+    box = dialog.locator("#card").bounding_box()
+    size = page.viewport_size
+    assert box and size and box["x"] > size["width"] / 2 and box["y"] > size["height"] - 150
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+@pytest.mark.parametrize(
+    "css",
+    [
+        "pointer-events:none;position:fixed;inset:0;width:100vw;height:100vh;max-width:none;max-height:none;"
+        "border:0;margin:0",
+        "pointer-events:none;position:fixed;inset:auto 12px 12px auto;width:90px;height:60px;margin:0;"
+        "opacity:.9",
+    ],
+    ids=["all", "part"],
+)
+def test_a_covered_card_hears_no_click(small: Held, css: str) -> None:
+    _, page, _, dialog = small
+    x, y = middle_of_the_card(page, dialog)
+    cover(page, css)
+    dialog.wait_for_selector("html[data-armed=false]")
+    page.mouse.click(x, y)
+    page.wait_for_timeout(700)  # longer than the moment
+    page.mouse.click(x, y)
+    page.wait_for_timeout(200)
+    assert dialog.is_visible("#card"), "it did not grow"
+    page.evaluate("document.querySelector('dialog').remove()")
+    dialog.wait_for_selector("html[data-armed=true]")  # while the pointer rests on it
+    page.mouse.click(x, y)
+    dialog.wait_for_selector("#panel:visible")
+
+
+def test_a_page_neither_finds_nor_presses_nor_moves_the_card(small: Held) -> None:
+    surf, page, _, dialog = small
+    x, y = middle_of_the_card(page, dialog)
+    page.evaluate(
+        """([x, y]) => {
+          const there = document.elementFromPoint(x, y);
+          for (const kind of ['pointerdown', 'click']) {
+            there?.dispatchEvent(new MouseEvent(kind, { bubbles: true, clientX: x, clientY: y }));
+          }
+          there?.click?.();
+          const forged = { type: 'size', small: false };
+          for (let i = 0; i < frames.length; i += 1) frames[i].postMessage(forged, '*');
+          const host = document.documentElement.lastElementChild;
+          host.style.cssText += 'position:fixed;left:0;top:0;transform:translate(-300px,-300px)';
+          try { host.hidePopover(); } catch { /* it is none */ }
+        }""",
+        [x, y],
+    )
+    page.wait_for_timeout(300)
+    assert dialog.is_visible("#card") and page.evaluate("frames.length") == 0
+    assert middle_of_the_card(page, dialog) == (x, y)
+    surf.gets_nothing(page)
+
+
+def test_nobody_but_the_dialog_of_the_upload_changes_its_size(small: Held) -> None:
+    surf, _, _, dialog = small
+    known = dialog.url.partition("#")[2]
+    answer = surf.tell({"type": "size", "ticket": known, "small": False})
+    assert answer["trouble"]["code"] == "refused", "another page of the extension"
+    assert dialog.is_visible("#card")
+
+
+def test_the_growing_dialog_starts_the_moment_again(small: Held) -> None:
+    _, _, _, dialog = small
+    dialog.evaluate(
+        """() => {
+          const note = () => { globalThis.armed = document.documentElement.dataset.armed; };
+          new MutationObserver(note).observe(document.getElementById('panel'), { attributes: true });
+        }"""
+    )
+    dialog.click("#card")
+    dialog.wait_for_selector("#panel:visible")
+    assert dialog.evaluate("globalThis.armed") == "false"
 
 
 def difference(one: bytes, other: bytes) -> float:

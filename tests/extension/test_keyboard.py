@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import Frame, Page
 
-from tests.extension.conftest import Photo, Surf
+from tests.extension.conftest import Photo, Serve, Surf
 from tests.support.live import wait_for
+
+
+@pytest.fixture
+def surf(serve: Serve) -> Surf:
+    """Photos wait for a press: what is chosen before it counts."""
+    return serve(begin=False)
 
 
 def pick(surf: Surf, *photos: Photo) -> tuple[Page, Frame]:

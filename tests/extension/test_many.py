@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from playwright.sync_api import Frame, Page
+from playwright.sync_api import Page
 
 from tests.extension.conftest import HOST, Serve, Surf, drop
 from tests.support.live import wait_for
@@ -19,17 +19,11 @@ def kill(surf: Surf, page: Page) -> None:
     session.detach()
 
 
-def start(surf: Surf, dialog: Frame) -> None:
-    dialog.wait_for_selector("#start:enabled")
-    surf.press(dialog, "#start")
-
-
 def test_twenty_at_once_in_their_order(surf: Surf) -> None:
     page, photos = surf.open("input.html"), [surf.photo(f"{i}.png") for i in range(20)]
     page.set_input_files("#many", [photo.path for photo in photos])
     dialog = surf.dialog(page)
     assert dialog.locator(".photo").count() == 20
-    start(surf, dialog)
     dialog.wait_for_selector("#use:enabled")
     assert dialog.text_content("#sum") == "20 of 20 photos ready"
     dialog.click("#use")
@@ -50,7 +44,6 @@ def test_each_photo_has_its_own_decision_and_other_files_keep_their_place(surf: 
     dialog = surf.dialog(page)
     cards = dialog.locator(".photo")
     assert cards.count() == 4
-    start(surf, dialog)
     cards.nth(1).locator(".problem >> text=failed on this photo").wait_for()
     cards.nth(3).locator(".state >> text=Protected").wait_for()
     assert dialog.is_disabled("#use")
@@ -92,6 +85,7 @@ def test_the_same_file_twice(surf: Surf) -> None:
 
 @pytest.mark.parametrize("moment", ["before", "working"])
 def test_a_background_that_is_ended(surf: Surf, moment: str) -> None:
+    surf.keep(habits={"begin": False})
     page, photo = surf.open("input.html"), surf.photo(do="slow 3")
     page.set_input_files("#one", photo.path)
     dialog = surf.dialog(page)
@@ -114,7 +108,6 @@ def test_a_tab_that_is_closed_when_the_background_was_ended(surf: Surf) -> None:
     page, photo = surf.open("input.html"), surf.photo(do="slow 60")
     page.set_input_files("#one", photo.path)
     dialog = surf.dialog(page)
-    start(surf, dialog)
     dialog.wait_for_selector("text=Searching")
     [job] = list(surf.live.server.service.jobs)
     kill(surf, page)
@@ -128,7 +121,7 @@ def test_two_tabs_at_once(surf: Surf) -> None:
     one, two = surf.photo("one.png", do="slow 1"), surf.photo("two.png", do="slow 1")
     first.bring_to_front()
     first.set_input_files("#one", one.path)
-    start(surf, surf.dialog(first))
+    surf.dialog(first)
     second.bring_to_front()
     drop(second, "#zone", two)
     surf.protect(second)
@@ -156,7 +149,8 @@ def test_always_never_means_the_original(serve: Serve) -> None:
     surf.gets_nothing(page)
 
 
-def test_choices_are_remembered_for_the_site_and_reach_the_server(surf: Surf) -> None:
+def test_choices_are_remembered_for_the_site_and_reach_the_server(serve: Serve) -> None:
+    surf = serve(begin=False)
     page = surf.open("input.html")
     for look, level in (("goth", "strong"), ("(own)", "subtle")):
         page.set_input_files("#one", surf.photo().path)
@@ -180,11 +174,12 @@ def test_choices_are_remembered_for_the_site_and_reach_the_server(surf: Surf) ->
     assert dialog.input_value("#level") == "subtle"
 
 
-def test_protecting_again_with_another_look(surf: Surf) -> None:
+def test_protecting_again_with_another_look(serve: Serve) -> None:
+    surf = serve(begin=False)
     page, photo = surf.open("input.html"), surf.photo()
     page.set_input_files("#one", photo.path)
     dialog = surf.dialog(page)
-    start(surf, dialog)
+    surf.press(dialog, "#start")
     dialog.wait_for_selector("#use:enabled")
     dialog.select_option("#level", "strong")
     assert dialog.is_disabled("#use") and dialog.text_content("#start") == "Protect again"

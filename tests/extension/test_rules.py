@@ -7,12 +7,18 @@ from typing import Any
 import pytest
 from playwright.sync_api import Frame, Page, expect
 
-from tests.extension.conftest import HOST, Photo, Surf
+from tests.extension.conftest import HOST, Photo, Serve, Surf
 from tests.support.live import wait_for
 
 STRONG = {"site": "", "least": 0, "most": 0, "level": "strong", "faces": ""}
 MINE = {**STRONG, "level": "", "faces": "mine"}
 PNG = {"Content_Type": "image/png"}
+
+
+@pytest.fixture
+def surf(serve: Serve) -> Surf:
+    """Photos wait for a press: what is chosen before it counts."""
+    return serve(begin=False)
 
 
 def enrol(surf: Surf) -> None:
@@ -33,8 +39,9 @@ def asked(surf: Surf) -> list[tuple[str, str]]:
 def test_faces_are_counted_before_anything_is_done(surf: Surf) -> None:
     _, dialog = pick(surf, surf.photo(do="faces 7"), surf.photo(do="faces 1"), surf.photo(do="faces 0"))
     dialog.wait_for_selector("text=No face found")
-    found = [line.split("\n") for line in dialog.locator(".found").all_inner_texts()]
-    assert found == [["7 faces found"], ["1 face found"], ["No face found"]]
+    found = [line.split("\n") for line in dialog.locator(".what p:visible").all_inner_texts()]
+    waits = ["Not protected yet"]
+    assert found == [waits, ["7 faces found"], waits, ["1 face found"], ["No face found"]]
     assert asked(surf) == []
 
 
@@ -42,7 +49,7 @@ def test_the_owner_is_told_from_others(surf: Surf) -> None:
     enrol(surf)
     _, dialog = pick(surf, surf.photo(do="faces 7"), surf.photo(do="faces 0"))
     dialog.wait_for_selector("text=7 faces found · you are in it")
-    expect(dialog.locator(".found").nth(1)).to_have_text("No face found")
+    expect(dialog.locator(".state").nth(1)).to_have_text("No face found")
 
 
 @pytest.mark.parametrize(

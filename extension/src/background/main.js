@@ -29,6 +29,8 @@ const HANDLERS = {
   last: () => recall('last'),
   looks: () => server.looks(),
   claim: ({ ticket }, sender) => claim(String(ticket), sender),
+  size: ({ ticket, small }, sender) => resize(String(ticket), small === true, sender),
+  settings: () => chrome.runtime.openOptionsPage(),
   submit: (message) => submit(message),
   faces: (message) => faces(message),
   owner: () => server.owner(),
@@ -150,6 +152,7 @@ async function claim(ticket, sender) {
     const framed = sender.frameId !== 0;
     if (!known || known.claimed || (framed && sender.tab?.id !== known.tab)) return;
     known.claimed = true;
+    known.dialog = sender.frameId;
     claimed = known;
   });
   begun.get(ticket)?.();
@@ -160,6 +163,18 @@ async function claim(ticket, sender) {
   // Photos that a page brings by itself are asked about: it could learn from the results whose face the
   // owner's is.
   return { ...claimed, rule: rule === 'always' && !claimed.byUser ? 'ask' : rule, choice, rules };
+}
+
+/** Make the frame above the page small or large again.  Only the dialog that took the upload up may ask.
+ * @param {string} ticket
+ * @param {boolean} small
+ * @param {chrome.runtime.MessageSender} sender
+ * @returns {Promise<boolean>} whether it has that size now */
+async function resize(ticket, small, sender) {
+  const known = (await recall('tickets'))[ticket];
+  const own = known?.claimed && sender.tab?.id === known.tab && sender.frameId === known.dialog;
+  if (!own || !sender.frameId) throw refused();
+  return chrome.tabs.sendMessage(known.tab, { type: 'size', ticket, small }, { frameId: 0 });
 }
 
 /** Faces are counted one photo after the other: a browser has few connections to one server.

@@ -36,6 +36,9 @@ function makeView() {
   return [
     make('p', { className: 'state', role: 'status' }, make('span', { id: 'state' })),
     make('p', { id: 'advice', className: 'quiet' }),
+    make('button', {
+      id: 'elsewhere', type: 'button', className: 'plain', textContent: say('change_address'), hidden: true,
+    }),
     form,
     make('p', { id: 'problem', className: 'bad', role: 'alert' }),
   ];
@@ -52,6 +55,10 @@ export class Connection {
     $('server-view').replaceWith(...makeView());
     $('pairing').addEventListener('submit', (/** @type {SubmitEvent} */ event) => this.pair(event));
     $('check').addEventListener('click', () => this.look());
+    $('elsewhere').addEventListener('click', () => {
+      if ($('address')) $('address').select();
+      else chrome.runtime.openOptionsPage();
+    });
     $('let-in').addEventListener('click', async () => {
       await chrome.permissions.request(HERE).catch(() => false);
       await this.look();
@@ -68,9 +75,10 @@ export class Connection {
 
   /** @param {{state: string, code: string, detail: string}} server */
   async advice({ state, code, detail }) {
-    if (code === 'other') return say('advice_other');
     if (code === 'ailing') return detail;
-    return say(`advice_${state}`, new URL((await stored('server')).address).host);
+    const { address } = await stored('server');
+    if (code === 'other') return say('advice_other', address);
+    return say(`advice_${state}`, address);
   }
 
   /** @param {State} state
@@ -84,6 +92,7 @@ export class Connection {
     }
     $('pairing').hidden = state !== 'unpaired';
     $('let-in').hidden = state !== 'barred';
+    $('elsewhere').hidden = state !== 'down';
     if (state !== 'unpaired') $('problem').textContent = '';
     this.onState(state);
     // A field that is hidden loses the focus: keep it near.

@@ -12,6 +12,8 @@ const INITIAL = {
   defaults: { prompt: '', level: '', faces: '' },
   choices: {},
   rules: [],
+  habits: { begin: true, faceless: false },
+  paces: [],
   testing: {},
 };
 /** @type {Session} */

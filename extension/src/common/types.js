@@ -49,8 +49,9 @@
  * @property {Report} [report] of a job that is done
  */
 
-/** The part of a report that the extension reads: the recognisers' verdicts on each face, before and after.
- * @typedef {{faces: {recognisers: Record<string, Verdict>}[]}} Report */
+/** The part of a report that the extension reads: each face's box, the recognisers' verdicts on it, before
+ * and after, and how long the work took.
+ * @typedef {{faces: {box: number[], recognisers: Record<string, Verdict>}[], seconds: number}} Report */
 
 /** Whether a recogniser takes the face for the owner's.
  * @typedef {{matched_before: boolean, matched_after: boolean}} Verdict */
@@ -84,6 +85,10 @@
  * no upper limit).  `level` and `faces` replace the user's choice; empty: the choice stays.
  * @typedef {{site: string, least: number, most: number, level: string, faces: string}} PhotoRule */
 
+/** What goes on by itself: whether protection begins as soon as photos are chosen (`begin`), and whether
+ * photos without a face go to sites that ask about nothing (`faceless`).
+ * @typedef {{begin: boolean, faceless: boolean}} Habits */
+
 /**
  * `chrome.storage.local`.  The keys of `sites` and `choices` are hosts.  `testing` is sent with
  * every photo, for tests.
@@ -93,6 +98,8 @@
  * @property {Choice} defaults
  * @property {Record<string, Choice>} choices
  * @property {PhotoRule[]} rules
+ * @property {Habits} habits
+ * @property {number[]} paces seconds that a face of the latest photos took
  * @property {Record<string, string>} testing
  */
 
@@ -108,6 +115,7 @@
  * @property {boolean} byUser whether a person brought the photos, not a script of the page
  * @property {boolean} shown whether it is its turn: a tab shows one dialog at a time
  * @property {boolean} claimed whether a dialog has taken the upload up
+ * @property {number} [dialog] the frame of that dialog
  */
 
 /** What is remembered of an upload: no pixels, no file names.
@@ -147,7 +155,7 @@
  * Messages to the background from pages of the extension.
  * @typedef {{type: 'status'} | {type: 'pair', code: string} | {type: 'unpair'}
  *   | {type: 'setSite', host: string, rule: Rule | null} | {type: 'last'} | {type: 'looks'}
- *   | {type: 'claim', ticket: string}
+ *   | {type: 'claim', ticket: string} | {type: 'size', ticket: string, small: boolean} | {type: 'settings'}
  *   | {type: 'submit', ticket: string, key: string, photo: Blob, kind: string, choice: Choice}
  *   | {type: 'faces', ticket: string, photo: Blob, kind: string} | {type: 'job', id: string}
  *   | {type: 'owner'} | {type: 'enrol', photo: Blob, kind: string} | {type: 'forgetOwner', id: string}

@@ -5,7 +5,8 @@
 
   /** Milliseconds between two looks whether the extension is still there. */
   const BEAT = 1000;
-  /** Ticket -> the element around the frame. @type {Map<string, HTMLElement>} */
+  /** Ticket -> the element around the frame, and the dialog in it.
+   * @type {Map<string, {host: HTMLElement, dialog: HTMLDialogElement}>} */
   const shown = new Map();
 
   /** An element of the page with a closed shadow root.
@@ -29,18 +30,24 @@
     const { host, root } = makeHost(`
       dialog { all: unset; position: fixed; inset: 0; display: block; background: rgb(0 0 0 / .55); }
       dialog::backdrop { background: none; }
+      dialog.small { inset: auto 12px 12px auto; width: min(336px, 100vw - 24px); height: 84px;
+        background: none; }
+      dialog.small iframe { border-radius: 12px; }
       iframe { position: absolute; inset: 0; width: 100%; height: 100%; border: 0; color-scheme: normal; }`);
     const dialog = document.createElement('dialog'), frame = document.createElement('iframe');
     frame.src = chrome.runtime.getURL(`src/dialog/dialog.html#${ticket}`);
     frame.allow = '';
     // The dialog in the frame handles Esc.
     dialog.addEventListener('cancel', (event) => event.preventDefault());
-    dialog.addEventListener('close', () => hide(ticket));
+    // Not where it only became small, or large again.
+    dialog.addEventListener('close', () => {
+      if (!dialog.open && !dialog.matches(':popover-open')) hide(ticket);
+    });
     dialog.append(frame);
     root.append(dialog);
     document.documentElement.append(host);
     dialog.showModal();
-    shown.set(ticket, host);
+    shown.set(ticket, { host, dialog });
     // A dialog whose extension is gone does nothing more: it must not cover the page.
     const beat = setInterval(() => {
       if (!isAlive()) hide(ticket);
@@ -51,9 +58,36 @@
     });
   }
 
+  /** Make the dialog a small card in the corner, beside which the page can be used, or large again.  Both lie
+   * in the browser's top layer.
+   * @param {string} ticket
+   * @param {boolean} small
+   * @returns {boolean} whether it has that size now */
+  function resize(ticket, small) {
+    const { dialog } = shown.get(ticket) ?? {};
+    if (!dialog) return false;
+    if (!small) {
+      if (dialog.matches(':popover-open')) dialog.hidePopover();
+      if (!dialog.open) dialog.showModal();
+      dialog.classList.remove('small');
+      /** @type {HTMLElement} */ (dialog.firstElementChild).focus();
+      return true;
+    }
+    dialog.classList.add('small');
+    dialog.close();
+    dialog.popover = 'manual';
+    dialog.showPopover();
+    // Below a modal dialog of the page, nobody could press it.
+    const { left, top, width, height } = dialog.getBoundingClientRect();
+    const root = /** @type {ShadowRoot} */ (dialog.getRootNode());
+    if (root.elementFromPoint(left + width / 2, top + height / 2) === dialog.firstElementChild) return true;
+    resize(ticket, false);
+    return false;
+  }
+
   /** @param {string} ticket */
   function hide(ticket) {
-    shown.get(ticket)?.remove();
+    shown.get(ticket)?.host.remove();
     shown.delete(ticket);
   }
 
@@ -90,6 +124,7 @@
       show(message.ticket).then(() => answer(true));
       return true; // the answer comes later
     }
+    if (message.type === 'size') answer(resize(message.ticket, message.small === true));
     if (message.type === 'hide') hide(message.ticket);
     return undefined;
   });

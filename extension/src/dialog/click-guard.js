@@ -7,6 +7,8 @@ let visible = false;
 /** Whether a click counts now. */
 let armed = false;
 let timer = 0;
+/** @type {IntersectionObserver | undefined} */
+let observer;
 
 /** Start the moment again, or wait until the dialog is visible. */
 function arm() {
@@ -21,20 +23,26 @@ function setArmed(value) {
   document.documentElement.dataset.armed = String(value);
 }
 
-/** Watch whether an element is visible.  Firefox does not tell whether something covers it.
+/** Watch whether an element is visible, from now on and instead of the one before.  Firefox does not tell
+ * whether something covers it.
  * @param {Element} panel */
 export function watchVisibility(panel) {
   const trackVisibility = 'isVisible' in IntersectionObserverEntry.prototype;
   const options = { threshold: [0, 0.5, 0.99], trackVisibility, delay: 100 };
-  new IntersectionObserver((entries) => {
+  observer?.disconnect();
+  visible = false;
+  arm();
+  observer = new IntersectionObserver((entries) => {
     /** @type {IntersectionObserverEntry & {isVisible?: boolean}} */
     const entry = entries[entries.length - 1];
     const before = visible;
     visible = entry.intersectionRatio > 0.95 && (!trackVisibility || entry.isVisible === true);
     if (visible !== before || !visible) arm();
-  }, options).observe(panel);
-  document.addEventListener('visibilitychange', () => { if (!document.hidden) arm(); });
+  }, options);
+  observer.observe(panel);
 }
+
+document.addEventListener('visibilitychange', () => { if (!document.hidden) arm(); });
 
 /** Do something when a person who sees the button presses it.
  * @param {Element} element

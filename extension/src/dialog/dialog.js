@@ -2,7 +2,7 @@
 // of its own, or in a window where our script is not in the page's main frame.  The page learns nothing:
 // photos come from the script that caught them, and go back to it.
 
-/** @import {Choice, Last, PhotoRule, Rule, Ticket, Trouble} from '../common/types.js' */
+/** @import {Choice, Habits, Last, PhotoRule, Rule, Ticket, Trouble} from '../common/types.js' */
 
 import { chosen, CONTROLS, offerChoices, showOwn } from '../common/choice-lists.js';
 import { codeField } from '../common/connection.js';
@@ -11,13 +11,20 @@ import { troubleOf } from '../common/errors.js';
 import { say, wordsOf } from '../common/i18n.js';
 import { holdPort, reachPage, tell } from '../common/messages.js';
 import { rulesFor } from '../common/photo-rules.js';
+import { amendStored, stored } from '../common/storage.js';
 import { onPress, watchVisibility } from './click-guard.js';
+import { leftInWords, PACES, paceOf } from './estimate.js';
 import { Photo } from './photo.js';
+import { canShrink, isSmall, offerSmall } from './small-form.js';
 
 /** So many photos are at the server at a time. */
 const AT_ONCE = 6;
 /** Troubles that all photos have. */
 const AWAY = ['unpaired', 'down', 'no_worker'];
+/** Troubles that another address may mend. */
+const ELSEWHERE = ['down', 'timeout', 'other', 'bad_address'];
+/** Milliseconds after a change of the choice until its photos are begun anew. */
+const SETTLED = 700;
 /** Troubles that a new code mends. */
 const PAIRING = ['unpaired', 'bad_code', 'wrong_origin', 'forbidden_origin'];
 
@@ -32,6 +39,14 @@ let running = 0;
 let upload;
 /** The rules for this site. @type {PhotoRule[]} */
 let rules = [];
+/** What goes on by itself. @type {Habits} */
+let habits;
+/** Seconds that a face took lately. @type {number | undefined} */
+let pace;
+/** Whether photos are begun without a press. */
+let atOnce = false;
+/** The time until a changed choice has settled; 0 where it has. */
+let settling = 0;
 /** @type {chrome.runtime.Port} */
 let page;
 let closed = false;
@@ -51,6 +66,11 @@ async function open() {
     return;
   }
   holdPort(ticket);
+  // Whatever fails here, the page must not stay covered: photos then wait for a press.
+  habits = await stored('habits').catch(() => ({ begin: false, faceless: false }));
+  pace = paceOf(await stored('paces').catch(() => []));
+  // What a page brings by itself costs the machine nothing before somebody wants it.
+  atOnce = upload.rule === 'always' || (habits.begin && upload.byUser);
   page = reachPage(upload, ticket);
   page.onDisconnect.addListener(() => close());
   page.onMessage.addListener((message) => { if (message.type === 'files') begin(message.files); });
@@ -68,9 +88,10 @@ async function begin(files) {
   $('panel').hidden = false;
   $('title').focus(); // the keyboard starts here, and a screen reader reads it first
   watchVisibility($('panel'));
-  setInterval(() => { for (const photo of photos) photo.tick(); }, 500);
+  offerSmall(ticket, (done) => { $('aside-refused').hidden = done; update(); });
+  setInterval(tick, 500);
   update();
-  if (await prepare() && upload.rule === 'always') start(photos);
+  if (await prepare() && atOnce) start(photos);
 }
 
 /** Fill the lists of choices.
@@ -99,8 +120,9 @@ const currentRequest = () => JSON.stringify({ choice: chosen(), rules: $('by-rul
 /** @param {Photo[]} some */
 function start(some) {
   for (const photo of some) {
-    if (photo.decision) continue;
+    if (photo.decision || photo.state === 'faceless') continue;
     photo.stop();
+    if (line.includes(photo)) line.splice(line.indexOf(photo), 1);
     photo.request = currentRequest();
     photo.step('waiting', say('waiting'));
     line.push(photo);
@@ -125,13 +147,43 @@ function unprotected() {
   return photos.filter((photo) => photo.decision === '' && (photo.state === 'idle' || stale(photo)));
 }
 
+/** The choice has changed: where photos are begun without a press, begin anew with it. */
+function chooseAnew() {
+  showOwn();
+  clearTimeout(settling);
+  settling = 0;
+  if (atOnce && $('trouble').hidden) {
+    settling = setTimeout(() => {
+      settling = 0;
+      const now = currentRequest();
+      const stale = photos.filter((photo) => photo.busy && photo.request !== now);
+      if (chosen().prompt) start([...unprotected(), ...stale]);
+      update();
+    }, SETTLED);
+  }
+  update();
+}
+
 /** Try again, once the server answers.
  * @param {Photo[]} some */
 async function retry(some) {
   if (!$('look').value || !$('trouble').hidden) {
     if (!await prepare()) return;
   }
-  start(some);
+  start(atOnce ? [...new Set([...some, ...unprotected()])] : some);
+}
+
+/** Remember how long a face takes.
+ * @param {Photo} photo */
+function learnPace(photo) {
+  if (!photo.pace) return;
+  const { pace: seconds } = photo;
+  photo.pace = 0;
+  amendStored('paces', (paces) => {
+    paces.unshift(seconds);
+    paces.length = Math.min(paces.length, PACES);
+    pace = paceOf(paces);
+  });
 }
 
 // --- display ---------------------------------------------------------------------------------------------
@@ -141,11 +193,59 @@ function showTrouble(trouble) {
   $('trouble').hidden = !trouble;
   $('trouble-words').textContent = trouble ? `${wordsOf(trouble)} ${say('nothing_sent')}` : '';
   $('pairing').hidden = !PAIRING.includes(trouble?.code ?? '');
+  showAddress(ELSEWHERE.includes(trouble?.code ?? ''));
   $('originals-sure').hidden = true;
+}
+
+/** Say which address was asked, where another one may be the right one.
+ * @param {boolean} wanted */
+async function showAddress(wanted) {
+  $('asked').hidden = $('settings').hidden = !wanted;
+  if (wanted) $('asked').textContent = say('asked_address', (await stored('server')).address);
+}
+
+/** The time goes on. */
+function tick() {
+  let sum = 0, known = true;
+  for (const photo of photos) {
+    if (!photo.busy) {
+      photo.left = photo.countdown.follow(undefined, 0);
+      continue;
+    }
+    const own = photo.estimate(pace);
+    known &&= own !== undefined;
+    // The server works on photos one after the other.
+    sum += own ?? 0;
+    photo.left = photo.countdown.follow(known ? sum : undefined, performance.now() / 1000);
+  }
+  for (const photo of photos) photo.tick();
+  showSum();
+}
+
+/** Seconds until all photos are done. */
+const allLeft = () => photos.findLast((photo) => photo.busy)?.left;
+
+/** The card that stands for the dialog while the page is used. */
+function showCard() {
+  const busy = photos.filter((photo) => photo.busy);
+  const stuck = photos.some((photo) => !photo.decided) || !$('trouble').hidden;
+  const title = busy.length ? say(busy.length === 1 ? 'card_one' : 'card_many', busy.length)
+    : say(stuck ? 'card_stuck' : 'card_ready');
+  const left = allLeft();
+  const text = busy.length ? (left === undefined ? say('working') : leftInWords(left)) : say('card_open');
+  const progress = photos.reduce((sum, photo) => sum + (photo.busy ? photo.progress : 1), 0) / photos.length;
+  for (const [id, words] of [['card-title', title], ['card-text', text]]) {
+    if ($(id).textContent !== words) $(id).textContent = words;
+  }
+  document.title = `${title} · clip2protect`;
+  $('card-progress').hidden = !busy.length;
+  $('card-progress').value = progress;
+  $('card').dataset.over = String(!busy.length);
 }
 
 function update() {
   if (closed) return;
+  for (const photo of photos) learnPace(photo);
   const undecided = photos.filter((photo) => !photo.decided), pending = unprotected();
   const stuck = undecided.find(({ state, trouble }) => (
     state === 'failed' && AWAY.includes(trouble?.code ?? '')));
@@ -153,31 +253,41 @@ function update() {
   const ready = $('look').value !== '' && $('trouble').hidden, busy = photos.some((photo) => photo.busy);
   const again = pending.some(({ state }) => state === 'done');
   $('options').hidden = $('look').value === '';
-  for (const control of [...CONTROLS, 'by-rules']) $(control).disabled = busy;
+  for (const control of [...CONTROLS, 'by-rules']) $(control).disabled = busy && !atOnce;
   const now = ready ? JSON.parse(currentRequest()) : undefined;
   for (const photo of photos) photo.showPlan(now);
-  $('start').hidden = busy || !pending.length;
+  $('start').hidden = busy || !pending.length || settling > 0;
+  $('aside').hidden = !busy || !canShrink;
   $('start').textContent = say(again ? 'protect_again' : 'protect');
   $('start').disabled = !ready || !chosen().prompt;
   $('use').hidden = undecided.length > 0 && !$('start').hidden;
-  $('use').disabled = undecided.length > 0 || again || photos.every((photo) => photo.answer.use === 'skip');
-  const originals = photos.some((photo) => photo.answer.use === 'original');
-  $('use').textContent = say(originals ? 'use_mixed' : 'use');
-  showSum(undecided.length);
-  // A button that is hidden loses the focus: keep it in the dialog.
-  const next = $('use').matches(':enabled:not([hidden])') ? $('use') : $('title');
+  const uses = photos.map((photo) => photo.answer.use);
+  const [unchanged, made] = ['original', 'protected'].map((kind) => uses.filter((u) => u === kind).length);
+  $('use').disabled = undecided.length > 0 || again || settling > 0 || unchanged + made === 0;
+  $('use').textContent = made && unchanged ? say('use_mixed', made, unchanged)
+    : say(unchanged ? 'use_unchanged' : 'use');
+  showSum();
+  // A button that is hidden loses the focus: keep it in the dialog.  A button that hands over photos as they
+  // are gets it from nobody but the user.
+  const next = !unchanged && $('use').matches(':enabled:not([hidden])') ? $('use') : $('title');
   const focused = document.activeElement;
   if (focused === document.body || (next !== $('title') && focused === $('title'))) next.focus();
-  if (upload.rule === 'always' && !again && photos.every((photo) => photo.state === 'done')) deliver();
+  const over = ['done', ...(habits.faceless ? ['faceless'] : [])];
+  if (upload.rule === 'always' && !again && photos.every((photo) => over.includes(photo.state))) deliver();
 }
 
-/** @param {number} undecided */
-function showSum(undecided) {
-  const text = photos.length > 1 ? say('sum', photos.length - undecided, photos.length) : '';
+function showSum() {
+  if (closed) return;
+  const ready = photos.filter((photo) => photo.decided).length, left = allLeft();
+  const count = photos.length > 1 ? say('sum', ready, photos.length) : '';
+  const time = photos.length > 1 && left !== undefined ? leftInWords(left) : '';
+  const text = [count, time].filter(Boolean).join(' · ');
   if ($('sum').textContent !== text) $('sum').textContent = text;
+  showCard();
   const states = photos.map((photo) => (photo.busy ? '' : photo.$('.state').textContent));
-  const news = states.filter(Boolean).at(-1) ?? '';
-  const words = [news, text].filter(Boolean).join('. ');
+  const latest = states.filter(Boolean).at(-1) ?? '', busy = photos.some((photo) => photo.busy);
+  const news = isSmall() && !busy ? $('card-title').textContent : latest;
+  const words = [news, count].filter(Boolean).join('. '); // without the time: it would be read out all along
   if ($('news').textContent !== words) $('news').textContent = words;
 }
 
@@ -243,9 +353,11 @@ onPress($('pairing'), 'submit', async () => {
     showTrouble(troubleOf(error));
   }
 });
-for (const id of [...CONTROLS, 'by-rules']) $(id).addEventListener('input', () => { showOwn(); update(); });
+onPress($('settings'), 'click', () => { tell({ type: 'settings' }); });
+for (const id of [...CONTROLS, 'by-rules']) $(id).addEventListener('input', chooseAnew);
 addEventListener('keydown', (event) => {
-  if (event.key === 'Escape' && event.isTrusted && upload && !closed) cancel();
+  // The small card leaves the key to the page.
+  if (event.key === 'Escape' && event.isTrusted && upload && !closed && !isSmall()) cancel();
 });
 
 await open();

@@ -7,17 +7,23 @@ import { say, translate, wordsOf } from '../common/i18n.js';
 import { isBlob, sleep, tell } from '../common/messages.js';
 import { applyRules, needCount } from '../common/photo-rules.js';
 import { followSlider } from '../common/slider.js';
+import { CloserLook } from '../common/zoom.js';
 import { onPress } from './click-guard.js';
+import { Countdown, leftInWords, leftOf } from './estimate.js';
+import { drawThumb, drawWhole } from './picture.js';
 import { clock, countMatches, facesInWords, verdictOf } from './verdict.js';
 
 /** What is asked of the server for a photo: a choice, and the rules of the site, which stand above it.
  * @typedef {{choice: Choice, rules: PhotoRule[]}} Request */
-/** @typedef {'idle' | 'waiting' | 'working' | 'done' | 'failed'} State */
+/** `faceless`: it was looked at, and no face was found.
+ * @typedef {'idle' | 'waiting' | 'working' | 'done' | 'faceless' | 'failed'} State */
 
 /** Milliseconds between two questions after a photo: the first pause, and the longest. */
 const PAUSE = 100, LONGEST_PAUSE = 450;
 /** After so many failures in a row, the server counts as gone. */
 const FAILURES = 6;
+/** Troubles of photos that the server did not even read. */
+const UNREAD = ['unsupported_content', 'bad_image'];
 
 /** Photos are sent one after the other, so that the server works on them in their order.
  * @type {Promise<unknown>} */
@@ -51,6 +57,14 @@ export class Photo {
     this.request = '';
     this.id = '';
     this.begun = false;
+    /** From 0 to 1. */
+    this.progress = 0;
+    this.countdown = new Countdown();
+    /** Seconds until it is done, with the photos before it; undefined while that cannot be said.
+     * @type {number | undefined} */
+    this.left = undefined;
+    /** Whether the whole photo has been drawn. */
+    this.drawn = false;
     /** @type {string[]} */
     this.urls = [];
     const template = /** @type {HTMLTemplateElement} */ (document.getElementById('photo'));
@@ -64,7 +78,7 @@ export class Photo {
       button.ariaLabel = `${button.textContent}: ${file.name}`;
     }
     this.prepare();
-    this.drawThumb();
+    drawThumb(this.$('.thumb'), file);
     this.show();
   }
 
@@ -86,24 +100,16 @@ export class Photo {
     onPress(this.$('.yes'), 'click', () => this.decide('original'));
     onPress(this.$('.no'), 'click', () => { this.$('.sure').hidden = true; this.$('.original').focus(); });
     followSlider(this.$('.compare input'), this.$('.pair'), (value) => say('slider_at', value));
+    this.$('.pair').setAttribute('aria-label', say('closer_look', this.file.name));
+    this.look = new CloserLook(this.$('.pair'), this.$('.tools'), (number, count) => (
+      count > 1 ? say('face_of', number, count) : say('face_only')));
   }
 
   onAgain() {}
 
-  async drawThumb() {
-    const canvas = this.$('.thumb');
-    const small = /** @type {const} */ ({ resizeHeight: 160, resizeQuality: 'medium' });
-    const bitmap = await createImageBitmap(this.file, small).catch(() => undefined);
-    if (!bitmap) return;
-    const side = Math.min(bitmap.width, bitmap.height);
-    const [x, y] = [(bitmap.width - side) / 2, (bitmap.height - side) / 2];
-    canvas.getContext('2d').drawImage(bitmap, x, y, side, side, 0, 0, canvas.width, canvas.height);
-    bitmap.close();
-  }
-
   /** Whether there is nothing to wait for any more. */
   get decided() {
-    return this.decision !== '' || this.state === 'done';
+    return this.decision !== '' || this.state === 'done' || this.state === 'faceless';
   }
 
   get busy() {
@@ -113,7 +119,7 @@ export class Photo {
   /** @param {'' | 'skip' | 'original'} decision */
   decide(decision) {
     this.decision = decision;
-    if (decision && this.state !== 'done') this.stop();
+    if (decision && this.busy) this.stop();
     this.$('.sure').hidden = true;
     this.show();
     this.changed();
@@ -127,9 +133,15 @@ export class Photo {
     this.state = 'idle';
   }
 
+  /** Whether nobody looked for faces in it. */
+  get unread() {
+    return this.state === 'failed' && UNREAD.includes(this.trouble?.code ?? '');
+  }
+
   /** @returns {Decision} */
   get answer() {
-    if (this.decision === 'original') return { use: 'original' };
+    const unchanged = this.decision === 'original' || (this.decision === '' && this.state === 'faceless');
+    if (unchanged) return { use: 'original' };
     const done = this.decision === '' && this.state === 'done';
     if (done && this.result) return { use: 'protected', photo: this.result };
     return { use: 'skip' };
@@ -147,6 +159,8 @@ export class Photo {
       this.counting = undefined;
       throw error;
     }
+    // What is at the server already says so by itself.
+    if (!this.faces?.length && ['idle', 'waiting'].includes(this.state)) this.beFaceless();
     this.changed();
     return this.faces ?? [];
   }
@@ -154,7 +168,7 @@ export class Photo {
   /** @param {Request} request
    * @param {number} attempt */
   async run({ choice: chosen, rules }, attempt) {
-    if (attempt !== this.attempt || this.decision) return;
+    if (attempt !== this.attempt || this.decision || this.state !== 'waiting') return;
     try {
       const choice = applyRules(rules, chosen, needCount(rules) ? (await this.countFaces()).length : 0);
       const sent = sending.then(() => this.send(choice, attempt));
@@ -165,11 +179,13 @@ export class Photo {
       if (!job) return;
       if (job.state !== 'done') throw job.error;
       const result = await tell({ type: 'result', id });
-      if (attempt === this.attempt) await this.finish(result, /** @type {Report} */ (job.report));
+      if (attempt === this.attempt) await this.finish(result, job);
     } catch (error) {
       if (attempt !== this.attempt) return;
       const problem = error && typeof error === 'object' && 'code' in error; // of the job, by the server
-      this.fail(problem ? /** @type {Trouble} */ (error) : troubleOf(error));
+      const trouble = problem ? /** @type {Trouble} */ (error) : troubleOf(error);
+      if (problem && trouble.code === 'no_face') this.beFaceless();
+      else this.fail(trouble);
     }
   }
 
@@ -179,12 +195,12 @@ export class Photo {
   async send(choice, attempt) {
     if (attempt !== this.attempt) return '';
     this.since = performance.now();
+    [this.begun, this.progress] = [false, 0];
     this.step('working', say('sending'));
     const { ticket, file: photo, kind } = this, key = crypto.randomUUID();
     const id = await tell({ type: 'submit', ticket, key, photo, kind, choice });
     if (attempt === this.attempt) {
       this.id = id;
-      this.begun = false;
       return id;
     }
     tell({ type: 'drop', id }).catch(() => {});
@@ -216,7 +232,7 @@ export class Photo {
   showProgress(job) {
     if (job.state === 'queued') return this.step('working', say('queued'));
     if (!this.begun) [this.begun, this.since] = [true, performance.now()]; // without the time in the queue
-    this.$('progress').value = job.progress;
+    this.$('progress').value = this.progress = job.progress;
     const percent = Math.max(0, Math.round(100 * (job.similarity ?? 0)));
     const similarity = job.similarity === null ? '' : say('similarity', percent);
     const stage = job.stage ? say(`stage_${job.stage}`) : '';
@@ -224,15 +240,29 @@ export class Photo {
   }
 
   /** @param {Blob} result
-   * @param {Report} report */
-  async finish(result, report) {
+   * @param {Job} job */
+  async finish(result, job) {
     if (!isBlob(result)) throw new Error('no photo');
+    const report = this.report = /** @type {Report} */ (job.report);
     this.result = result;
-    this.report = report;
+    /** Seconds that a face took; 0 where the server had the result already. */
+    this.pace = job.cached || !report.faces.length ? 0 : report.seconds / report.faces.length;
     this.urls.push(URL.createObjectURL(this.file), URL.createObjectURL(result));
     [this.$('.before').src, this.$('.after').src] = this.urls.slice(-2);
     this.$('.words').textContent = verdictOf(report, this.faces);
     this.step('done', say('done', this.elapsed()));
+    this.changed();
+    const image = this.$('.after');
+    await image.decode().catch(() => {}); // one that the browser cannot show has no size
+    this.look?.open(report.faces.map(({ box }) => box), image.naturalWidth, image.naturalHeight);
+  }
+
+  /** No face was found: there is nothing to protect, and the site may get the photo as it is. */
+  beFaceless() {
+    this.stop();
+    this.faces ??= [];
+    this.$('.words').textContent = say('faceless_about');
+    this.step('faceless', say('faceless'));
     this.changed();
   }
 
@@ -244,11 +274,21 @@ export class Photo {
   fail(trouble) {
     this.trouble = trouble;
     this.$('.problem').textContent = wordsOf(trouble);
-    this.step('failed', say('failed'));
+    this.step('failed', say(UNREAD.includes(trouble.code) ? 'unread' : 'failed'));
     this.changed();
   }
 
   // --- display ---------------------------------------------------------------------------------------------
+
+  /** How long its work still takes, without the photos before it.
+   * @param {number | undefined} pace seconds that a face usually takes
+   * @returns {number | undefined} */
+  estimate(pace) {
+    const all = JSON.parse(this.request).choice.faces === 'all';
+    const usual = pace && pace * (all ? Math.max(1, this.faces?.length ?? 1) : 1);
+    const gone = this.begun ? (performance.now() - (this.since ?? 0)) / 1000 : 0;
+    return leftOf(usual, gone, this.begun ? this.progress : 0);
+  }
 
   elapsed() {
     return clock(performance.now() - (this.since ?? performance.now()));
@@ -281,23 +321,47 @@ export class Photo {
   }
 
   show() {
-    const { state, decision } = this;
-    this.view.className = `card photo ${decision || state}${decision === 'skip' ? ' left-out' : ''}`;
+    const { state, decision } = this, open = decision === '';
+    const kind = this.unread ? 'unread' : state;
+    this.view.className = `card photo ${decision || kind}${decision === 'skip' ? ' left-out' : ''}`;
     this.$('progress').hidden = !this.busy;
-    this.$('.problem').hidden = decision !== '' || state !== 'failed';
-    this.$('.compare').hidden = this.$('.words').hidden = decision !== '' || state !== 'done';
-    this.$('.again').hidden = decision !== '' || state !== 'failed';
-    this.$('.skip').hidden = decision !== '';
-    this.$('.back').hidden = decision === '';
-    this.$('.original').hidden = decision === 'original';
-    if (decision) this.$('.now').textContent = '';
+    this.$('.problem').hidden = !open || state !== 'failed';
+    this.$('.compare').hidden = !open || state !== 'done';
+    this.$('.words').hidden = !open || !['done', 'faceless'].includes(state);
+    this.$('.again').hidden = !open || state !== 'failed' || this.unread;
+    this.$('.skip').hidden = !open;
+    this.$('.back').hidden = open;
+    this.$('.original').hidden = decision === 'original' || state === 'faceless';
+    this.showWhole(open && (state === 'faceless' || this.unread));
+    this.$('.thumb').hidden = open && state === 'done';
+    if (!open) this.$('.now').textContent = '';
     this.tick();
+  }
+
+  /** Show what was looked at, or what the server could not read.
+   * @param {boolean} wanted */
+  async showWhole(wanted) {
+    const canvas = this.$('.whole-photo');
+    canvas.hidden = !wanted;
+    if (!wanted || this.drawn) return;
+    this.drawn = true;
+    canvas.setAttribute('aria-label', this.file.name);
+    if (!await drawWhole(canvas, this.file)) canvas.replaceWith(this.noPicture());
+  }
+
+  /** Words in the place of a photo that the browser cannot show. */
+  noPicture() {
+    const words = document.createElement('p');
+    words.className = 'whole-photo quiet';
+    words.textContent = say('no_picture');
+    return words;
   }
 
   tick() {
     const under = this.state === 'idle' ? say('idle') : this.text ?? '';
     const text = { skip: say('skipped'), original: say('as_original'), '': under }[this.decision];
-    const timed = this.busy && this.state === 'working';
-    this.$('.state').textContent = timed ? `${text} · ${this.elapsed()}` : text;
+    const time = this.left === undefined ? this.elapsed() : leftInWords(this.left);
+    const timed = this.busy && (this.state === 'working' || this.left !== undefined);
+    this.$('.state').textContent = timed ? `${text} · ${time}` : text;
   }
 }

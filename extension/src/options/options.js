@@ -11,6 +11,7 @@ import { offerSites } from '../common/site-switches.js';
 import { hostIn, loopbackOrigin, siteOf } from '../common/sites.js';
 import { store, stored } from '../common/storage.js';
 import { showDefaults } from './defaults.js';
+import { offerHabits } from './habits.js';
 import { offerOwner, showOwner } from './owner.js';
 import { showEnrolled } from './rule-editor.js';
 
@@ -135,6 +136,8 @@ offerSites($('ready'), (state, name) => {
   if (state === 'refused') report(say('site_refused'), 'problem');
   else report(say(state === 'on' ? 'added' : 'removed', name));
 });
+
+offerHabits();
 
 $('address').value = (await stored('server')).address;
 await connection.look();

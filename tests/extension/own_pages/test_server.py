@@ -46,7 +46,9 @@ def test_a_server_that_is_down_and_comes_back(surf: Surf, visit: Visit, name: st
     surf.keep(server={**address, "address": "http://127.0.0.1:9"})
     page = visit(name)
     state(page, "down")
+    expect(page.locator("#advice")).to_contain_text("The address asked was http://127.0.0.1:9.")
     expect(page.locator("#advice")).to_contain_text("clip2protect serve")
+    expect(page.get_by_role("button", name="Change the address")).to_be_visible()
     surf.keep(server=address)
     if name == POPUP:
         page.press("#check", "Enter")
@@ -60,7 +62,8 @@ def test_another_program_at_the_address_is_no_server(surf: Surf, visit: Visit) -
     surf.keep(server={"address": f"http://127.0.0.1:{surf.site.port}", "token": "", "client": ""})
     page = visit(POPUP)
     state(page, "down")
-    expect(page.locator("#advice")).to_have_text("Another program answers at this address.")
+    address = f"http://127.0.0.1:{surf.site.port}"
+    expect(page.locator("#advice")).to_contain_text(f"Another program answers at {address}.")
 
 
 def test_a_server_elsewhere_is_refused(surf: Surf, visit: Visit) -> None:
