@@ -1,7 +1,7 @@
 """Who may ask: every request passes here before its body is read, and every answer on its way out.
 
 Any web site that the user visits can send requests to this machine, and by DNS rebinding under a name of its
-own; so neither the address nor the browser's good will counts, only a token.
+own; so neither the address nor the browser's good will counts, only a token or a proof.
 """
 
 from __future__ import annotations
@@ -16,25 +16,27 @@ from aiohttp import web
 
 from server.common.log import note
 from server.common.problems import BY_STATUS, Problem
-from server.service.clients import Client
+from server.service.clients import EXTENSIONS, Client
+from server.service.sessions import ANSWER
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 #: The client that asks, for handlers.
 CALLER = web.RequestKey("caller", Client)
-#: A header that no plain web form can send.
-HEADER = "X-Clip2Protect"
-_EXTENSIONS = ("chrome-extension://", "moz-extension://", "safari-web-extension://")
+#: Whether the server's own page asks, for handlers.
+OWN_PAGE = web.RequestKey("own_page", bool)
+#: A header that no plain web form can send, and the one that proves an answer.
+HEADER, PROOF = "X-Clip2Protect", "X-Clip2Protect-Proof"
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self';"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 
-class TokenHolders(Protocol):
+class Callers(Protocol):
     """The clients that a guard knows."""
 
-    def find(self, token: str) -> Client | None:
-        """The client of a token; compared in constant time."""
+    def caller(self, request: web.Request) -> Client | None:
+        """Who sends this request, by a token or a proof, compared in constant time."""
         ...
 
     def origins(self) -> set[str]:
@@ -45,12 +47,13 @@ class TokenHolders(Protocol):
 class Guard:
     """The rules, for one server."""
 
-    def __init__(self, clients: TokenHolders, hosts: frozenset[str], open_paths: frozenset[str]) -> None:
+    def __init__(self, clients: Callers, hosts: frozenset[str], open_paths: frozenset[str]) -> None:
         """`hosts` are the values of the header Host that name this server, as `127.0.0.1:8765`.
 
         `open_paths` need no token.
         """
         self._clients, self._hosts, self._open_paths = clients, hosts, open_paths
+        self._pairing = frozenset(path for path in open_paths if path.startswith("/v1/pair"))
         self._own = frozenset(f"http://{host}" for host in hosts)
 
     @web.middleware
@@ -84,21 +87,20 @@ class Guard:
         if len(origins) > 1:
             raise Problem("forbidden_origin")
         if origins and origins[0] not in self._own:
-            known = origins[0] in self._clients.origins() or request.path == "/v1/pair"
-            if not (origins[0].startswith(_EXTENSIONS) and known):
+            known = origins[0] in self._clients.origins() or request.path in self._pairing
+            if not (origins[0].startswith(EXTENSIONS) and known):
                 raise Problem("forbidden_origin")
 
     def _check_who(self, request: web.Request) -> None:
         if request.path in self._open_paths:
             return
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        client = self._clients.find(token) if scheme.lower() == "bearer" and token else None
+        client = self._clients.caller(request)
         if client is None:
             raise Problem("unpaired", headers={"WWW-Authenticate": "Bearer"})
         origin = request.headers.get("Origin", client.origin)
         if origin != client.origin and not {origin, client.origin} <= self._own:
             raise Problem("wrong_origin")
-        request[CALLER] = client
+        request[CALLER], request[OWN_PAGE] = client, client.origin in self._own
 
     def _check_how(self, request: web.Request) -> None:
         """What changes something cannot be sent by a plain form of another site."""
@@ -123,6 +125,8 @@ class Guard:
         )
         headers["Vary"] = "Origin"
         headers.pop("Server", None)
+        if ANSWER in request:
+            headers[PROOF] = request[ANSWER](response.status)
         origin = request.headers.get("Origin", "")
         if origin in self._clients.origins() and request.path != "/v1/health":
             headers["Access-Control-Allow-Origin"] = origin

@@ -66,7 +66,7 @@ class Server:
     @property
     def code(self) -> str:
         """The pairing code."""
-        return self.service.clients.code
+        return self.service.pairing.code
 
     async def stop(self) -> int:
         """End all jobs and close; how many photos were not finished."""

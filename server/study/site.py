@@ -27,16 +27,17 @@ _PAGE = {"/": "text/html", "/page.css": "text/css", "/page.js": "text/javascript
 
 
 class _LinkHolder:
-    """The one client of a study: the holder of its link (`server.service.guard.TokenHolders`)."""
+    """The one client of a study: the holder of its link (`server.service.guard.Callers`)."""
 
     def __init__(self, origin: str) -> None:
         self.token = secrets.token_urlsafe(32)
         self._client = Client(id="study", name="study", origin=origin, digest="", paired=0.0, used=0.0)
 
-    def find(self, token: str) -> Client | None:
+    def caller(self, request: web.Request) -> Client | None:
         """The client, for its token."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         same = hmac.compare_digest(token.encode("utf-8", "replace"), self.token.encode())
-        return self._client if same else None
+        return self._client if same and scheme.lower() == "bearer" else None
 
     def origins(self) -> set[str]:
         """No page but the server's own may ask."""

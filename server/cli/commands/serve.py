@@ -95,7 +95,7 @@ async def _serve(options: Options) -> int:
         sys.stdout.flush()
 
     say(f"clip2protect is at {server.url}")
-    server.service.clients.show = show
+    server.service.pairing.show = show
     show(server.code)
     await stop.wait()
     lost = await server.stop()
