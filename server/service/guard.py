@@ -53,7 +53,8 @@ class Guard:
         `open_paths` need no token.
         """
         self._clients, self._hosts, self._open_paths = clients, hosts, open_paths
-        self._pairing = frozenset(path for path in open_paths if path.startswith("/v1/pair"))
+        #: Where extensions that are not paired, or no longer, may ask.
+        self._pairing = frozenset(p for p in open_paths if p.startswith(("/v1/pair", "/v1/session")))
         self._own = frozenset(f"http://{host}" for host in hosts)
 
     @web.middleware

@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from server.cli.main import main
-from server.service import clients as clients_module
+from server.service import pairing
+from server.service.proofs import make_nonce
 from server.service.routes import OPEN_PATHS
 from tests.support.live import Live, running, wait_for
+from tests.support.prover import Prover
 
 EXTENSION = "chrome-extension://abcdefghijklmnopabcdefghijklmnop"
 PNG = {"Content_Type": "image/png"}
@@ -101,14 +103,13 @@ def test_other_origins_are_refused(live: Live, origin: str, method: str, path: s
 
 def test_its_own_page_and_paired_extensions_are_taken(live: Live) -> None:
     own = f"http://127.0.0.1:{live.port}"
-    page, extension = live.pair(Origin=own), live.pair(Origin=EXTENSION)
-    assert live.ask("POST", "/v1/jobs", b"echo", token=page, Origin=own, **PNG).status == 202
-    assert live.ask("POST", "/v1/jobs", b"echo", token=extension, Origin=EXTENSION, **PNG).status == 202
-    assert (
-        live.ask("GET", "/v1/prompts", token=extension).status == 200
-    )  # an extension's GET carries no origin
-    assert live.ask("GET", "/v1/prompts", token=page, Origin=EXTENSION).code == "wrong_origin"
-    assert live.ask("GET", "/v1/prompts", token=extension, Origin=own).code == "wrong_origin"
+    page, extension = Prover(live, own), Prover(live, EXTENSION)
+    assert page.ask("POST", "/v1/jobs", b"echo", **PNG).status == 202
+    assert extension.ask("POST", "/v1/jobs", b"echo", **PNG).status == 202
+    proof = extension.sign("GET", "/v1/prompts")  # an extension's GET carries no origin
+    assert live.ask("GET", "/v1/prompts", token=None, Authorization=proof).status == 200
+    assert page.ask("GET", "/v1/prompts", Origin=EXTENSION).code == "wrong_origin"
+    assert extension.ask("GET", "/v1/prompts", Origin=own).code == "wrong_origin"
 
 
 # 4
@@ -153,40 +154,56 @@ def test_a_code_pairs_once_and_guessing_is_slow(live: Live, monkeypatch: pytest.
     code = live.server.code
     assert pair(f" {code.lower()[:4]}-{code.lower()[4:]} ")[0] == 201
     assert pair(code)[1]["code"] == "bad_code"
-    monkeypatch.setattr(clients_module, "CODE_SECONDS", 0)
-    live.server.service.clients.renew()
+    monkeypatch.setattr(pairing, "CODE_SECONDS", 0)
+    live.server.service.pairing.renew()
     assert pair(live.server.code)[1]["code"] == "bad_code"  # too old
     monkeypatch.undo()
-    live.server.service.clients.renew()
+    live.server.service.pairing.renew()
     codes = [pair("WRONG")[1]["code"] for _ in range(8)]
     assert codes[0] == "bad_code" and codes[-1] == "too_many_attempts"
-    assert pair(live.server.code)[0] == 429
+    assert pair(live.server.code)[0] == 201, "wrong guesses lock nobody out who reads the right code"
 
 
 def test_clients_are_listed_and_revoked(live: Live) -> None:
-    other = live.pair(Origin=EXTENSION)
-    listing = live.ask("GET", "/v1/clients")
-    assert [c["origin"] for c in listing.json["clients"]] == ["", EXTENSION]
-    assert "digest" not in listing.body.decode() and other not in listing.body.decode()
-    named = listing.json["clients"][1]["id"]
-    assert live.ask("DELETE", f"/v1/clients/{named}", X_Clip2Protect="1").status == 204
-    assert live.ask("GET", "/v1/prompts", token=other).code == "unpaired"
-    assert live.ask("DELETE", f"/v1/clients/{named}", X_Clip2Protect="1").code == "not_found"
+    own = f"http://127.0.0.1:{live.port}"
+    other, page = Prover(live, EXTENSION), Prover(live, own)
+    listing = page.ask("GET", "/v1/clients")
+    assert [c["origin"] for c in listing.json["clients"]] == ["", EXTENSION, own]
+    told = listing.body.decode()
+    assert "digest" not in told and "secret" not in told and other.secret not in told
+    number = f"/v1/clients/{other.client}"
+    assert page.ask("DELETE", number, X_Clip2Protect="1").status == 204
+    assert other.post("/v1/session", client=other.client, nonce=make_nonce()).code == "unpaired"
+    proof = other.sign("GET", "/v1/prompts")
+    assert live.ask("GET", "/v1/prompts", token=None, Authorization=proof).code == "unpaired"
+    assert page.ask("DELETE", number, X_Clip2Protect="1").code == "not_found"
+
+
+def test_only_its_own_page_ends_the_access_of_others_and_forgets_the_owner(live: Live) -> None:
+    page, extension = Prover(live, f"http://127.0.0.1:{live.port}"), Prover(live, EXTENSION)
+    photo = page.ask("POST", "/v1/owner", b"1", **PNG).json["id"]
+    program = live.ask("GET", "/v1/clients").json["you"]
+    for ask, own in ((extension.ask, extension.client), (live.ask, program)):
+        seen = ask("GET", "/v1/clients").json
+        assert [client["id"] for client in seen["clients"]] == [own] == [seen["you"]]
+        for path in (f"/v1/clients/{page.client}", "/v1/clients/unheard", f"/v1/owner/{photo}"):
+            assert ask("DELETE", path, X_Clip2Protect="1").code == "page_only"
+        assert ask("DELETE", f"/v1/clients/{own}", X_Clip2Protect="1").status == 204
+    assert page.ask("DELETE", f"/v1/owner/{photo}", X_Clip2Protect="1").status == 204
 
 
 # 6
 def test_health_says_next_to_nothing(live: Live) -> None:
-    live.pair(Origin=EXTENSION)
+    Prover(live, EXTENSION)
     answer = live.ask("GET", "/v1/health", token=None, Origin=EXTENSION)
-    assert answer.json == {"name": "clip2protect", "protocol": 1}
+    assert answer.json == {"name": "clip2protect", "protocol": 2}
     assert not [name for name in answer.headers if name.lower().startswith("access-control")]
     assert "Server" not in answer.headers
 
 
 # 7
 def test_cors_headers_name_paired_origins_only(live: Live) -> None:
-    token = live.pair(Origin=EXTENSION)
-    answer = live.ask("GET", "/v1/prompts", token=token, Origin=EXTENSION)
+    answer = Prover(live, EXTENSION).ask("GET", "/v1/prompts")
     assert answer.headers["Access-Control-Allow-Origin"] == EXTENSION
     assert "Origin" in answer.headers["Vary"]
     stranger = live.ask("GET", "/v1/prompts", Origin="https://evil.com")
