@@ -9,7 +9,7 @@ const GONE = { code: 'unreachable', title: 'The server does not answer: start it
 const OTHER = { code: 'other', title: 'Another program answers at the address of the server' };
 const ANEW = { code: 'unpaired', title: 'An older version paired this browser: pair it anew' };
 const WRONG = {
-  code: 'bad_code', title: 'The pairing code is wrong or too old: the server’s console shows the valid one',
+  code: 'bad_code', title: "The pairing code is wrong or too old: the server's console shows the valid one",
 };
 /** A page that comes by plain HTTP from another machine computes no proofs. */
 const canProve = Boolean(globalThis.crypto?.subtle);

@@ -33,7 +33,7 @@ def test_the_code_and_the_secret_are_in_no_message(live: Live) -> None:
     code, said = live.server.code, []
     ask = live.ask
 
-    def heard(*arguments, **headers):  # noqa: ANN002, ANN003, ANN202
+    def heard(*arguments, **headers):
         answer = ask(*arguments, **headers)
         said.append(repr((arguments, headers)) + answer.body.decode() + str(answer.headers))
         return answer
@@ -61,9 +61,7 @@ def test_the_server_proves_first_and_for_the_address_that_was_asked(live: Live) 
 def test_a_proof_of_a_code_that_was_used_is_worth_nothing(live: Live) -> None:
     ours, host = make_nonce(), f"127.0.0.1:{live.port}"
     half = post(live, "/v1/pair/challenge", nonce=ours).json
-    right = prove(
-        key_of_code(live.server.code, half["salt"]), "pair client", host, ours, half["nonce"]
-    )
+    right = prove(key_of_code(live.server.code, half["salt"]), "pair client", host, ours, half["nonce"])
     live.pair()
     assert post(live, "/v1/pair/proof", nonce=half["nonce"], proof=right).code == "bad_code"
 
