@@ -177,9 +177,6 @@ export const owner = async () => (await json('/v1/owner')).photos;
  * @returns {Promise<Enrolled>} */
 export const enrol = (photo, kind) => post('/v1/owner', photo, kind);
 
-/** @param {string} id */
-export const forgetOwner = (id) => ask(`/v1/owner/${encodeURIComponent(id)}`, { method: 'DELETE' });
-
 /** The faces of a photo, the largest first.
  * @param {Blob} photo
  * @param {string} kind

@@ -159,7 +159,7 @@
  *   | {type: 'claim', ticket: string}
  *   | {type: 'submit', ticket: string, key: string, photo: Blob, kind: string, choice: Choice}
  *   | {type: 'faces', ticket: string, photo: Blob, kind: string} | {type: 'job', id: string}
- *   | {type: 'owner'} | {type: 'enrol', photo: Blob, kind: string} | {type: 'forgetOwner', id: string}
+ *   | {type: 'owner'} | {type: 'enrol', photo: Blob, kind: string}
  *   | {type: 'result', id: string} | {type: 'drop', id: string}
  *   | {type: 'finished', ticket: string, choice: Choice | null, last: Last | null}
  * } Message */

@@ -26,10 +26,13 @@ const connection = new Connection(async (state) => {
   const asked = state === 'ready' ? [tell({ type: 'looks' }), tell({ type: 'owner' })] : [];
   const [looks, photos] = await Promise.all(asked).catch(() => []);
   showOwner(photos);
+  $('owner-page').href = (await stored('server')).address;
   await Promise.all([showDefaults(looks), showEnrolled(photos?.length)]);
 });
 
 offerOwner(() => connection.look());
+// The photos may have been removed on the server's page meanwhile.
+document.addEventListener('visibilitychange', () => { if (!document.hidden) connection.look(); });
 
 $('where').addEventListener('submit', async (/** @type {SubmitEvent} */ event) => {
   event.preventDefault();
