@@ -32,6 +32,17 @@ _CSP = (
 )
 
 
+#: Headers that every answer has.
+FIXED_HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Vary": "Origin",
+}
+
+
 class Callers(Protocol):
     """The clients that a guard knows."""
 
@@ -62,16 +73,18 @@ class Guard:
         """Let a request through, or answer with a problem."""
         try:
             self._check_where(request)
+            if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+                raise Problem("unsupported_content", "send the bytes as they are, without Content-Encoding")
             self._check_who(request)
             self._check_how(request)
             return await handler(request)
         except Problem as problem:
-            return problem.response()
+            return _told(problem, request)
         except web.HTTPException as error:
             if error.status < 400:
                 raise
             allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-            return Problem(BY_STATUS.get(error.status, "internal"), headers=allow).response()
+            return _told(Problem(BY_STATUS.get(error.status, "internal"), headers=allow), request)
         except Exception as error:  # where, not what: a message may hold a name
             frames = traceback.extract_tb(error.__traceback__)[-3:]
             where = [f"{frame.name}:{frame.lineno}" for frame in frames]
@@ -81,7 +94,7 @@ class Guard:
     def _check_where(self, request: web.Request) -> None:
         hosts = request.headers.getall("Host", [])
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
-            raise Problem("forbidden_host")
+            raise Problem("forbidden_host", "start it with --name NAME, if it is to answer to that name")
         if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
             raise Problem("forbidden_site")
         origins = request.headers.getall("Origin", [])
@@ -117,20 +130,22 @@ class Guard:
     async def finish(self, request: web.Request, response: web.StreamResponse) -> None:
         """Headers that every answer has."""
         headers = response.headers
-        headers["Cache-Control"] = "no-store"
-        headers["X-Content-Type-Options"] = "nosniff"
-        headers["Cross-Origin-Resource-Policy"] = "same-origin"
-        headers["Referrer-Policy"] = "no-referrer"
-        headers["Content-Security-Policy"] = (
-            _CSP if response.content_type == "text/html" else "default-src 'none'"
-        )
-        headers["Vary"] = "Origin"
+        headers.update(FIXED_HEADERS)
+        if response.content_type == "text/html":
+            headers["Content-Security-Policy"] = _CSP
         headers.pop("Server", None)
         if ANSWER in request:
             headers[PROOF] = request[ANSWER](response.status)
         origin = request.headers.get("Origin", "")
         if origin in self._clients.origins() and request.path != "/v1/health":
             headers["Access-Control-Allow-Origin"] = origin
+
+
+def _told(problem: Problem, request: web.Request) -> web.Response:
+    """A problem as a document, or as a page where a browser shows it by itself and not to a script."""
+    mode = request.headers.get("Sec-Fetch-Mode")
+    shown = mode == "navigate" or (mode is None and "text/html" in request.headers.get("Accept", ""))
+    return problem.page() if shown and request.method == "GET" else problem.response()
 
 
 def hosts_of(port: int, names: tuple[str, ...]) -> frozenset[str]:

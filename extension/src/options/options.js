@@ -26,11 +26,14 @@ const connection = new Connection(async (state) => {
   const asked = state === 'ready' ? [tell({ type: 'looks' }), tell({ type: 'owner' })] : [];
   const [looks, photos] = await Promise.all(asked).catch(() => []);
   showOwner(photos);
-  $('owner-page').href = (await stored('server')).address;
   await Promise.all([showDefaults(looks), showEnrolled(photos?.length)]);
 });
 
 offerOwner(() => connection.look());
+$('owner-page').addEventListener('click', async () => {
+  // Not a link: the server refuses what other sites, and we, lead to.
+  await chrome.tabs.create({ url: (await stored('server')).address });
+});
 // The photos may have been removed on the server's page meanwhile.
 document.addEventListener('visibilitychange', () => { if (!document.hidden) connection.look(); });
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import logging
 import os
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from server.cli.main import main
+from server.common.problems import CODES
 from server.service import pairing
 from server.service.proofs import make_nonce
 from server.service.routes import OPEN_PATHS
@@ -114,7 +114,7 @@ def test_its_own_page_and_paired_extensions_are_taken(live: Live) -> None:
 
 # 4
 def test_everything_wants_a_token(live: Live) -> None:
-    for resource in live.server._runner.app.router.resources():
+    for resource in live.server.connections._runner.app.router.resources():
         path = resource.canonical.replace("{id}", "x")
         if path in OPEN_PATHS:
             continue
@@ -266,12 +266,8 @@ def test_the_real_bytes_are_counted(tmp_path: Path) -> None:
         assert b"too_large" in answer
 
 
-def test_what_a_packed_body_unpacks_to_is_counted(tmp_path: Path) -> None:
+def test_the_parts_of_a_form_are_counted_together(tmp_path: Path) -> None:
     with running(tmp_path, upload_mb=1) as live:
-        packed = gzip.compress(bytes(50 << 20))
-        assert len(packed) < 1 << 20
-        answer = live.ask("POST", "/v1/jobs", packed, Content_Encoding="gzip", **PNG)
-        assert answer.status in (400, 413) and not list(live.server.service.jobs)
         parts = b"".join(
             b'--b\r\nContent-Disposition: form-data; name="photo"\r\n\r\n%s\r\n' % bytes(600_000)
             for _ in range(4)
@@ -361,3 +357,28 @@ def test_unpaired_and_forbidden_are_told_apart(live: Live) -> None:
         live.ask("GET", "/v1/prompts", Sec_Fetch_Site="cross-site").code,
     }
     assert codes == {"unpaired", "forbidden_host", "forbidden_origin", "forbidden_site"}
+
+
+def test_who_is_led_here_reads_why_in_plain_words(live: Live) -> None:
+    led = {"Sec_Fetch_Mode": "navigate", "Accept": "text/html,*/*"}
+    for code, path, more in (
+        ("forbidden_site", "/", {"Sec_Fetch_Site": "cross-site"}),
+        ("forbidden_host", "/", {"Host": "<b>.example"}),
+        ("unpaired", "/nothing-<b>", {}),
+        ("unpaired", "/v1/status", {}),
+        ("not_found", "/nothing-<b>", {"Authorization": f"Bearer {live.token}"}),
+    ):
+        plain = live.ask("GET", path, token=None, **more)
+        page = live.ask("GET", path, token=None, **led, **more)
+        assert plain.code == code and page.status == plain.status == CODES[code][0]
+        assert page.headers["Content-Type"].startswith("text/html")
+        text = page.body.decode()
+        assert CODES[code][1].replace("'", "&#x27;") in text and "Open clip2protect" in text
+        assert "<b>" not in text and "<script" not in text and "{" not in text
+        assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
+        assert page.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert "Server" not in page.headers
+    scripted = live.ask(
+        "GET", "/", token=None, Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="cors", **{"Accept": "text/html"}
+    )
+    assert scripted.code == "forbidden_site"
