@@ -22,15 +22,16 @@ from server.service.guard import CALLER, FIXED_HEADERS
 
 #: Seconds that a connection may take from one request to the head of the next, or of its first.
 HEAD_SECONDS = 30.0
-#: Bytes of one header, headers, and bytes of the whole head.  Other programs' cookies for this machine come
-#: with a browser's requests, and need room.
-FIELD_BYTES, HEADERS, HEAD_BYTES = 1 << 16, 100, 3 << 16
+#: Bytes of an address, of one header, headers, and bytes of the whole head.  Other programs' cookies for
+#: this machine come with a browser's requests, and need room.  aiohttp looks for a route at every `/` of an
+#: address anew, so that long ones take long.
+ADDRESS_BYTES, FIELD_BYTES, HEADERS, HEAD_BYTES = 1 << 13, 1 << 16, 100, 3 << 16
 #: Connections at a time, at most and at least, and file descriptors that are left for everything else.
 MOST, _LEAST, _RESERVED = 512, 16, 96
 #: Connections that wait to be accepted, and those that are accepted at once.
 _BACKLOG, _AT_ONCE = 512, 16
 #: Bytes that are parsed at once: many tiny pieces take long.
-_READ_BYTES = 1 << 14
+_READ_BYTES = 1 << 13
 
 
 class Connections:
@@ -100,7 +101,7 @@ class _Connection(web.RequestHandler):
             access_log=None,  # type: ignore[arg-type]
             keepalive_timeout=HEAD_SECONDS,
             auto_decompress=False,
-            max_line_size=FIELD_BYTES,
+            max_line_size=ADDRESS_BYTES,
             max_field_size=FIELD_BYTES,
             max_headers=HEADERS,
         )

@@ -22,8 +22,8 @@ OPTIONS = ("mode", "level", "faces", "render", "prompt", "source_text", "steps",
 #: Seconds that a whole upload may take: the sender is on this machine, or near it.
 UPLOAD_SECONDS = 60.0
 _IMAGES = frozenset({"image/jpeg", "image/png", "image/webp", "application/octet-stream"})
-#: Most bytes of a document or of one option, of all options in an address, and most steps.
-_SMALL, _QUERY, _STEPS = 4096, 1 << 14, 200
+#: Most bytes of a document or of one option, and most steps that may be asked for.
+_SMALL, _STEPS = 4096, 200
 #: Seconds that a document of a few lines may take.
 _DOCUMENT_SECONDS = 10.0
 #: Parts of a form; lines of one that are no part's; headers of a part, and bytes of each.
@@ -39,8 +39,6 @@ async def photo_and_options(
     """
     limit = limit_mb << 20
     queue.receive(0)
-    if len(request.query_string) > _QUERY:
-        raise Problem("bad_option", f"there are {', '.join(OPTIONS)}, each a few words")
     options = dict(request.query.items())
     if request.content_type not in _IMAGES | {"multipart/form-data"}:
         raise Problem("unsupported_content")
