@@ -15,6 +15,7 @@ from typing import Protocol
 from aiohttp import web
 
 from server.common.log import note
+from server.common.network import is_literal
 from server.common.problems import BY_STATUS, Problem
 from server.service.clients import EXTENSIONS, Client
 from server.service.sessions import ANSWER
@@ -58,12 +59,21 @@ class Callers(Protocol):
 class Guard:
     """The rules, for one server."""
 
-    def __init__(self, clients: Callers, hosts: frozenset[str], open_paths: frozenset[str]) -> None:
+    def __init__(
+        self,
+        clients: Callers,
+        hosts: frozenset[str],
+        open_paths: frozenset[str],
+        *,
+        literal_port: int | None = None,
+    ) -> None:
         """`hosts` are the values of the header Host that name this server, as `127.0.0.1:8765`.
 
-        `open_paths` need no token.
+        `open_paths` need no token.  A server that listens on all addresses gives its port as `literal_port`:
+        then every address names it, since no site can make a browser say one that is not its own.
         """
         self._clients, self._hosts, self._open_paths = clients, hosts, open_paths
+        self._literal_port = literal_port
         #: Where extensions that are not paired, or no longer, may ask.
         self._pairing = frozenset(p for p in open_paths if p.startswith(("/v1/pair", "/v1/session")))
         self._own = frozenset(f"http://{host}" for host in hosts)
@@ -93,17 +103,26 @@ class Guard:
 
     def _check_where(self, request: web.Request) -> None:
         hosts = request.headers.getall("Host", [])
-        if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
+        if len(hosts) != 1 or not self._is_host(hosts[0].lower()):
             raise Problem("forbidden_host", "start it with --name NAME, if it is to answer to that name")
         if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
             raise Problem("forbidden_site")
         origins = request.headers.getall("Origin", [])
         if len(origins) > 1:
             raise Problem("forbidden_origin")
-        if origins and origins[0] not in self._own:
+        if origins and not self._is_own(origins[0], request):
             known = origins[0] in self._clients.origins() or request.path in self._pairing
             if not (origins[0].startswith(EXTENSIONS) and known):
                 raise Problem("forbidden_origin")
+
+    def _is_host(self, host: str) -> bool:
+        """Whether a value of Host names this server."""
+        name, _, port = host.rpartition(":")
+        return host in self._hosts or (port == str(self._literal_port) and is_literal(name))
+
+    def _is_own(self, origin: str, request: web.Request) -> bool:
+        """Whether an origin is that of the server's own page, under one of its names."""
+        return origin in self._own or origin == f"http://{request.headers['Host'].lower()}"
 
     def _check_who(self, request: web.Request) -> None:
         if request.path in self._open_paths:
@@ -112,9 +131,10 @@ class Guard:
         if client is None:
             raise Problem("unpaired", headers={"WWW-Authenticate": "Bearer"})
         origin = request.headers.get("Origin", client.origin)
-        if origin != client.origin and not {origin, client.origin} <= self._own:
+        own = self._is_own(client.origin, request)
+        if origin != client.origin and not (own and self._is_own(origin, request)):
             raise Problem("wrong_origin")
-        request[CALLER], request[OWN_PAGE] = client, client.origin in self._own
+        request[CALLER], request[OWN_PAGE] = client, own
 
     def _check_how(self, request: web.Request) -> None:
         """What changes something cannot be sent by a plain form of another site."""

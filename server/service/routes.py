@@ -17,6 +17,7 @@ from engines.errors import ConfigError
 from engines.makeup.presets import PRESETS
 from server.common.enrolled import EnrolledPhoto
 from server.common.log import note
+from server.common.network import EVERYWHERE
 from server.common.problems import Problem
 from server.service.clients import can_prove
 from server.service.guard import CALLER, OWN_PAGE, Guard, hosts_of
@@ -247,7 +248,9 @@ class Routes:
 def make_app(service: Service) -> web.Application:
     """The application of a service; it starts and stops the workers."""
     options = service.options
-    guard = Guard(service.sessions, hosts_of(options.port, (options.host, *options.names)), OPEN_PATHS)
+    hosts = hosts_of(options.port, (options.host, *options.names))
+    everywhere = options.port if options.host in EVERYWHERE else None
+    guard = Guard(service.sessions, hosts, OPEN_PATHS, literal_port=everywhere)
     app = web.Application(middlewares=[service.figures.count, guard.__call__], client_max_size=0)
     app.on_response_prepare.append(guard.finish)
     for path, kind in PAGE.items():

@@ -12,6 +12,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from engines.errors import ConfigError
 from server.common.log import note
+from server.common.network import links_of
 from server.service.connections import Connections
 from server.service.options import Options
 from server.service.routes import make_app
@@ -20,10 +21,13 @@ from server.service.work.crew import Worker
 
 
 class Server:
-    """One that listens; `url` is its address, `code` pairs the next client."""
+    """One that listens; `urls` are its addresses, `url` the first, `code` pairs the next client."""
 
-    def __init__(self, service: Service, connections: Connections, url: str, lock: BaseFileLock) -> None:
-        self.service, self.connections, self.url, self._lock = service, connections, url, lock
+    def __init__(
+        self, service: Service, connections: Connections, urls: list[str], lock: BaseFileLock
+    ) -> None:
+        self.service, self.connections, self.urls, self._lock = service, connections, urls, lock
+        self.url = urls[0]
 
     @classmethod
     async def start(cls, options: Options, workers: Sequence[Worker] | None = None) -> Server:
@@ -45,7 +49,7 @@ class Server:
         connections = Connections(make_app(service))
         await connections.listen(listener)
         note("started", port=options.port)
-        return cls(service, connections, f"http://{_shown(options.host)}:{options.port}", lock)
+        return cls(service, connections, links_of(options.host, options.port), lock)
 
     @property
     def code(self) -> str:
@@ -91,9 +95,3 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         raise ConfigError(f"cannot listen on {host} port {port}: {error.strerror}") from None
-
-
-def _shown(host: str) -> str:
-    """The host in a link for this machine: an address that stands for all addresses cannot be opened."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"[{host}]" if ":" in host else host

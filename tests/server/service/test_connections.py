@@ -11,7 +11,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -40,7 +40,8 @@ def sent(live: Live, data: bytes) -> Iterator[http.client.HTTPResponse]:
             connection.sendall(data)
         answer = http.client.HTTPResponse(connection)
         answer.begin()
-        yield answer
+        with closing(answer):
+            yield answer
 
 
 def is_problem(answer: http.client.HTTPResponse, code: str) -> None:
