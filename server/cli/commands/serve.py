@@ -100,7 +100,7 @@ def _where(urls: list[str], options: Options, port: int) -> Iterator[str]:
     if not _is_loopback(options.host):
         yield from (f"  other machines reach it at {url}" for url in urls if "//127." not in url)
         yield from (f"  and by the name {name}" for name in options.names)
-        yield "  warning: this is plain HTTP: whoever is in between reads and changes photos, codes and tokens"
+        yield "  warning: this is plain HTTP: whoever is in between can read photos, codes and tokens"
 
 
 def _is_loopback(host: str) -> bool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from server.service import sessions
 from server.service.proofs import is_proven, make_nonce
+from tests.support.impostor import accepting, posing
 from tests.support.live import Live, running
 from tests.support.prover import Prover
 
@@ -127,3 +130,24 @@ def test_a_program_of_an_older_version_keeps_its_token(tmp_path: Path) -> None:
     path.write_text(json.dumps([entry]))
     with running(tmp_path) as live:
         assert live.ask("GET", "/v1/prompts", token=token).status == 200
+
+
+def test_the_recipe_for_programs_works(live: Live) -> None:
+    text = (Path(__file__).parents[3] / "docs/SERVER.md").read_text("utf-8")
+    (recipe,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(compile(recipe.replace("127.0.0.1:8765", f"127.0.0.1:{live.port}"), "recipe", "exec"), names)
+    with pytest.raises(SystemExit, match="this is not the server"):
+        names["pair"]("WRONG")
+    client, secret = names["pair"](live.server.code)
+    kind = {"Content-Type": "image/png"}
+    assert names["send"](client, secret, "POST", "/v1/protect", b"echo", kind).read() == b"echo"
+    with pytest.raises(SystemExit, match="this is not the server"):
+        names["send"](client, "x" + secret, "GET", "/v1/prompts")
+    # Nothing secret goes to what does not prove itself.
+    with posing(accepting) as impostor:
+        names["HOST"] = f"127.0.0.1:{impostor.port}"
+        with pytest.raises(SystemExit):
+            names["send"](client, secret, "POST", "/v1/protect", b"the photo", kind)
+        assert impostor.paths() == {"POST /v1/session"}
+        assert secret.encode() not in impostor.heard[0].all
