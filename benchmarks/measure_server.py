@@ -85,8 +85,7 @@ async def _serve(folder: Path, device: str) -> None:
     # Of results no more is kept than a tenth of the load's: what grows after that is a leak.
     options = Options(port=0, device=device, cache=False, keep_mb=4, folder=folder)
     server = await Server.start(options)
-    clients = server.service.clients
-    tokens = [clients.pair(clients.code, name=str(number), origin="")[0] for number in range(CLIENTS)]
+    tokens = [server.service.clients.add_program(str(number))[0] for number in range(CLIENTS)]
     print(server.url, *tokens, flush=True)
     longest = 0.0
 

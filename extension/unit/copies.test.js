@@ -42,3 +42,7 @@ test('both sliders are the same function', () => {
   const slider = (path) => /\/\*\* Let a slider[^]*?\n\}\n/.exec(read(path))[0];
   assert.equal(slider('server/page/parts.js'), slider('extension/src/common/slider.js'));
 });
+
+test('both sides of the proofs are the same module', () => {
+  assert.equal(read('server/page/proof.js'), read('extension/src/background/proof.js'));
+});

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { completed } from '../src/common/storage.js';
 
 test('nothing kept gives the initial value, a new copy each time', () => {
-  const server = { address: 'http://127.0.0.1:8765', token: '', client: '' };
+  const server = { address: 'http://127.0.0.1:8765', token: '', client: '', secret: '' };
   assert.deepEqual(completed('server', undefined), server);
   completed('rules', undefined).push('x');
   completed('sites', undefined).x = 'ask';

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from html import escape
 
 from aiohttp import web
 
@@ -13,10 +14,13 @@ CODES: dict[str, tuple[int, str]] = {
     "bad_option": (400, "An option has a value that cannot be used"),
     "bad_code": (401, "The pairing code is wrong or too old: the server's console shows the valid one"),
     "unpaired": (401, "This client is not paired: pair it with the code on the server's console"),
+    "session_over": (401, "The session is over: begin another"),
+    "pair_anew": (401, "An older version paired this browser: pair it anew with the console's code"),
     "forbidden_host": (403, "The request names a host that is not this server"),
     "forbidden_origin": (403, "This web page may not talk to the server"),
     "forbidden_site": (403, "Requests from other sites are refused"),
     "wrong_origin": (403, "The token belongs to another client"),
+    "page_only": (403, "Only the server's own page may do this: open it in a browser"),
     "not_found": (404, "There is no such thing here"),
     "method_not_allowed": (405, "This cannot be done here"),
     "upload_too_slow": (408, "The upload took too long"),
@@ -69,6 +73,44 @@ class Problem(Exception):
             headers=self.headers,
         )
 
+    def page(self) -> web.Response:
+        """The same for a person whose browser was led here."""
+        status, title = CODES[self.code]
+        why = _FOR_PEOPLE.get(self.code, self.detail)
+        text = _PAGE.format(title=escape(title), why=escape(why))
+        return web.Response(status=status, text=text, content_type="text/html", headers=self.headers)
 
+
+#: What a person reads below the title.
+_FOR_PEOPLE = {
+    "forbidden_site": "A link on another site, or another program, led here. Nothing was done. The server"
+    " of clip2protect runs on this machine, and opens when you ask for it yourself.",
+    "forbidden_host": "This server does not answer to that name. Whoever runs it can let it: start it with"
+    " clip2protect serve --name NAME.",
+    "not_found": "This is the server of clip2protect, but there is no such page.",
+    "unpaired": "There is no page at this address: it is for programs that are paired.",
+}
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>clip2protect</title>
+<link rel="stylesheet" href="/page.css">
+<link rel="icon" href="data:,">
+</head>
+<body>
+<header><h1>clip2protect</h1></header>
+<main>
+<div class="card">
+<h2>{title}</h2>
+<p>{why}</p>
+<p><a href="/">Open clip2protect</a></p>
+</div>
+</main>
+</body>
+</html>
+"""
 #: What aiohttp itself raises -> our code.
 BY_STATUS = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}

@@ -1,4 +1,4 @@
-"""Who is paired: tokens, kept as hashes, and the one-time code that gives a new one."""
+"""Who is paired: programs by the hash of a token, browsers by a secret that they share with the server."""
 
 from __future__ import annotations
 
@@ -6,23 +6,25 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from engines.errors import ConfigError
 from server.common.private import read_private, write_private
-from server.common.problems import Problem
 
-#: A code has no letter that looks like another, and is valid for CODE_SECONDS.
-_LETTERS, _LENGTH, CODE_SECONDS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789", 8, 600
-#: Wrong codes a minute, of all clients together: guessing 40 bits takes ages at that rate.
-_ATTEMPTS, _WINDOW = 5, 60.0
+#: How origins of extensions begin.
+EXTENSIONS = ("chrome-extension://", "moz-extension://", "safari-web-extension://")
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass
 class Client:
-    """One that was paired.  `origin` is empty for a program that is no browser."""
+    """One that was paired.
+
+    A program has the `digest` of its token and an empty `origin`.  A browser has a `secret`, and proves in
+    every session that it knows it.
+    """
 
     id: str
     name: str
@@ -30,6 +32,12 @@ class Client:
     digest: str
     paired: float
     used: float
+    secret: str = ""
+
+    @property
+    def outdated(self) -> bool:
+        """Whether an older version paired it: it sent its token to whoever answered."""
+        return can_prove(self.origin) and not self.secret
 
 
 class Clients:
@@ -39,37 +47,25 @@ class Clients:
         """Raises ConfigError for a file that is not ours to use."""
         self._path = path
         self._known = {client.id: client for client in _load(path)}
-        self._wrong: list[float] = []
-        #: Shows a code on the console.
-        self.show: Callable[[str], None] = lambda code: None
-        self.renew()
 
-    def renew(self) -> None:
-        """A new code; the old one is of no more use."""
-        self.code = "".join(secrets.choice(_LETTERS) for _ in range(_LENGTH))
-        self._code_ends = time.monotonic() + CODE_SECONDS
-        self.show(self.code)
-
-    def pair(self, code: str, *, name: str, origin: str) -> tuple[str, Client]:
-        """A new client's token, seen here for the only time.
-
-        Raises Problem: too many attempts, or a wrong code.
-        """
-        now = time.monotonic()
-        self._wrong = [since for since in self._wrong if since > now - _WINDOW]
-        if len(self._wrong) >= _ATTEMPTS:
-            raise Problem("too_many_attempts", headers={"Retry-After": str(int(_WINDOW))})
-        given = code.strip().upper().replace("-", "").encode("utf-8", "replace")
-        if now > self._code_ends or not hmac.compare_digest(given, self.code.encode()):
-            self._wrong.append(now)
-            if now > self._code_ends:
-                self.renew()
-            raise Problem("bad_code")
-        self.renew()
+    def add_program(self, name: str, origin: str = "") -> tuple[str, Client]:
+        """A new client's token, seen here for the only time."""
         token = secrets.token_urlsafe(32)
-        client = Client(secrets.token_urlsafe(8), name, origin, _digest(token), time.time(), time.time())
+        return token, self._add(name, origin, digest=_digest(token))
+
+    def add_browser(self, name: str, origin: str, secret: str) -> Client:
+        """A new client that proves itself by a secret."""
+        return self._add(name, origin, secret=secret)
+
+    def _add(self, name: str, origin: str, *, digest: str = "", secret: str = "") -> Client:
+        now = time.time()
+        client = Client(secrets.token_urlsafe(8), name, origin, digest, now, now, secret)
         self._save(self._known | {client.id: client})
-        return token, client
+        return client
+
+    def get(self, number: str) -> Client | None:
+        """The client of this number."""
+        return self._known.get(number)
 
     def find(self, token: str) -> Client | None:
         """Whose token it is; compared in constant time."""
@@ -94,12 +90,22 @@ class Clients:
 
     def listing(self) -> list[dict[str, object]]:
         """All of them, without their secrets."""
-        return [{k: v for k, v in asdict(c).items() if k != "digest"} for c in self._known.values()]
+        hidden = {"digest", "secret"}
+        return [{k: v for k, v in asdict(c).items() if k not in hidden} for c in self._known.values()]
 
     def _save(self, known: dict[str, Client]) -> None:
         """What cannot be kept does not hold: it would be otherwise after the next start."""
         write_private(self._path, [asdict(client) for client in known.values()])
         self._known = known
+
+
+def can_prove(origin: str) -> bool:
+    """Whether a browser computes proofs for pages of this origin.
+
+    It does for extensions and on its own machine, and not for a page that came by plain HTTP from another
+    one.
+    """
+    return origin.startswith(EXTENSIONS) or urlsplit(origin).hostname in _LOOPBACK
 
 
 def _load(path: Path) -> list[Client]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from aiohttp import BodyPartReader, web
+from aiohttp import BodyPartReader, MultipartReader, StreamReader, web
 from aiohttp.http import HttpProcessingError
 
 from engines.config import AUTO, NO_PROMPT, Settings
@@ -24,6 +24,10 @@ UPLOAD_SECONDS = 60.0
 _IMAGES = frozenset({"image/jpeg", "image/png", "image/webp", "application/octet-stream"})
 #: Most bytes of a document or of one option, and most steps that may be asked for.
 _SMALL, _STEPS = 4096, 200
+#: Seconds that a document of a few lines may take.
+_DOCUMENT_SECONDS = 10.0
+#: Parts of a form; lines of one that are no part's; headers of a part, and bytes of each.
+_PARTS, _LINES, _HEADERS, _HEADER_BYTES = len(OPTIONS) + 1, 2 * len(OPTIONS) + 8, 8, 1024
 
 
 async def photo_and_options(
@@ -69,7 +73,7 @@ async def photo_and_options(
 async def small_json(request: web.Request) -> dict[str, Any]:
     """A JSON object of a few lines.  Raises Problem."""
     data = b""
-    async for _, piece in _pieces(request):
+    async for _, piece in _pieces(request, _DOCUMENT_SECONDS):
         data += piece
         if len(data) > _SMALL:
             raise Problem("too_large")
@@ -89,14 +93,14 @@ async def later(request: web.Request) -> None:
     """
 
 
-async def _pieces(request: web.Request) -> AsyncIterator[tuple[str, bytes]]:
+async def _pieces(request: web.Request, seconds: float | None = None) -> AsyncIterator[tuple[str, bytes]]:
     """Pieces of the body, each with the name of its part.
 
     Raises Problem for a body that is too slow or not of its declared type.
     """
     if "Expect" in request.headers and request.transport is not None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    ends = asyncio.get_running_loop().time() + UPLOAD_SECONDS
+    ends = asyncio.get_running_loop().time() + (seconds or UPLOAD_SECONDS)
     source = _of_parts(request) if request.content_type == "multipart/form-data" else _of_body(request)
     try:
         while True:
@@ -117,13 +121,30 @@ async def _of_body(request: web.Request) -> AsyncIterator[tuple[str, bytes]]:
 
 
 async def _of_parts(request: web.Request) -> AsyncIterator[tuple[str, bytes]]:
-    names = set()
-    async for part in await request.multipart():
+    """Parts of a form, counted: an empty one is a piece of nothing."""
+    names: set[str | None] = set()
+    async for part in _Form(request.headers, request.content):
+        if len(names) >= _PARTS:
+            raise Problem("bad_request", f"a form has at most {_PARTS} parts")
         if not isinstance(part, BodyPartReader) or part.name in names:
             raise Problem("bad_request", "a part in a part, or two of one name: send one photo at a time")
         names.add(part.name)
         while piece := await part.read_chunk():
             yield part.name or "", piece
+
+
+class _Form(MultipartReader):
+    """A form whose lines between its parts are counted, as they are read without a pause."""
+
+    def __init__(self, headers: Mapping[str, str], content: StreamReader) -> None:
+        super().__init__(headers, content, max_field_size=_HEADER_BYTES, max_headers=_HEADERS)
+        self._lines = 0
+
+    async def _readline(self) -> bytes:
+        self._lines += 1
+        if self._lines > _LINES:
+            raise ValueError("lines that belong to no part")
+        return await super()._readline()
 
 
 def _settings(options: dict[str, str]) -> dict[str, Any]:

@@ -17,20 +17,37 @@ from engines.errors import ConfigError
 from engines.makeup.presets import PRESETS
 from server.common.enrolled import EnrolledPhoto
 from server.common.log import note
+from server.common.network import EVERYWHERE
 from server.common.problems import Problem
-from server.service.guard import CALLER, Guard, hosts_of
+from server.service.clients import can_prove
+from server.service.guard import CALLER, OWN_PAGE, Guard, hosts_of
 from server.service.intake import later, photo_and_options, small_json
+from server.service.proofs import is_nonce
 from server.service.service import Service
 from server.service.work.jobs import Job, Photo, Result
 
-PROTOCOL = 1
+PROTOCOL = 2
 NAME = "clip2protect"
 _MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
-_SCRIPTS = ("page", "parts", "server", "pairing", "owner", "job", "scores", "zoom", "zip", "all")
+_SCRIPTS = (
+    "page",
+    "parts",
+    "server",
+    "proof",
+    "pairing",
+    "owner",
+    "job",
+    "scores",
+    "zoom",
+    "zip",
+    "all",
+)
 #: Paths of the page's files, and their types.
 PAGE = {"/": "text/html", "/page.css": "text/css", **{f"/{name}.js": "text/javascript" for name in _SCRIPTS}}
-#: Paths that need no token.
-OPEN_PATHS = frozenset({*PAGE, "/v1/health", "/v1/pair"})
+#: Paths that need neither a token nor a proof.
+OPEN_PATHS = frozenset(
+    {*PAGE, "/v1/health", "/v1/pair", "/v1/pair/challenge", "/v1/pair/proof", "/v1/session"}
+)
 #: Seconds between two signs of life in a stream of events.
 _BEAT = 15.0
 #: Seconds that a client may take to read a piece of an answer.
@@ -50,6 +67,9 @@ class Routes:
         return [
             ("GET", "/v1/health", self.health),
             ("POST", "/v1/pair", self.pair),
+            ("POST", "/v1/pair/challenge", self.challenge),
+            ("POST", "/v1/pair/proof", self.prove),
+            ("POST", "/v1/session", self.session),
             ("GET", "/v1/status", self.status),
             ("GET", "/v1/metrics", self.metrics),
             ("GET", "/v1/clients", self.list_clients),
@@ -74,16 +94,36 @@ class Routes:
         return _json({"name": NAME, "protocol": PROTOCOL})
 
     async def pair(self, request: web.Request) -> web.Response:
-        """A token for the code on the console."""
+        """A token for the code on the console, for programs."""
         body = await small_json(request)
-        code, name = body.get("code"), body.get("name", "")
-        if not isinstance(code, str) or not isinstance(name, str) or len(name) > 100:
-            raise Problem("bad_request", "give code and name as strings, the name in at most 100 characters")
-        name = "".join(c for c in name if c.isprintable())
-        origin = request.headers.get("Origin", "")
-        token, client = self._service.clients.pair(code, name=name, origin=origin)
+        code, name, origin = body.get("code"), _name_in(body), request.headers.get("Origin", "")
+        if not isinstance(code, str):
+            raise Problem("bad_request", "give the code as a string")
+        if can_prove(origin):
+            raise Problem("bad_request", "browsers pair by proofs: update the extension, or reload the page")
+        token, client = self._service.pairing.by_code(code, name=name, origin=origin)
         note("paired")
         return _json({"token": token, "client": client.id}, status=201)
+
+    async def challenge(self, request: web.Request) -> web.Response:
+        """The server's proof that it knows the code on the console, for browsers."""
+        nonce = _nonce_in(await small_json(request))
+        return _json(await self._service.pairing.challenge(nonce, _address(request)))
+
+    async def prove(self, request: web.Request) -> web.Response:
+        """Pair a browser that proves that it knows the code."""
+        body = await small_json(request)
+        nonce, proof, name = _nonce_in(body), str(body.get("proof", "")), _name_in(body)
+        host, origin = _address(request), request.headers.get("Origin", "")
+        client = self._service.pairing.by_proof(nonce, proof, host=host, name=name, origin=origin)
+        note("paired")
+        return _json({"client": client.id}, status=201)
+
+    async def session(self, request: web.Request) -> web.Response:
+        """The server's proof for a client, which begins a session."""
+        body = await small_json(request)
+        client, nonce = str(body.get("client", "")), _nonce_in(body)
+        return _json(self._service.sessions.offer(client, nonce, _address(request)))
 
     async def status(self, request: web.Request) -> web.Response:
         """States of the workers, and the number of waiting jobs."""
@@ -103,12 +143,17 @@ class Routes:
         return web.Response(text=text, content_type="text/plain", charset="utf-8")
 
     async def list_clients(self, request: web.Request) -> web.Response:
-        """The paired clients."""
-        return _json({"clients": self._service.clients.listing(), "you": request[CALLER].id})
+        """The paired clients: all of them for the server's own page, itself for any other."""
+        you = request[CALLER].id
+        known = [c for c in self._service.clients.listing() if request[OWN_PAGE] or c["id"] == you]
+        return _json({"clients": known, "you": you})
 
     async def revoke(self, request: web.Request) -> web.Response:
         """Forget a client, its jobs and its results."""
-        if not self._service.revoke(request.match_info["id"]):
+        client = request.match_info["id"]
+        if client != request[CALLER].id:
+            _require_page(request)
+        if not self._service.revoke(client):
             raise Problem("not_found")
         return web.Response(status=204)
 
@@ -128,6 +173,7 @@ class Routes:
 
     async def forget(self, request: web.Request) -> web.Response:
         """Forget one of the owner's photos."""
+        _require_page(request)
         self._service.owner_photos()
         if not self._service.enrolled.remove(request.match_info["id"]):
             raise Problem("not_found")
@@ -214,7 +260,9 @@ class Routes:
 def make_app(service: Service) -> web.Application:
     """The application of a service; it starts and stops the workers."""
     options = service.options
-    guard = Guard(service.clients, hosts_of(options.port, (options.host, *options.names)), OPEN_PATHS)
+    hosts = hosts_of(options.port, (options.host, *options.names))
+    everywhere = options.port if options.host in EVERYWHERE else None
+    guard = Guard(service.sessions, hosts, OPEN_PATHS, literal_port=everywhere)
     app = web.Application(middlewares=[service.figures.count, guard.__call__], client_max_size=0)
     app.on_response_prepare.append(guard.finish)
     for path, kind in PAGE.items():
@@ -242,6 +290,30 @@ def static(package: str, name: str, kind: str) -> Any:
         return web.Response(body=data, content_type=kind, charset="utf-8")
 
     return serve
+
+
+def _require_page(request: web.Request) -> None:
+    """What ends the access of others, or forgets the owner, is for the server's own page."""
+    if not request[OWN_PAGE]:
+        raise Problem("page_only")
+
+
+def _address(request: web.Request) -> str:
+    """The server's address as the client has it; the guard has compared it with ours."""
+    return request.headers["Host"].lower()
+
+
+def _name_in(body: dict[str, Any]) -> str:
+    name = body.get("name", "")
+    if not isinstance(name, str) or len(name) > 100:
+        raise Problem("bad_request", "give the name as a string of at most 100 characters")
+    return "".join(c for c in name if c.isprintable())
+
+
+def _nonce_in(body: dict[str, Any]) -> str:
+    if not is_nonce(body.get("nonce")):
+        raise Problem("bad_request", "give the nonce as 43 letters: 256 bits in base64url")
+    return str(body["nonce"])
 
 
 async def _events(job: Job, number: int) -> AsyncIterator[str]:

@@ -14,6 +14,8 @@ from server.common.problems import Problem
 from server.service.clients import Client, Clients
 from server.service.figures import Figures
 from server.service.options import Options
+from server.service.pairing import Pairing
+from server.service.sessions import Sessions
 from server.service.work.crew import Crew, Worker
 from server.service.work.jobs import Job, Jobs, Photo, Queue, Result
 
@@ -28,6 +30,7 @@ class Service:
         """Raises ConfigError for a list of clients that cannot be used."""
         self.options = options
         self.clients = Clients(options.folder / "clients.json")
+        self.pairing, self.sessions = Pairing(self.clients), Sessions(self.clients)
         self.enrolled = Enrolled(options.folder / "owner.json")
         self.jobs = Jobs(options.keep_mb << 20, options.keep_seconds)
         self.queue = Queue(options.queue_length, options.queue_mb << 20)
@@ -121,7 +124,7 @@ class Service:
         """Raises Problem where no more jobs may begin for a client."""
         if self.stopping:
             raise Problem("stopping")
-        if client.id not in {known["id"] for known in self.clients.listing()}:
+        if self.clients.get(client.id) is None:
             raise Problem("unpaired")
 
     def _job_ended(self, job: Job) -> None:

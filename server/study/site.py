@@ -15,6 +15,7 @@ from engines.errors import ConfigError
 from engines.evaluation.study.questions import PICTURES
 from server.common.problems import Problem
 from server.service.clients import Client
+from server.service.connections import Connections
 from server.service.guard import Guard, hosts_of
 from server.service.intake import small_json
 from server.service.routes import static
@@ -27,16 +28,17 @@ _PAGE = {"/": "text/html", "/page.css": "text/css", "/page.js": "text/javascript
 
 
 class _LinkHolder:
-    """The one client of a study: the holder of its link (`server.service.guard.TokenHolders`)."""
+    """The one client of a study: the holder of its link (`server.service.guard.Callers`)."""
 
     def __init__(self, origin: str) -> None:
         self.token = secrets.token_urlsafe(32)
         self._client = Client(id="study", name="study", origin=origin, digest="", paired=0.0, used=0.0)
 
-    def find(self, token: str) -> Client | None:
+    def caller(self, request: web.Request) -> Client | None:
         """The client, for its token."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         same = hmac.compare_digest(token.encode("utf-8", "replace"), self.token.encode())
-        return self._client if same else None
+        return self._client if same and scheme.lower() == "bearer" else None
 
     def origins(self) -> set[str]:
         """No page but the server's own may ask."""
@@ -78,13 +80,12 @@ class Study:
         app.router.add_get("/v1/participants/{who}", self._next)
         app.router.add_post("/v1/participants/{who}/choices", self._choose)
         app.router.add_get("/v1/participants/{who}/pictures/{number:[0-9]{1,6}}/{place}", self._picture)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=2)
-        await self._runner.setup()
-        await web.SockSite(self._runner, self._listener).start()
+        self._connections = Connections(app)
+        await self._connections.listen(self._listener)
 
     async def stop(self) -> None:
         """Close."""
-        await self._runner.cleanup()
+        await self._connections.close()
         self._lock.release()
 
     async def _join(self, request: web.Request) -> web.Response:

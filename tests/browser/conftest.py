@@ -180,8 +180,18 @@ def picture(color: str = "red", name: str = "photo.webp") -> FilePayload:
     return FilePayload(name=name, mimeType="image/webp", buffer=buffer.getvalue())
 
 
-def token(tab: Tab) -> str:
-    return tab.page.evaluate("localStorage.getItem('clip2protect-token')")
+def number(tab: Tab) -> str | None:
+    """The number of the browser's pairing."""
+    return tab.page.evaluate("localStorage.getItem('clip2protect-client')")
+
+
+def status_of(tab: Tab, path: str = "/v1/status", method: str = "GET") -> int | str:
+    """What the server answers to this browser: a status, or a problem's code."""
+    ask = """async ([path, method]) => {
+      const { ask } = await import('/server.js');
+      return ask(path, { method }).then(({ status }) => status, ({ code }) => code);
+    }"""
+    return tab.page.evaluate(ask, [path, method])
 
 
 def on_loop(live: Live, action: Any, *arguments: Any, **options: Any) -> None:

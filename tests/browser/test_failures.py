@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 from server.common.problems import CODES
 from tests.support.live import running, wait_for
 
-from .conftest import Tab, Visit, hanging, on_loop, picture, script, state_is, token
+from .conftest import Tab, Visit, hanging, number, on_loop, picture, script, state_is
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_server_that_stops_is_told_and_nothing_spins(tmp_path: Path, visit: Vi
         expect(place.get_by_role("progressbar")).to_be_hidden()
         place.get_by_role("button", name="Try again").click()
         expect(place.locator(".problem")).to_have_text(re.compile("The server does not answer"))
-        assert token(tab), "it is still paired when the server is back"
+        assert number(tab), "it is still paired when the server is back"
         tab.forgive("net::ERR")
 
 

@@ -154,7 +154,7 @@ def test_whoever_unpairs_leaves_no_name_of_a_photo_behind(tab: Tab) -> None:
     tab.page.get_by_role("button", name="Unpair this browser").click()
     expect(tab.page.locator("#pairing")).to_be_visible()
     # The photo that is at the server is looked at, and then the page hears that it is no longer paired.
-    with tab.page.expect_response(lambda answer: answer.url.endswith("/v1/owner") and answer.status == 401):
+    with tab.page.expect_response(lambda answer: answer.url.endswith("/v1/owner")):
         assert tab.live.ask("DELETE", f"/v1/jobs/{other}", X_Clip2Protect="1").status == 204
     tab.page.evaluate(
         "fetch('/v1/health').then((answer) => answer.text())"
@@ -164,7 +164,6 @@ def test_whoever_unpairs_leaves_no_name_of_a_photo_behind(tab: Tab) -> None:
     tab.page.keyboard.press("Enter")
     expect(tab.page.locator(MINE)).to_be_enabled()
     expect(card).not_to_have_attribute("open", "")
-    tab.forgive("401")
 
 
 def test_by_keyboard_alone(tab: Tab, tmp_path: Path) -> None:

@@ -374,15 +374,15 @@ def test_a_page_cannot_ask_the_server_by_itself(surf: Surf) -> None:
     assert len(list(surf.live.server.service.jobs)) == jobs
 
 
-def test_the_page_sees_nothing_of_the_server_or_the_token(held: Held) -> None:
+def test_the_page_sees_nothing_of_the_server_or_the_secret(held: Held) -> None:
     surf, page, _, _ = held
-    token = surf.stored("local", "server")["token"]
-    assert len(token) > 20
+    secret = surf.stored("local", "server")["secret"]
+    assert len(secret) > 20
     text = page.evaluate(
         "JSON.stringify("
         "[document.documentElement.outerHTML, performance.getEntries(), heard, Object.keys(window)])"
     )
-    assert token not in text and str(surf.live.port) not in text
+    assert secret not in text and str(surf.live.port) not in text
 
 
 def test_a_page_elsewhere_is_not_touched(surf: Surf) -> None:
@@ -423,7 +423,7 @@ def test_a_page_cannot_pass_its_event_off_as_one_to_let_through(surf: Surf, what
 
 
 def test_a_script_in_a_page_reads_nothing_that_is_kept(surf: Surf) -> None:
-    """Even one that is ours, as above: the token is there."""
+    """Even one that is ours, as above: the secret is there."""
     page = surf.open("hostile.html")
     read = surf.control.evaluate(
         """async (url) => {

@@ -35,7 +35,6 @@ const HANDLERS = {
   faces: (message) => faces(message),
   owner: () => server.owner(),
   enrol: ({ photo, kind }) => { if (!isBlob(photo)) throw refused(); return server.enrol(photo, kind); },
-  forgetOwner: async ({ id }) => { await server.forgetOwner(String(id)); },
   job: ({ id }) => server.job(String(id)),
   result: ({ id }) => server.result(String(id)),
   drop: ({ id }) => drop(String(id)),

@@ -75,6 +75,7 @@ export class Connection {
 
   /** @param {{state: string, code: string, detail: string}} server */
   async advice({ state, code, detail }) {
+    if (code === 'pair_anew') return say('trouble_pair_anew');
     if (code === 'ailing') return detail;
     const { address } = await stored('server');
     if (code === 'other') return say('advice_other', address);

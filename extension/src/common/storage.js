@@ -7,7 +7,7 @@ import { entryOf } from './sites.js';
 
 /** @type {Stored} */
 const INITIAL = {
-  server: { address: 'http://127.0.0.1:8765', token: '', client: '' },
+  server: { address: 'http://127.0.0.1:8765', token: '', client: '', secret: '' },
   sites: {},
   defaults: { prompt: '', level: '', faces: '' },
   choices: {},

@@ -7,8 +7,17 @@
 
 /** @typedef {{name: string, protocol: number}} Health */
 
-/** What pairing gives: a secret, and the number under which the server lists this browser.
+/** What pairing by a code gives to a program.
  * @typedef {{token: string, client: string}} Token */
+
+/** The server's half of a challenge, before this browser is paired.
+ * @typedef {{nonce: string, salt: string, rounds: number, proof: string}} Challenge */
+
+/** The number under which the server lists this browser.
+ * @typedef {{client: string}} Paired */
+
+/** The server's half of the challenge that begins a session of so many seconds.
+ * @typedef {{nonce: string, seconds: number, proof: string}} Offer */
 
 /** How the server is; `trouble` is empty, or says why it cannot protect photos now.
  * @typedef {{workers: string[], waiting: number, restarts: number, trouble: string}} Status */
@@ -75,8 +84,9 @@
 /** What happens to photos on a site: ask about each, protect them at once, or leave the site alone.
  * @typedef {'ask' | 'always' | 'never'} Rule */
 
-/** `chrome.storage.local.server`: the server's address, and what pairing gave.
- * @typedef {{address: string, token: string, client: string}} Server */
+/** `chrome.storage.local.server`: the server's address, and what pairing gave: a secret that never travels,
+ * and the number under which the server lists this browser.  A `token` is from an older version.
+ * @typedef {{address: string, token: string, client: string, secret: string}} Server */
 
 /** A look (its name or the user's own words), a strength, and which faces.  Empty: the server's default.
  * @typedef {{prompt: string, level: string, faces: string}} Choice */
@@ -158,7 +168,7 @@
  *   | {type: 'claim', ticket: string} | {type: 'size', ticket: string, small: boolean} | {type: 'settings'}
  *   | {type: 'submit', ticket: string, key: string, photo: Blob, kind: string, choice: Choice}
  *   | {type: 'faces', ticket: string, photo: Blob, kind: string} | {type: 'job', id: string}
- *   | {type: 'owner'} | {type: 'enrol', photo: Blob, kind: string} | {type: 'forgetOwner', id: string}
+ *   | {type: 'owner'} | {type: 'enrol', photo: Blob, kind: string}
  *   | {type: 'result', id: string} | {type: 'drop', id: string}
  *   | {type: 'finished', ticket: string, choice: Choice | null, last: Last | null}
  * } Message */

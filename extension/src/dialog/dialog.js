@@ -20,13 +20,13 @@ import { canShrink, isSmall, offerSmall } from './small-form.js';
 /** So many photos are at the server at a time. */
 const AT_ONCE = 6;
 /** Troubles that all photos have. */
-const AWAY = ['unpaired', 'down', 'no_worker'];
+const AWAY = ['unpaired', 'pair_anew', 'down', 'other', 'no_worker'];
 /** Troubles that another address may mend. */
 const ELSEWHERE = ['down', 'timeout', 'other', 'bad_address'];
 /** Milliseconds after a change of the choice until its photos are begun anew. */
 const SETTLED = 700;
 /** Troubles that a new code mends. */
-const PAIRING = ['unpaired', 'bad_code', 'wrong_origin', 'forbidden_origin'];
+const PAIRING = ['unpaired', 'pair_anew', 'bad_code', 'wrong_origin', 'forbidden_origin'];
 
 const ticket = location.hash.slice(1);
 /** @type {Photo[]} */

@@ -23,7 +23,7 @@ translatePage();
 // --- the server ------------------------------------------------------------------------------------------
 
 const connection = new Connection(async (state) => {
-  $('unpair').hidden = !(await stored('server')).token;
+  $('unpair').hidden = !(await stored('server')).client;
   const asked = state === 'ready' ? [tell({ type: 'looks' }), tell({ type: 'owner' })] : [];
   const [looks, photos] = await Promise.all(asked).catch(() => []);
   showOwner(photos);
@@ -31,6 +31,12 @@ const connection = new Connection(async (state) => {
 });
 
 offerOwner(() => connection.look());
+$('owner-page').addEventListener('click', async () => {
+  // Not a link: the server refuses what other sites, and we, lead to.
+  await chrome.tabs.create({ url: (await stored('server')).address });
+});
+// The photos may have been removed on the server's page meanwhile.
+document.addEventListener('visibilitychange', () => { if (!document.hidden) connection.look(); });
 
 $('where').addEventListener('submit', async (/** @type {SubmitEvent} */ event) => {
   event.preventDefault();
@@ -43,9 +49,9 @@ $('where').addEventListener('submit', async (/** @type {SubmitEvent} */ event) =
   const server = await stored('server');
   if (server.address !== address) {
     // Only the server that gave the token may see it: another program may be at the new address.
-    if (server.token) $('server-news').textContent = say('address_changed');
+    if (server.client) $('server-news').textContent = say('address_changed');
     await tell({ type: 'unpair' });
-    await store('server', { address, token: '', client: '' });
+    await store('server', { address, token: '', client: '', secret: '' });
   }
   await connection.look();
 });

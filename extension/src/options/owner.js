@@ -2,11 +2,10 @@
 
 /** @import {Enrolled} from '../common/types.js' */
 
-import { $, language, make, makeButton } from '../common/dom.js';
+import { $, language, make } from '../common/dom.js';
 import { troubleOf } from '../common/errors.js';
 import { say, wordsOf } from '../common/i18n.js';
 import { tell } from '../common/messages.js';
-import { putRows } from './row-list.js';
 
 /** Troubles of one photo -> their texts. @type {Record<string, string>} */
 const OF_PHOTOS = {
@@ -35,27 +34,13 @@ export function showOwner(photos) {
   $('owner-offline').hidden = Boolean(photos);
   if (!photos) return;
   const time = new Intl.DateTimeFormat(language(), { dateStyle: 'long', timeStyle: 'short' });
-  const rows = photos.map(({ id, added }, i) => {
+  const rows = photos.map(({ added }, i) => {
     const words = say('owner_photo', i + 1, time.format(added * 1000));
-    const remove = makeButton('remove', say('remove_of', words));
-    remove.addEventListener('click', () => forget(id));
-    return make('li', {}, make('span', {}, words), remove);
+    return make('li', {}, make('span', {}, words));
   });
-  putRows($('owner-photos'), rows, $('owner-add'));
+  $('owner-photos').replaceChildren(...rows);
+  $('owner-page').hidden = !rows.length;
   $('owner-none').hidden = rows.length > 0;
-}
-
-/** @param {string} id */
-async function forget(id) {
-  try {
-    await tell({ type: 'forgetOwner', id });
-    report(say('owner_removed'));
-  } catch (error) {
-    const trouble = troubleOf(error);
-    const text = OF_ALL[trouble.code];
-    if (trouble.code !== 'not_found') report('', text ? say(text) : wordsOf(trouble));
-  }
-  await changed();
 }
 
 /** Let the server learn the face from photos, one after the other.

@@ -8,6 +8,7 @@ import ipaddress
 import logging
 import signal
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from engines.errors import ConfigError
@@ -30,6 +31,13 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument(
         "--allow-network", action="store_true", help="let --host be an address that other machines can reach"
+    )
+    parser.add_argument(
+        "--name",
+        action="append",
+        dest="names",
+        metavar="NAME",
+        help="a name by which browsers ask for it, beside this machine's own; may be given several times",
     )
     parser.add_argument("--port", type=int, metavar="N", help="port, 0 for any that is free (default: 8765)")
     parser.add_argument(
@@ -63,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
     from server.service.options import options_of, resolve_options
 
     flags = {name: getattr(args, name) for name in ("host", "port", "workers", "device")}
+    flags["names"] = tuple(args.names) if args.names else None
     options = options_of(resolve_options(flags | ({"cache": False} if args.no_cache else {})))
     _check_address(options.host, allowed=args.allow_network)
     from server.common.log import configure
@@ -74,11 +83,28 @@ def run(args: argparse.Namespace) -> int:
 def _check_address(host: str, *, allowed: bool) -> None:
     """Other machines get no answer unless their owner says so twice."""
     try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        loopback = _is_loopback(host)
     except ValueError:
         raise ConfigError(f"{host!r} is no address: give one such as 127.0.0.1") from None
     if not loopback and not allowed:
         raise ConfigError(f"{host} can be reached by other machines: add --allow-network if that is meant")
+
+
+def _where(urls: list[str], options: Options, port: int) -> Iterator[str]:
+    """What a person has to know about the addresses of a server."""
+    from server.service.options import Options as Defaults
+
+    yield f"clip2protect is at {urls[0]}"
+    if port != Defaults.port:
+        yield f"  give the extension this address in its settings: {urls[0]}"
+    if not _is_loopback(options.host):
+        yield from (f"  other machines reach it at {url}" for url in urls if "//127." not in url)
+        yield from (f"  and by the name {name}" for name in options.names)
+        yield "  warning: this is plain HTTP: whoever is in between can read photos, codes and tokens"
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or ipaddress.ip_address(host).is_loopback
 
 
 async def _serve(options: Options) -> int:
@@ -94,8 +120,9 @@ async def _serve(options: Options) -> int:
         say(f"pairing code: {code}  ({server.url}/#pair={code} pairs the browser that opens it)")
         sys.stdout.flush()
 
-    say(f"clip2protect is at {server.url}")
-    server.service.clients.show = show
+    for line in _where(server.urls, options, server.service.options.port):
+        say(line)
+    server.service.pairing.show = show
     show(server.code)
     await stop.wait()
     lost = await server.stop()

@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from tests.extension.conftest import HOST, Surf, choose
 
-from .conftest import OPTIONS, Visit, enrol, photo_rule, rules_are, sentences
+from .conftest import OPTIONS, Visit, enrol, enrolled, photo_rule, rules_are, sentences
 
 
 @pytest.mark.parametrize("paired", [True, False])
@@ -200,7 +200,8 @@ def test_it_is_said_beside_a_rule_what_keeps_it_from_working(surf: Surf, visit: 
     expect(notes).to_contain_text([unknown])
     choose(page, "#owner-add", surf.photo())
     expect(notes).to_have_count(0)
-    page.get_by_role("button", name="Remove Photo 1").click()
+    surf.live.server.service.enrolled.remove(enrolled(surf)[0])
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     expect(notes).to_contain_text([unknown])
 
 

@@ -22,7 +22,7 @@ def test_pairing_by_keyboard(surf: Surf, visit: Visit, name: str) -> None:
     state(page, "ready")
     expect(page.locator("#pairing")).to_be_hidden()
     expect(page.locator("#connection")).to_be_focused()  # the field is gone, the place is not
-    assert len(surf.live.ask("GET", "/v1/clients").json["clients"]) == 2  # the test itself, and this
+    assert len(surf.live.server.service.clients.listing()) == 2  # the test itself, and this
     assert surf.tell({"type": "status"})["ok"]["state"] == "ready"
 
 
@@ -76,16 +76,16 @@ def test_a_server_elsewhere_is_refused(surf: Surf, visit: Visit) -> None:
     assert surf.stored("local", "server") == before
 
 
-def test_another_address_gets_no_token_of_the_old_one(surf: Surf, visit: Visit) -> None:
+def test_another_address_gets_nothing_of_the_old_one(surf: Surf, visit: Visit) -> None:
     page = visit(OPTIONS)
     state(page, "ready")
     page.fill("#address", f"localhost:{surf.live.port}")
     page.get_by_role("button", name="Test the connection").click()
     state(page, "unpaired")
     address = f"http://localhost:{surf.live.port}"
-    assert surf.stored("local", "server") == {"address": address, "token": "", "client": ""}
+    assert surf.stored("local", "server") == {"address": address, "token": "", "client": "", "secret": ""}
     expect(page.locator("#address")).to_have_value(address)
-    assert len(surf.live.ask("GET", "/v1/clients").json["clients"]) == 1  # the old one was given back
+    assert len(surf.live.server.service.clients.listing()) == 1  # the old one was given back
 
 
 def test_unpairing(surf: Surf, visit: Visit) -> None:
@@ -93,7 +93,7 @@ def test_unpairing(surf: Surf, visit: Visit) -> None:
     page.press("#unpair", "Enter")
     state(page, "unpaired")
     expect(page.locator("#unpair")).to_be_hidden()
-    assert len(surf.live.ask("GET", "/v1/clients").json["clients"]) == 1
+    assert len(surf.live.server.service.clients.listing()) == 1
 
 
 def test_the_first_page_ticks_off_its_steps(surf: Surf, visit: Visit) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import logging
 import os
@@ -13,9 +12,12 @@ from pathlib import Path
 import pytest
 
 from server.cli.main import main
-from server.service import clients as clients_module
+from server.common.problems import CODES
+from server.service import pairing
+from server.service.proofs import make_nonce
 from server.service.routes import OPEN_PATHS
 from tests.support.live import Live, running, wait_for
+from tests.support.prover import Prover
 
 EXTENSION = "chrome-extension://abcdefghijklmnopabcdefghijklmnop"
 PNG = {"Content_Type": "image/png"}
@@ -101,19 +103,18 @@ def test_other_origins_are_refused(live: Live, origin: str, method: str, path: s
 
 def test_its_own_page_and_paired_extensions_are_taken(live: Live) -> None:
     own = f"http://127.0.0.1:{live.port}"
-    page, extension = live.pair(Origin=own), live.pair(Origin=EXTENSION)
-    assert live.ask("POST", "/v1/jobs", b"echo", token=page, Origin=own, **PNG).status == 202
-    assert live.ask("POST", "/v1/jobs", b"echo", token=extension, Origin=EXTENSION, **PNG).status == 202
-    assert (
-        live.ask("GET", "/v1/prompts", token=extension).status == 200
-    )  # an extension's GET carries no origin
-    assert live.ask("GET", "/v1/prompts", token=page, Origin=EXTENSION).code == "wrong_origin"
-    assert live.ask("GET", "/v1/prompts", token=extension, Origin=own).code == "wrong_origin"
+    page, extension = Prover(live, own), Prover(live, EXTENSION)
+    assert page.ask("POST", "/v1/jobs", b"echo", **PNG).status == 202
+    assert extension.ask("POST", "/v1/jobs", b"echo", **PNG).status == 202
+    proof = extension.sign("GET", "/v1/prompts")  # an extension's GET carries no origin
+    assert live.ask("GET", "/v1/prompts", token=None, Authorization=proof).status == 200
+    assert page.ask("GET", "/v1/prompts", Origin=EXTENSION).code == "wrong_origin"
+    assert extension.ask("GET", "/v1/prompts", Origin=own).code == "wrong_origin"
 
 
 # 4
 def test_everything_wants_a_token(live: Live) -> None:
-    for resource in live.server._runner.app.router.resources():
+    for resource in live.server.connections._runner.app.router.resources():
         path = resource.canonical.replace("{id}", "x")
         if path in OPEN_PATHS:
             continue
@@ -153,40 +154,56 @@ def test_a_code_pairs_once_and_guessing_is_slow(live: Live, monkeypatch: pytest.
     code = live.server.code
     assert pair(f" {code.lower()[:4]}-{code.lower()[4:]} ")[0] == 201
     assert pair(code)[1]["code"] == "bad_code"
-    monkeypatch.setattr(clients_module, "CODE_SECONDS", 0)
-    live.server.service.clients.renew()
+    monkeypatch.setattr(pairing, "CODE_SECONDS", 0)
+    live.server.service.pairing.renew()
     assert pair(live.server.code)[1]["code"] == "bad_code"  # too old
     monkeypatch.undo()
-    live.server.service.clients.renew()
+    live.server.service.pairing.renew()
     codes = [pair("WRONG")[1]["code"] for _ in range(8)]
     assert codes[0] == "bad_code" and codes[-1] == "too_many_attempts"
-    assert pair(live.server.code)[0] == 429
+    assert pair(live.server.code)[0] == 201, "wrong guesses lock nobody out who reads the right code"
 
 
 def test_clients_are_listed_and_revoked(live: Live) -> None:
-    other = live.pair(Origin=EXTENSION)
-    listing = live.ask("GET", "/v1/clients")
-    assert [c["origin"] for c in listing.json["clients"]] == ["", EXTENSION]
-    assert "digest" not in listing.body.decode() and other not in listing.body.decode()
-    named = listing.json["clients"][1]["id"]
-    assert live.ask("DELETE", f"/v1/clients/{named}", X_Clip2Protect="1").status == 204
-    assert live.ask("GET", "/v1/prompts", token=other).code == "unpaired"
-    assert live.ask("DELETE", f"/v1/clients/{named}", X_Clip2Protect="1").code == "not_found"
+    own = f"http://127.0.0.1:{live.port}"
+    other, page = Prover(live, EXTENSION), Prover(live, own)
+    listing = page.ask("GET", "/v1/clients")
+    assert [c["origin"] for c in listing.json["clients"]] == ["", EXTENSION, own]
+    told = listing.body.decode()
+    assert "digest" not in told and "secret" not in told and other.secret not in told
+    number = f"/v1/clients/{other.client}"
+    assert page.ask("DELETE", number, X_Clip2Protect="1").status == 204
+    assert other.post("/v1/session", client=other.client, nonce=make_nonce()).code == "unpaired"
+    proof = other.sign("GET", "/v1/prompts")
+    assert live.ask("GET", "/v1/prompts", token=None, Authorization=proof).code == "unpaired"
+    assert page.ask("DELETE", number, X_Clip2Protect="1").code == "not_found"
+
+
+def test_only_its_own_page_ends_the_access_of_others_and_forgets_the_owner(live: Live) -> None:
+    page, extension = Prover(live, f"http://127.0.0.1:{live.port}"), Prover(live, EXTENSION)
+    photo = page.ask("POST", "/v1/owner", b"1", **PNG).json["id"]
+    program = live.ask("GET", "/v1/clients").json["you"]
+    for ask, own in ((extension.ask, extension.client), (live.ask, program)):
+        seen = ask("GET", "/v1/clients").json
+        assert [client["id"] for client in seen["clients"]] == [own] == [seen["you"]]
+        for path in (f"/v1/clients/{page.client}", "/v1/clients/unheard", f"/v1/owner/{photo}"):
+            assert ask("DELETE", path, X_Clip2Protect="1").code == "page_only"
+        assert ask("DELETE", f"/v1/clients/{own}", X_Clip2Protect="1").status == 204
+    assert page.ask("DELETE", f"/v1/owner/{photo}", X_Clip2Protect="1").status == 204
 
 
 # 6
 def test_health_says_next_to_nothing(live: Live) -> None:
-    live.pair(Origin=EXTENSION)
+    Prover(live, EXTENSION)
     answer = live.ask("GET", "/v1/health", token=None, Origin=EXTENSION)
-    assert answer.json == {"name": "clip2protect", "protocol": 1}
+    assert answer.json == {"name": "clip2protect", "protocol": 2}
     assert not [name for name in answer.headers if name.lower().startswith("access-control")]
     assert "Server" not in answer.headers
 
 
 # 7
 def test_cors_headers_name_paired_origins_only(live: Live) -> None:
-    token = live.pair(Origin=EXTENSION)
-    answer = live.ask("GET", "/v1/prompts", token=token, Origin=EXTENSION)
+    answer = Prover(live, EXTENSION).ask("GET", "/v1/prompts")
     assert answer.headers["Access-Control-Allow-Origin"] == EXTENSION
     assert "Origin" in answer.headers["Vary"]
     stranger = live.ask("GET", "/v1/prompts", Origin="https://evil.com")
@@ -249,12 +266,8 @@ def test_the_real_bytes_are_counted(tmp_path: Path) -> None:
         assert b"too_large" in answer
 
 
-def test_what_a_packed_body_unpacks_to_is_counted(tmp_path: Path) -> None:
+def test_the_parts_of_a_form_are_counted_together(tmp_path: Path) -> None:
     with running(tmp_path, upload_mb=1) as live:
-        packed = gzip.compress(bytes(50 << 20))
-        assert len(packed) < 1 << 20
-        answer = live.ask("POST", "/v1/jobs", packed, Content_Encoding="gzip", **PNG)
-        assert answer.status in (400, 413) and not list(live.server.service.jobs)
         parts = b"".join(
             b'--b\r\nContent-Disposition: form-data; name="photo"\r\n\r\n%s\r\n' % bytes(600_000)
             for _ in range(4)
@@ -344,3 +357,28 @@ def test_unpaired_and_forbidden_are_told_apart(live: Live) -> None:
         live.ask("GET", "/v1/prompts", Sec_Fetch_Site="cross-site").code,
     }
     assert codes == {"unpaired", "forbidden_host", "forbidden_origin", "forbidden_site"}
+
+
+def test_who_is_led_here_reads_why_in_plain_words(live: Live) -> None:
+    led = {"Sec_Fetch_Mode": "navigate", "Accept": "text/html,*/*"}
+    for code, path, more in (
+        ("forbidden_site", "/", {"Sec_Fetch_Site": "cross-site"}),
+        ("forbidden_host", "/", {"Host": "<b>.example"}),
+        ("unpaired", "/nothing-<b>", {}),
+        ("unpaired", "/v1/status", {}),
+        ("not_found", "/nothing-<b>", {"Authorization": f"Bearer {live.token}"}),
+    ):
+        plain = live.ask("GET", path, token=None, **more)
+        page = live.ask("GET", path, token=None, **led, **more)
+        assert plain.code == code and page.status == plain.status == CODES[code][0]
+        assert page.headers["Content-Type"].startswith("text/html")
+        text = page.body.decode()
+        assert CODES[code][1].replace("'", "&#x27;") in text and "Open clip2protect" in text
+        assert "<b>" not in text and "<script" not in text and "{" not in text
+        assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
+        assert page.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert "Server" not in page.headers
+    scripted = live.ask(
+        "GET", "/", token=None, Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="cors", **{"Accept": "text/html"}
+    )
+    assert scripted.code == "forbidden_site"

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from server.cli.main import main
+from server.common.network import links_of
 from server.service.options import Options, file_of_options, options_of, resolve_options
 
 
@@ -52,7 +53,16 @@ class Process:
             command, stdout=pipe, stderr=pipe, text=True, cwd=Path(__file__).parents[4]
         )
         self.port = int(re.search(r":(\d+)$", self.process.stdout.readline())[1])
-        self.code = re.search(r"pairing code: (\w+)", self.process.stdout.readline())[1]
+        #: The lines before the first code.
+        self.said: list[str] = []
+        self.code = self.read_code()
+
+    def read_code(self) -> str:
+        """The next pairing code."""
+        while not (found := re.search(r"pairing code: (\w+)", line := self.process.stdout.readline())):
+            assert line, "it ended"
+            self.said.append(line.rstrip("\n"))
+        return found[1]
 
     def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, Any]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
@@ -122,7 +132,7 @@ def test_it_stops_cleanly_and_reports_what_it_ended(process: Process, number: si
 def test_each_code_is_shown_when_the_one_before_was_used(process: Process) -> None:
     body = json.dumps({"code": process.code}).encode()
     assert process.ask("POST", "/v1/pair", body, Content_Type="application/json")[0] == 201
-    code = re.search(r"pairing code: (\w+)", process.process.stdout.readline())[1]
+    code = process.read_code()
     assert code != process.code
     body = json.dumps({"code": code}).encode()
     assert process.ask("POST", "/v1/pair", body, Content_Type="application/json")[0] == 201
@@ -133,6 +143,43 @@ def test_a_port_that_is_taken_is_told_in_one_line(home: Path, capsys: pytest.Cap
         assert main(["serve", "--port", str(taken.getsockname()[1])]) == 2
     error = capsys.readouterr().err
     assert "cannot listen on 127.0.0.1 port" in error and error.count("\n") == 1
+
+
+def test_the_extension_is_told_where_the_server_is_if_it_is_elsewhere(process: Process) -> None:
+    """At 8765 it looks by itself."""
+    assert process.said == [
+        f"  give the extension this address in its settings: http://127.0.0.1:{process.port}"
+    ]
+
+
+def test_who_lets_the_network_in_is_told_how_it_is_reached_and_that_it_is_plain(home: Path) -> None:
+    process = Process(
+        "--host", "0.0.0.0", "--allow-network", "--name", "photos.home", "--name", "other.home:80"
+    )
+    try:
+        said = "\n".join(process.said)
+        for link in links_of("0.0.0.0", process.port)[1:]:
+            assert f"other machines reach it at {link}" in said
+        assert "by the name photos.home" in said and "warning: this is plain HTTP" in said
+        for host, status in (
+            ("192.168.77.5:{}", 200),
+            ("[fe80::1]:{}", 200),
+            ("photos.home:{}", 200),
+            ("other.home:80", 200),
+            ("192.168.77.5:1", 403),
+            ("192.168.77.5.evil.com:{}", 403),
+            ("evil.home:{}", 403),
+        ):
+            answer = process.ask("GET", "/v1/health", Host=host.format(process.port))
+            assert answer[0] == status, host
+            assert status == 200 or "--name" in answer[1]["detail"]
+        # A page of another machine is another's, whatever its address.
+        own = f"192.168.77.5:{process.port}"
+        for origin, status in ((f"http://{own}", 200), (f"http://192.168.77.6:{process.port}", 403)):
+            assert process.ask("GET", "/v1/health", Host=own, Origin=origin)[0] == status
+    finally:
+        process.process.kill()
+        process.process.wait()
 
 
 # --- options

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from engines.errors import ConfigError
-from server.service import intake, routes, run
+from server.service import connections, intake, routes
 from server.service.work import crew
 from tests.support.live import Live, running, wait_for
 
@@ -43,7 +43,7 @@ def held(live: Live) -> int:
 
 
 def test_a_head_that_never_ends_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "HEAD_SECONDS", 1.0)
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 1.0)
     with running(tmp_path) as live:
         slow = [connect(live) for _ in range(50)]
         for number, connection in enumerate(slow):
@@ -68,16 +68,16 @@ def test_a_body_that_never_ends_is_not_waited_for(live: Live, monkeypatch: pytes
 
 
 def test_two_hundred_connections_at_once(live: Live) -> None:
-    connections = [connect(live) for _ in range(200)]
-    for connection in connections:
+    sockets = [connect(live) for _ in range(200)]
+    for connection in sockets:
         connection.sendall(head(live, "GET", "/v1/status"))
-    assert all(connection.recv(4096).startswith(b"HTTP/1.1 200 ") for connection in connections)
+    assert all(connection.recv(4096).startswith(b"HTTP/1.1 200 ") for connection in sockets)
     with ThreadPoolExecutor(50) as pool:  # and these stay open
         statuses = list(
             pool.map(lambda n: live.ask("POST", "/v1/protect", b"echo %d" % n, **PNG).status, range(100))
         )
     assert set(statuses) == {200}
-    for connection in connections:
+    for connection in sockets:
         connection.close()
 
 
@@ -108,7 +108,7 @@ def test_who_does_not_read_is_not_waited_for(live: Live, monkeypatch: pytest.Mon
     with connect(live) as connection:
         connection.sendall(head(live, "GET", f"/v1/jobs/{job}/result"))
         received = connection.recv(1000)
-        wait_for(lambda: not any(c._current_request for c in live.server._runner.server.connections))
+        wait_for(lambda: not any(c._current_request for c in live.server.connections._open))
         with suppress(ConnectionResetError):
             while part := connection.recv(1 << 20):
                 received += part
@@ -241,7 +241,7 @@ def test_a_result_that_comes_as_it_is_cancelled_is_not_kept(live: Live) -> None:
 
 
 def test_a_connection_in_use_is_left_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "HEAD_SECONDS", 0.6)
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.6)
     with running(tmp_path) as live:
         connection = http.client.HTTPConnection("127.0.0.1", live.port, timeout=30)
         for _ in range(60):
@@ -252,16 +252,16 @@ def test_a_connection_in_use_is_left_open(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_who_asks_much_and_reads_nothing_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "HEAD_SECONDS", 1.0)
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 1.0)
     with running(tmp_path) as live:
-        connections = [socket.socket() for _ in range(10)]
-        for connection in connections:
+        sockets = [socket.socket() for _ in range(10)]
+        for connection in sockets:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             connection.connect(("127.0.0.1", live.port))
             connection.sendall(head(live, "GET", "/page.js") * 100)
-        wait_for(lambda: len(live.server._runner.server.connections) >= 10)
-        wait_for(lambda: not live.server._runner.server.connections)
-        for connection in connections:
+        wait_for(lambda: len(live.server.connections._open) >= 10)
+        wait_for(lambda: not live.server.connections._open)
+        for connection in sockets:
             connection.close()
 
 

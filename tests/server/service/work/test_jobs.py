@@ -168,7 +168,7 @@ def test_who_is_revoked_leaves_nothing(live: Live) -> None:
     wait_for(lambda: all(job.over for job in live.server.service.jobs))
     running_, waiting = live.send(b"slow 60", token=token), live.send(b"slow 60 2", token=token)
     client = next(job.client for job in live.server.service.jobs)
-    assert live.ask("DELETE", f"/v1/clients/{client}", **OWN).status == 204
+    assert live.ask("DELETE", f"/v1/clients/{client}", token=token, **OWN).status == 204
     wait_for(lambda: all(job.over for job in live.server.service.jobs))
     assert {job.id for job in live.server.service.jobs} == {done, running_, waiting}
     assert not any(job.result for job in live.server.service.jobs)
