@@ -29,19 +29,7 @@ from server.service.work.jobs import Job, Photo, Result
 PROTOCOL = 2
 NAME = "clip2protect"
 _MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
-_SCRIPTS = (
-    "page",
-    "parts",
-    "server",
-    "proof",
-    "pairing",
-    "owner",
-    "job",
-    "scores",
-    "zoom",
-    "zip",
-    "all",
-)
+_SCRIPTS = ("page", "parts", "server", "proof", "pairing", "owner", "job", "scores", "zoom", "zip", "all")
 #: Paths of the page's files, and their types.
 PAGE = {"/": "text/html", "/page.css": "text/css", **{f"/{name}.js": "text/javascript" for name in _SCRIPTS}}
 #: Paths that need neither a token nor a proof.

@@ -190,7 +190,7 @@ def test_a_folder_is_refused_in_words(surf: Surf) -> None:
     surf.gets_nothing(page)
     assert surf.dialogs(page) == []
     assert notices(page) == [
-        "clip2protect: photos in a folder cannot be protected. Drop the photos themselves."
+        "clip2protect: photos in a folder cannot be protected. Choose or drop the photos themselves."
     ]
 
 
@@ -305,11 +305,11 @@ def test_show_open_file_picker_with_another_file(surf: Surf) -> None:
     assert surf.dialogs(page) == []
 
 
-def test_an_input_for_folders_is_left_alone_and_it_is_said(surf: Surf) -> None:
+def test_an_input_for_folders_is_refused_in_words(surf: Surf) -> None:
     """Its files' places in the folder cannot be given back."""
     page, photo = surf.open("input.html"), surf.photo()
     page.set_input_files("#folder", photo.path.parent)
-    surf.gets(page, ("me.png", "image/png", photo.data))
+    surf.gets_nothing(page)
     assert surf.dialogs(page) == []
     [said] = notices(page)
-    assert said.startswith("clip2protect: this folder’s photos go to the site as they are.")
+    assert said.startswith("clip2protect: photos in a folder cannot be protected.")

@@ -21,7 +21,7 @@
 
   /** Our own events. */
   const own = makeMark('own');
-  /** Files that may go on, and lists of such files: the user has decided about them, or they are no photos. */
+  /** Files that may go on, and lists of such files: they are decided about, or no photos. */
   const settled = makeMark('settled');
 
   /** @param {EventTarget} target
@@ -101,8 +101,10 @@
 
   // --- what the browser itself would have put in ---------------------------------------------------------
 
-  const TAGS = new Set(('a b blockquote br caption code col colgroup dd del div dl dt em h1 h2 h3 h4 h5 h6 '
-    + 'hr i img ins li ol p pre s small span strong sub sup table tbody td tfoot th thead tr u ul').split(' '));
+  const TAGS = new Set([
+    ...'a b blockquote br caption code col colgroup dd del div dl dt em h1 h2 h3 h4 h5 h6 hr i img'.split(' '),
+    ...'ins li ol p pre s small span strong sub sup table tbody td tfoot th thead tr u ul'.split(' '),
+  ]);
   const ATTRIBUTES = ['alt', 'colspan', 'rowspan', 'start', 'title', 'width', 'height'];
   const SAFE_LINK = /^(https?:|mailto:)/i, SAFE_PICTURE = /^(https?:|data:image\/(?!svg))/i;
 
