@@ -21,20 +21,25 @@ test('a type or an ending makes a photo', () => {
 test('the first bytes make a photo, whatever the name and the type say', () => {
   const starts = [
     '\xff\xd8\xff\xe0', '\x89PNG\r\n', 'GIF89a', 'BM\x01\x02\x03\x04\0\0\0\0', 'II*\0', 'MM\0*',
-    'RIFF\n\n\n\nWEBP', '\0\0\0\nftypavif', '\0\0\0\x20ftypheic', '\0\0\0\x20ftypmif1', 'FUJIFILMCCD-RAW',
+    'RIFF\n\n\n\nWEBP', '\0\0\0\nftypavif', '\0\0\0\x20ftypheic', '\0\0\0\x20ftypmif1', 'FUJIFILM',
     'II\x55\0', 'IIRO\x08', '\0\0\0\x20ftypcrx ', '\0\0\0\fJXL \r\n', '\xff\n', '8BPS',
   ];
   for (const start of starts) {
-    for (const [name, type] of [['IMG_2041', ''], ['me.pdf', 'application/pdf'], ['me.txt', 'text/plain'],
-      ['me.bak', ''], ['a.svg', 'image/svg+xml']]) assert.equal(kind(name, type, `${start}more`), 'photo', start);
+    for (const [name, type] of [
+      ['IMG_2041', ''], ['me.pdf', 'application/pdf'], ['me.txt', 'text/plain'], ['me.bak', ''],
+      ['a.svg', 'image/svg+xml'],
+    ]) assert.equal(kind(name, type, `${start}more`), 'photo', start);
   }
-  const others = ['', 'text', '%PDF', '\0\0\0\x20ftypmp42', 'RIFF\0\0\0\0WAVE', ' GIF8', 'BMW is a car', 'PK'];
+  const others = [
+    '', 'text', '%PDF', '\0\0\0\x20ftypmp42', 'RIFF\0\0\0\0WAVE', ' GIF8', 'BMW is a car', 'PK',
+  ];
   for (const start of others) assert.equal(kind('x', '', start), 'other', start);
 });
 
 test('drawings and pages are texts that may hold photos', () => {
   for (const [name, type, start] of [
-    ['a.svg', 'image/svg+xml'], ['a.png', 'image/svg+xml'], ['a.svg'], ['a.HTML'], ['a.xhtml'], ['x', 'text/html'],
+    ['a.svg', 'image/svg+xml'], ['a.png', 'image/svg+xml'], ['a.svg'], ['a.HTML'], ['a.xhtml'],
+    ['x', 'text/html'],
     ['x', 'application/xml'], ['x', '', '<svg xmlns'], ['x.txt', 'text/plain', '\n <!doctype html>'],
     ['x', '', '\xff\xfe<\0h\0'], ['x', '', '\xef\xbb\xbf<?xml'],
   ]) assert.equal(kind(name, type, start), 'text', name);

@@ -3,13 +3,16 @@
 (() => {
   if (globalThis.clip2protect?.started) return; // put into a page that has our scripts
 
-  /** Line ends, which may be spelt as character references. */
-  const GAP = '\\s|&#(?:0*1[03]|x0*[ad]);|&NewLine;|%0[ad]';
+  /** A line's end in an address, which may be spelt as a character reference. */
+  const GAP = '[ \\t]*(?:\\r?\\n|&#(?:0*1[03]|x0*[ad]);|&NewLine;|%0[ad])[ \\t]*';
+  const DIGIT = '[\\w+/%-]';
+  /** A gap belongs to an address only if more of it follows: a long line, or one that ends the address. */
+  const INSIDE = `(?:${GAP})+(?!data:)(?=${DIGIT}{20}|${DIGIT}*={0,2}["')<])`;
   /** `data:` addresses of pictures. */
   const PLACES = new RegExp(
     'data:image/[\\w.+-]+(?:;[\\w.+-]+=[^;,"\'<>\\s]*)*'
-    + `(?:;\\s*base64\\s*,(?:[\\w+/=%-]|${GAP})*|,[^"'<>()\\s\\\\]*)`, 'gi');
-  const GAPS = new RegExp(GAP, 'gi');
+    + `(?:;\\s*base64\\s*,\\s*(?:${DIGIT}|${INSIDE})*={0,2}|,[^"'<>()\\s\\\\]*)`, 'gi');
+  const GAPS = new RegExp(`\\s|${GAP}`, 'gi');
   /** Letters that are made at a time. */
   const PIECE = 32768;
   /** A picture of so few bytes shows nobody. */
@@ -33,18 +36,17 @@
   const bytesOf = (letters) => Uint8Array.from(letters, (letter) => letter.charCodeAt(0));
 
   /** @param {string} address
-   * @returns {{kind: string, letters: string} | undefined} undefined: it holds nothing */
+   * @returns {{kind: string, letters: string}} */
   function decode(address) {
     const [, head, body] = /^data:([^,]*),(.*)$/is.exec(address) ?? ['', '', ''];
     const kind = head.split(';')[0].trim().toLowerCase();
-    const letters = body.replace(GAPS, '').replace(/%([\da-f]{2})/gi, (_, code) => (
+    const base64 = /;\s*base64\s*$/i.test(head);
+    const letters = (base64 ? body.replace(GAPS, '') : body).replace(/%([\da-f]{2})/gi, (_, code) => (
       String.fromCharCode(parseInt(code, 16))));
-    if (!/;\s*base64\s*$/i.test(head)) return { kind, letters };
-    try {
-      return { kind, letters: atob(letters.replace(/-/g, '+').replace(/_/g, '/')) };
-    } catch {
-      return undefined;
-    }
+    if (!base64) return { kind, letters };
+    // Whatever follows the address in the text, its beginning can be read.
+    const digits = letters.replace(/-/g, '+').replace(/_/g, '/').replace(/[^\w+/]/g, '');
+    return { kind, letters: atob(digits.slice(0, digits.length - Number(digits.length % 4 === 1))) };
   }
 
   /** Photos by their addresses, so that the user is asked once about each.
@@ -83,7 +85,6 @@
     const before = known.get(address);
     if (before) return before;
     const picture = decode(address);
-    if (!picture) return undefined;
     if (picture.kind.startsWith('image/svg')) {
       const inner = photosInText(picture.letters, known);
       return inner.photos.length ? { inner } : undefined;
