@@ -83,12 +83,14 @@ def control_of(browser: BrowserContext) -> Page:
     return page
 
 
-def drop_files(page: Page, selector: str, paths: Iterable[Path]) -> None:
-    """Drop files on an element by the browser's own events."""
-    box = page.locator(selector).bounding_box()
-    if box is None:
-        raise ValueError(f"{selector} cannot be seen")
-    where = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+def drop_files(page: Page, place: str | tuple[float, float], paths: Iterable[Path]) -> None:
+    """Drop files on an element, or at a place of the page, by the browser's own events."""
+    if isinstance(place, str):
+        box = page.locator(place).bounding_box()
+        if box is None:
+            raise ValueError(f"{place} cannot be seen")
+        place = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    where = {"x": place[0], "y": place[1]}
     data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
     session = page.context.new_cdp_session(page)
     for kind in ("dragEnter", "dragOver", "drop"):

@@ -56,6 +56,9 @@ class Site:
     def __init__(self) -> None:
         self.arrived: list[Arrived] = []
         self.asked: list[str] = []
+        #: Pages that are answered with other bytes; and more headers, by page.
+        self.replaced: dict[str, bytes] = {}
+        self.headers: dict[str, dict[str, str]] = {}
         site = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -63,6 +66,7 @@ class Site:
                 site.asked.append(self.path)
                 path = PAGES / self.path.partition("?")[0].lstrip("/")
                 found = path.is_file() and path.parent == PAGES
+                name = path.name
                 self.send_response(200 if found else 404)
                 self.send_header(
                     "Content-Type",
@@ -70,8 +74,10 @@ class Site:
                 )
                 if path.name.startswith("strict"):
                     self.send_header("Content-Security-Policy", STRICT)
+                for header, value in site.headers.get(name, {}).items():
+                    self.send_header(header, value)
                 self.end_headers()
-                self.wfile.write(path.read_bytes() if found else b"")
+                self.wfile.write(site.replaced.get(name) or path.read_bytes() if found else b"")
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -230,7 +236,7 @@ def choose(page: Page, button: str, *photos: Photo) -> None:
     chooser.value.set_files([photo.path for photo in photos])
 
 
-def drop(page: Page, selector: str, *photos: Photo) -> None:
+def drop(page: Page, selector: str | tuple[float, float], *photos: Photo) -> None:
     """As from a window of files."""
     drop_files(page, selector, [photo.path for photo in photos])
 
