@@ -139,6 +139,7 @@ def test_a_list_that_cannot_be_read_is_told_and_the_rest_works(tmp_path: Path, v
         tab = visit(live).open()
         (tmp_path / "owner.json").write_text('[{"odd": 1}]')
         tab.page.reload()
+        expect(tab.page.locator("#work")).to_be_visible()
         state_is(tab.send(picture()), "Protected")
         expect(opened(tab).get_by_role("alert")).to_have_text(CODES["owner_unusable"][1])
         tab.forgive("409")

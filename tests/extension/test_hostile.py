@@ -97,7 +97,7 @@ def test_a_script_in_a_page_may_ask_for_nothing_but_the_dialog(surf: Surf) -> No
     page = surf.open("hostile.html")
     handlers = (EXTENSION / "src/background/main.js").read_text("utf-8").partition("const HANDLERS = {")[2]
     kinds = re.findall(r"^  (\w+): ", handlers.partition("\n};")[0], re.MULTILINE)
-    assert len(kinds) == 18
+    assert len(kinds) == 17
     for kind in kinds:
         answer = surf.control.evaluate(
             """async ([url, kind]) => {

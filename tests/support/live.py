@@ -22,7 +22,7 @@ from server.service.work.crew import Worker
 
 SCRIPTED = (sys.executable, str(Path(__file__).with_name("scripted.py")))
 #: Seconds that a test waits at most: a busy machine takes its time, and a test that passes does not wait.
-PATIENCE = 15.0
+PATIENCE = 300.0
 
 
 @dataclass

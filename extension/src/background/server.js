@@ -19,6 +19,7 @@ const SLOW = { code: 'timeout', title: 'The server did not answer in time' };
 const UNPAIRED = { code: 'unpaired', title: 'This browser is not paired with the server' };
 const ANEW = { code: 'pair_anew', title: 'An older version paired this browser: pair it anew' };
 const WRONG = { code: 'bad_code', title: 'The pairing code is wrong or too old' };
+const VERSION = { code: 'version', title: 'The server and this extension are of different versions' };
 const OTHER = { code: 'other', title: 'Another program answers at the address of the server' };
 
 /** The address of the server.  It must be on this machine, whatever the setting says.  `localhost` may be two
@@ -130,7 +131,8 @@ export async function status() {
   try {
     /** @type {Health} */
     const { name, protocol } = await jsonOf(await send(`${loopback(server.address)}/v1/health`, {}));
-    if (name !== 'clip2protect' || protocol !== PROTOCOL) throw new TroubleError(OTHER);
+    if (name !== 'clip2protect') throw new TroubleError(OTHER);
+    if (protocol !== PROTOCOL) throw new TroubleError(VERSION);
     /** @type {Status} */
     const { trouble } = await json('/v1/status');
     return { state: 'ready', code: trouble ? 'ailing' : 'ready', detail: trouble };

@@ -75,7 +75,7 @@ export class Connection {
 
   /** @param {{state: string, code: string, detail: string}} server */
   async advice({ state, code, detail }) {
-    if (code === 'pair_anew') return say('trouble_pair_anew');
+    if (code === 'pair_anew' || code === 'version') return say(`trouble_${code}`);
     if (code === 'ailing') return detail;
     const { address } = await stored('server');
     if (code === 'other') return say('advice_other', address);

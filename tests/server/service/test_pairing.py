@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from server.service import pairing
 from server.service.pairing import GUESSES
 from server.service.proofs import is_proven, key_of_code, make_nonce, prove
-from tests.support.live import Answer, Live
+from tests.support.live import Answer, Live, running
 from tests.support.prover import JSON, Prover
 
 EXTENSION = "chrome-extension://abcdefghijklmnopabcdefghijklmnop"
@@ -123,3 +124,15 @@ def test_challenges_do_not_pile_up(live: Live) -> None:
         post(live, "/v1/pair/challenge", nonce=make_nonce())
     assert len(live.server.service.pairing._waiting) == pairing._WAITING
     Prover(live, EXTENSION)
+
+
+def test_a_page_that_came_by_plain_http_from_another_machine_gets_a_token(tmp_path: Path) -> None:
+    """Browsers give it no cryptography."""
+    with running(tmp_path, host="0.0.0.0") as live:
+        host = f"192.168.77.5:{live.port}"
+        own = {"Host": host, "Origin": f"http://{host}"}
+        body = json.dumps({"code": live.server.code}).encode()
+        token = live.ask("POST", "/v1/pair", body, token=None, **JSON, **own).json["token"]
+        assert len(live.ask("GET", "/v1/clients", token=token, **own).json["clients"]) == 2
+        elsewhere = {"Host": f"192.168.77.6:{live.port}", "Origin": f"http://192.168.77.6:{live.port}"}
+        assert live.ask("GET", "/v1/clients", token=token, **elsewhere).code == "wrong_origin"
