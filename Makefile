@@ -8,12 +8,13 @@ BIN := $(VENV)/bin
 NODE := extension/node_modules
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test test-all test-slow check format clean
+.PHONY: help demo test test-all test-slow test-leaks check format clean
 
 help:
 	@echo "make demo    protect a photo and show the result in demo/"
 	@echo "make test    run the tests but the slow ones"
 	@echo "make test-all run all tests"
+	@echo "make test-leaks  what arrives at a site, by document and way: a table"
 	@echo "make check   lint, format and types"
 	@echo "make format  put the code into the project's format"
 	@echo "make clean   remove all that make has made here (the networks' cache stays)"
@@ -25,7 +26,7 @@ demo: $(VENV)/.installed
 PROCESSES ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(PROCESSES)
 
-test test-slow test-all: $(VENV)/.installed-dev $(VENV)/.browser $(NODE)/.installed
+test test-slow test-all test-leaks: $(VENV)/.installed-dev $(VENV)/.browser $(NODE)/.installed
 
 test:
 	$(BIN)/clip2protect models pull
@@ -38,6 +39,9 @@ test-slow:
 test-all:
 	$(BIN)/clip2protect models pull
 	$(PYTEST)
+
+test-leaks:
+	$(PYTEST) tests/extension/test_leaks.py
 
 check: $(VENV)/.installed-dev $(NODE)/.installed
 	$(BIN)/ruff check .

@@ -259,6 +259,16 @@ def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
     FOLDER.after(nextitem)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Shows what arrived at the site, for each test that has noted it."""
+    reports = [r for kind in ("passed", "failed") for r in terminalreporter.getreports(kind)]
+    rows = [value for report in reports for name, value in report.user_properties if name == "leak"]
+    if rows:
+        terminalreporter.section("what arrived")
+    for where, way, what in rows:
+        terminalreporter.write_line(f"{where:22} {way:16} {what}", red=what == "original")
+
+
 def pytest_sessionfinish() -> None:
     FOLDER.close()
 
