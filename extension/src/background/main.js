@@ -93,8 +93,9 @@ async function open(ticket, byUser, sender) {
     const others = Object.values(tickets).filter((other) => other.tab === tab);
     if (ticket in tickets || others.length > MOST_WAITING) throw refused();
     first = !others.length;
+    const turn = 1 + Math.max(0, ...others.map((other) => other.turn));
     tickets[ticket] = {
-      tab, frame, document: sender.documentId ?? '', host, byUser, shown: first, claimed: false,
+      tab, frame, document: sender.documentId ?? '', host, byUser, turn, shown: first, claimed: false,
     };
   });
   if (first) await showDialog(ticket, tab);
@@ -131,7 +132,7 @@ async function showNext(tab) {
   await amend('tickets', (tickets) => {
     const here = Object.keys(tickets).filter((ticket) => tickets[ticket].tab === tab);
     if (!here.length || here.some((ticket) => tickets[ticket].shown)) return;
-    [next] = here;
+    [next] = here.sort((one, other) => tickets[one].turn - tickets[other].turn);
     tickets[next].shown = true;
   });
   if (!next) return;

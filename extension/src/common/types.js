@@ -123,6 +123,7 @@
  * @property {string} document
  * @property {string} host
  * @property {boolean} byUser whether a person brought the photos, not a script of the page
+ * @property {number} turn its place among the uploads of its tab
  * @property {boolean} shown whether it is its turn: a tab shows one dialog at a time
  * @property {boolean} claimed whether a dialog has taken the upload up
  * @property {number} [dialog] the frame of that dialog

@@ -102,8 +102,8 @@
   // --- what the browser itself would have put in ---------------------------------------------------------
 
   const TAGS = new Set([
-    ...'a b blockquote br caption code col colgroup dd del div dl dt em h1 h2 h3 h4 h5 h6 hr i img'.split(' '),
-    ...'ins li ol p pre s small span strong sub sup table tbody td tfoot th thead tr u ul'.split(' '),
+    ...'a b blockquote br caption code col colgroup dd del div dl dt em h1 h2 h3 h4 h5 h6 hr i'.split(' '),
+    ...'img ins li ol p pre s small span strong sub sup table tbody td tfoot th thead tr u ul'.split(' '),
   ]);
   const ATTRIBUTES = ['alt', 'colspan', 'rowspan', 'start', 'title', 'width', 'height'];
   const SAFE_LINK = /^(https?:|mailto:)/i, SAFE_PICTURE = /^(https?:|data:image\/(?!svg))/i;
@@ -138,13 +138,14 @@
    * @param {Element} target
    * @param {File[]} files
    * @param {Map<string, string>} texts
+   * @param {() => void} [place] puts the caret where it belongs
    * @returns {Promise<boolean>} whether there was a place for it */
-  async function insert(target, files, texts) {
+  async function insert(target, files, texts, place = () => {}) {
     const text = texts.get('text/plain') ?? '';
     if (target.matches('textarea, input')) {
       const field = /** @type {HTMLTextAreaElement} */ (target);
       if (!text || field.disabled || field.readOnly) return false;
-      field.focus();
+      if (!await focused(field)) return false;
       return document.execCommand('insertText', false, text);
     }
     const editor = target instanceof HTMLElement && target.isContentEditable ? target : null;
@@ -159,8 +160,21 @@
     if (!content.hasChildNodes()) return false;
     const holder = document.createElement('div');
     holder.append(content);
-    if (!editor.contains(document.activeElement)) editor.focus();
+    if (!await focused(editor)) return false;
+    place();
     return document.execCommand('insertHTML', false, holder.getHTML());
+  }
+
+  /** Give the focus to an element, which has none to take while the dialog is above the page.
+   * @param {HTMLElement} element
+   * @returns {Promise<boolean>} */
+  async function focused(element) {
+    for (let tries = 40; tries; tries -= 1) {
+      if (!element.contains(document.activeElement)) element.focus();
+      if (element.contains(document.activeElement)) return true;
+      await new Promise((resolve) => { setTimeout(resolve, 50); });
+    }
+    return false;
   }
 
   /** @param {number} x
@@ -238,14 +252,13 @@
       texts: photos ? textsBesidePhotos(event.dataTransfer) : textsOf(event.dataTransfer),
       deliver: async (ready, texts) => {
         const target = find(), dataTransfer = transferOf(ready, texts);
-        if (!send(target, new DragEvent('drop', { ...how, dataTransfer }))) return true;
+        if (!send(target, new DragEvent('drop', { ...how, dataTransfer }))) return false;
         const input = /** @type {HTMLInputElement} */ (target);
         if (target.localName === 'input' && input.type === 'file' && !input.disabled) {
           putInto(input, ready);
           return true;
         }
-        putCaret(clientX, clientY);
-        return insert(target, ready, texts);
+        return insert(target, ready, texts, () => putCaret(clientX, clientY));
       },
       cancel: () => {
         send(find(), new DragEvent('dragleave', { ...how, dataTransfer: new DataTransfer() }));
@@ -265,7 +278,7 @@
       const target = first.isConnected ? first : document.activeElement ?? document.body;
       const clipboardData = transferOf(ready, rest);
       const untouched = send(target, new ClipboardEvent('paste', { ...how, clipboardData }));
-      return !untouched || insert(target, ready, rest);
+      return untouched && insert(target, ready, rest);
     };
     return {
       files,

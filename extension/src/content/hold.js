@@ -97,9 +97,15 @@
   async function holderOf(file, known) {
     const kind = settled.has(file) ? 'other' : await kindLater(file);
     if (kind === 'photo') {
+      // The server goes by the bytes, where the type says something else.
+      const { name, type, lastModified } = file;
+      const photo = /^(image\/|$)/.test(type) ? file : new File([file], name, { lastModified });
       return {
-        photos: [file],
-        rebuild: async (results) => [results.get(file) ?? null].filter((result) => result !== null),
+        photos: [photo],
+        rebuild: async (results) => {
+          const result = results.get(photo) ?? null;
+          return result === null ? [] : [result === photo ? file : result];
+        },
       };
     }
     if (kind === 'text') {
