@@ -257,7 +257,8 @@ KEEP = """() => new Promise((resolve, reject) => {
   request.onupgradeneeded = () => request.result.createObjectStore('handles');
   request.onerror = reject;
   request.onsuccess = () => {
-    const base = request.result, store = () => base.transaction('handles', 'readwrite').objectStore('handles');
+    const base = request.result;
+    const store = () => base.transaction('handles', 'readwrite').objectStore('handles');
     window.kept = (key) => new Promise((done) => {
       const got = store().get(key);
       got.onsuccess = () => done(got.result);
