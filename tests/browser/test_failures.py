@@ -57,6 +57,7 @@ def test_a_full_queue_is_told_and_later_there_is_room(tmp_path: Path, visit: Vis
         third = tab.send(script("echo 3", "third.png"))
         expect(third.locator(".problem")).to_have_text(CODES["queue_full"][1])
         first.get_by_role("button", name="Cancel").click()
+        state_is(first, "Cancelled")
         state_is(second, "Protected")
         third.get_by_role("button", name="Try again").click()
         state_is(third, "Protected")
