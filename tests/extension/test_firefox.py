@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
-from tests.extension.conftest import Arrived, Site, unpack
-from tests.support.live import running, wait_for
+from tests.extension.conftest import PAGES, Arrived, Site, unpack
+from tests.support.live import Live, running, wait_for
 from tests.support.scripted import MARK
 
 pytest.importorskip("marionette_driver", reason="Mozilla's driver does not run on this Python")
@@ -53,12 +56,40 @@ def install(firefox: Marionette, folder: Path) -> str:
         return f"moz-extension://{firefox.execute_script(find, script_args=[addon])}/src/"
 
 
-def test_from_the_first_page_to_a_protected_photo(firefox: Marionette, tmp_path: Path) -> None:
+@dataclass
+class Trip:
+    """A browser whose extension is paired, and on for the site."""
+
+    firefox: Marionette
+    site: Site
+    live: Live
+    photo: Path
+
+    def protected(self) -> list[Any]:
+        """Jobs that have protected a photo."""
+        return [job for job in self.live.server.service.jobs if job.kind == "protect" and job.over]
+
+    def looks(self) -> float:
+        """How many photos were looked at for faces."""
+        text = self.live.ask("GET", "/v1/metrics").body.decode()
+        found = re.findall(r'requests_total\{route="/v1/faces",[^}]*\} ([\d.]+)', text)
+        return sum(map(float, found))
+
+    def go_on(self) -> None:
+        """Upload what the dialog shows: it lies in a closed shadow tree, so only keys reach it.
+
+        It begins by itself, and its button has the focus as soon as it can be pressed.
+        """
+        wait_for(lambda: press(self.firefox, Keys.ENTER) or self.site.arrived)
+
+
+@pytest.fixture
+def trip(firefox: Marionette, tmp_path: Path) -> Iterator[Trip]:
     site = Site()
     photo = tmp_path / "me.png"
     Image.new("RGB", (240, 160), (90, 60, 90)).save(photo)
     try:
-        with running(tmp_path, "--marked") as live:
+        with running(tmp_path, "--marked", cache=False) as live:
             pages = install(firefox, tmp_path / "extension")
             wait_for(lambda: len(firefox.window_handles) == 2)
             firefox.switch_to_window(firefox.window_handles[1])
@@ -71,18 +102,55 @@ def test_from_the_first_page_to_a_protected_photo(firefox: Marionette, tmp_path:
             wait_for(
                 lambda: firefox.find_element(By.ID, "sites-news").text.startswith("localhost was added.")
             )
-
-            firefox.navigate(site.url("input.html", "localhost"))
-            firefox.find_element(By.ID, "one").send_keys(str(photo))
-            # The dialog lies in a closed shadow tree: only keys reach it.  It begins by itself, and
-            # its button has the focus as soon as it can be pressed.
-            wait_for(lambda: [job for job in live.server.service.jobs if job.kind == "protect" and job.over])
-            assert site.arrived == []
-            wait_for(lambda: press(firefox, Keys.ENTER) or site.arrived)
-            assert site.arrived == [Arrived("me.png", "image/png", photo.read_bytes() + MARK)]
-            assert firefox.find_element(By.ID, "state").text == "nothing yet input:1 change:1"
+            yield Trip(firefox, site, live, photo)
     finally:
         site.stop()
+
+
+def test_from_the_first_page_to_a_protected_photo(trip: Trip) -> None:
+    firefox, site, photo = trip.firefox, trip.site, trip.photo
+    firefox.navigate(site.url("input.html", "localhost"))
+    firefox.find_element(By.ID, "one").send_keys(str(photo))
+    wait_for(trip.protected)
+    assert site.arrived == []
+    trip.go_on()
+    assert site.arrived == [Arrived("me.png", "image/png", photo.read_bytes() + MARK)]
+    assert firefox.find_element(By.ID, "state").text == "nothing yet input:1 change:1"
+
+
+DROP = """([bytes]) => {
+  const transfer = new DataTransfer(), how = { bubbles: true, composed: true, cancelable: true };
+  transfer.items.add(new File([new Uint8Array(bytes)], 'me.png', { type: 'image/png' }));
+  document.getElementById('field').dispatchEvent(new DragEvent('drop', { dataTransfer: transfer, ...how }));
+}"""
+
+
+def test_documents_that_are_written_anew(trip: Trip) -> None:
+    """Nothing arrives before the user has decided.  In a document written anew, Firefox shows no dialog."""
+    firefox, site = trip.firefox, trip.site
+    text = (PAGES / "taker.html").read_text("utf-8").replace("http://SITE", site.url("", "localhost")[:-1])
+    site.replaced["taker.html"] = text.encode()
+    for kind in ("top", "written top"):
+        for way in ("input", "drop"):
+            firefox.navigate(site.url("taker.html" if kind == "top" else "kinds.html", "localhost"))
+            if kind != "top":
+                firefox.execute_script("window.KINDS[arguments[0]](arguments[1])", [kind, text], sandbox=None)
+            before = trip.looks()
+            if way == "input":
+                firefox.find_element(By.ID, "one").send_keys(str(trip.photo))
+            else:
+                bytes_ = list(trip.photo.read_bytes())
+                firefox.execute_script(f"({DROP})(arguments)", [bytes_], sandbox=None)
+            if kind == "top":
+                wait_for(lambda before=before: trip.looks() > before)  # the dialog has the photo
+            time.sleep(2)
+            assert site.arrived == [], (kind, way)
+            assert firefox.execute_script("return window.seen", sandbox=None) == []
+            if (kind, way) == ("top", "input"):
+                trip.go_on()
+                data = trip.photo.read_bytes() + MARK
+                assert site.arrived == [Arrived("me.png", "image/png", data)], kind
+                site.arrived.clear()
 
 
 def type_into(firefox: Marionette, field: str, text: str) -> None:

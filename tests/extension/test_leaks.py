@@ -8,11 +8,12 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Frame, Page
+from playwright.sync_api import Frame, Page, Playwright
 
-from tests.extension.conftest import PAGES, Photo, Surf, drop, notices
+from tests.extension.conftest import PAGES, Photo, Site, Surf, browsing, control_of, drop, notices
 from tests.support.chooser import file_chooser
 from tests.support.live import wait_for
 from tests.support.scripted import MARK
@@ -169,6 +170,39 @@ def test_a_tab_that_was_open_when_its_site_was_turned_on(surf: Surf, record_prop
         surf.protect(page)
         surf.gets(page, ("me.png", "image/png", photo.protected))
         assert page.evaluate("String(HTMLElement.prototype.click)") == "function click() { [native code] }"
+
+
+def test_an_open_tab_after_an_update_of_the_extension(
+    playwright: Playwright, hurried: Path, record_property: Record, tmp_path: Path
+) -> None:
+    """The new version's scripts take over: the old ones have lost their extension."""
+    site, photo = Site(), tmp_path / "me.jpg"
+    photo.write_bytes(b"\xff\xd8\xff\xe0 a photo")
+    try:
+        with browsing(playwright, hurried) as browser:
+            control = control_of(browser)
+            turn_on = "chrome.runtime.sendMessage({ type: 'setSite', host: 'photos.localhost', rule: 'ask' })"
+            control.evaluate(turn_on)
+            page = browser.new_page()
+            page.goto(site.url("input.html"))
+            settings = browser.new_page()
+            settings.goto("chrome://extensions")
+            settings.evaluate(
+                "new Promise((done) => chrome.developerPrivate.updateProfileConfiguration("
+                "{ inDeveloperMode: true }, done))"
+            )
+            settings.wait_for_timeout(500)
+            control.evaluate("() => { setTimeout(() => chrome.runtime.reload()); }")
+            page.wait_for_timeout(3000)
+            page.set_input_files("#one", photo)
+            wait_for(
+                lambda: page.evaluate("0") == 0 and any("/dialog.html" in frame.url for frame in page.frames)
+            )
+            page.wait_for_timeout(300)
+            record_property("leak", ["after an update", "input", "original" if site.arrived else "nothing"])
+            assert site.arrived == []
+    finally:
+        site.stop()
 
 
 # --- texts, kinds of files, handles ------------------------------------------------------------------------

@@ -238,7 +238,7 @@ async function finish(ticket, choice, last = null) {
   await amend('tickets', (tickets) => { delete tickets[ticket]; });
   counters.get(ticket)?.abort();
   counters.delete(ticket);
-  if (known) await showNext(known.tab);
+  if (known) showNext(known.tab).catch(() => {});
 }
 
 /** The script that caught the photos has ended its upload.
