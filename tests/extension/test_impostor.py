@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Frame, Page
 
 from server.service.proofs import make_nonce
-from tests.extension.conftest import HOST, Photo, Surf
+from tests.extension.conftest import HOST, Photo, Serve, Surf
 from tests.support.impostor import Acts, Heard, Impostor, accepting, posing, relaying, replaying, says
 from tests.support.live import wait_for
 
@@ -85,7 +85,8 @@ def test_a_photo_does_not_go_to_another_program(surf: Surf, pose: str) -> None:
         assert surf.stored("local", "server")["secret"] == kept["secret"], "the pairing is not lost"
 
 
-def test_a_program_that_takes_the_port_in_the_middle_gets_no_photo_and_delivers_none(surf: Surf) -> None:
+def test_a_program_that_takes_the_port_in_the_middle_gets_no_photo_and_delivers_none(serve: Serve) -> None:
+    surf = serve(begin=False)
     kept = surf.stored("local", "server")
     page, photo = surf.open("input.html"), surf.photo("name-of-the-photo.png", do="slow 60")
     page.set_input_files("#one", photo.path)
