@@ -44,6 +44,14 @@ test('a photo in a drawing in an address is found', async () => {
   }
 });
 
+test('a large photo is found too', async () => {
+  const base64 = Buffer.alloc(24 << 20, 7).toString('base64');
+  for (const body of [base64, base64.replace(/.{76}/g, '$&\n')]) {
+    const [photo] = photosInText(`<img src="data:image/jpeg;base64,${body}">`).photos;
+    assert.equal(photo.size, 24 << 20);
+  }
+});
+
 test('one photo at several places is asked for once, and replaced everywhere', async () => {
   const { photos, rebuild } = photosInText(`${URI} and ${URI}`);
   assert.equal(photos.length, 1);

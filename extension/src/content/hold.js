@@ -84,12 +84,19 @@
     const kind = kindNow(file);
     if (kind !== 'text') return kind !== 'other';
     const letters = file.size <= MUCH ? read(file) : undefined;
-    return letters === undefined || photosInBytes(letters, new Map()).photos.length > 0;
+    return letters === undefined || doubtful(() => photosInBytes(letters, new Map()));
   }
 
   /** @param {Map<string, string>} texts
    * @returns {boolean} whether a photo is in one of them */
-  const textsHoldPhotos = (texts) => [...texts.values()].some((text) => photosInText(text).photos.length > 0);
+  const textsHoldPhotos = (texts) => [...texts.values()].some((text) => doubtful(() => photosInText(text)));
+
+  /** Whether a search finds photos.  One that fails counts as one that does: the event is held back.
+   * @param {() => {photos: File[]}} search
+   * @returns {boolean} */
+  function doubtful(search) {
+    try { return search().photos.length > 0; } catch { return true; }
+  }
 
   /** @param {File} file
    * @param {Map<string, File>} known photos in texts, by their addresses

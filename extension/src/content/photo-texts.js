@@ -6,12 +6,15 @@
   /** A line's end in an address, which may be spelt as a character reference. */
   const GAP = '[ \\t]*(?:\\r?\\n|&#(?:0*1[03]|x0*[ad]);|&NewLine;|%0[ad])[ \\t]*';
   const DIGIT = '[\\w+/%-]';
-  /** A gap belongs to an address only if more of it follows: a long line, or one that ends the address. */
-  const INSIDE = `(?:${GAP})+(?!data:)(?=${DIGIT}{20}|${DIGIT}*={0,2}["')<])`;
-  /** `data:` addresses of pictures. */
-  const PLACES = new RegExp(
-    'data:image/[\\w.+-]+(?:;[\\w.+-]+=[^;,"\'<>\\s]*)*'
-    + `(?:;\\s*base64\\s*,\\s*(?:${DIGIT}|${INSIDE})*={0,2}|,[^"'<>()\\s\\\\]*)`, 'gi');
+  /** How an address of a picture begins. */
+  const HEAD = /data:image\/[\w.+-]+(?:;[\w.+-]+=[^;,"'<>\s]*)*(;\s*base64\s*)?,\s*/gi;
+  /** What may follow, piece by piece: one expression over a whole photo would exhaust the browser's stack.  A
+   * gap belongs to an address only if more of it follows: a long line, or one that ends the address. */
+  const PIECES = {
+    base64: new RegExp(
+      `${DIGIT}{1,4096}|(?:${GAP})+(?!data:)(?=${DIGIT}{20}|${DIGIT}{0,19}={0,2}["')<])`, 'iy'),
+    plain: /[^"'<>()\s\\]{1,4096}/y,
+  };
   const GAPS = new RegExp(`\\s|${GAP}`, 'gi');
   /** Letters that are made at a time. */
   const PIECE = 32768;
@@ -33,12 +36,33 @@
 
   /** @param {string} letters
    * @returns {Uint8Array<ArrayBuffer>} */
-  const bytesOf = (letters) => Uint8Array.from(letters, (letter) => letter.charCodeAt(0));
+  function bytesOf(letters) {
+    const bytes = new Uint8Array(letters.length);
+    for (let i = 0; i < letters.length; i += 1) bytes[i] = letters.charCodeAt(i);
+    return bytes;
+  }
+
+  /** The addresses of pictures in a text, and where they begin.
+   * @param {string} text
+   * @returns {Generator<{address: string, index: number}>} */
+  function* addressesIn(text) {
+    const heads = [...text.matchAll(HEAD)];
+    let end = 0;
+    for (const { 0: head, 1: base64, index } of heads) {
+      if (index < end) continue;
+      const piece = PIECES[base64 ? 'base64' : 'plain'];
+      end = index + head.length;
+      piece.lastIndex = end;
+      while (piece.test(text)) end = piece.lastIndex;
+      if (base64) while (text[end] === '=') end += 1;
+      yield { address: text.slice(index, end), index };
+    }
+  }
 
   /** @param {string} address
    * @returns {{kind: string, letters: string}} */
   function decode(address) {
-    const [, head, body] = /^data:([^,]*),(.*)$/is.exec(address) ?? ['', '', ''];
+    const comma = address.indexOf(','), head = address.slice(5, comma), body = address.slice(comma + 1);
     const kind = head.split(';')[0].trim().toLowerCase();
     const base64 = /;\s*base64\s*$/i.test(head);
     const letters = (base64 ? body.replace(GAPS, '') : body).replace(/%([\da-f]{2})/gi, (_, code) => (
@@ -58,11 +82,11 @@
     /** @type {(string | File | {inner: TextHolder})[]} */
     const parts = [];
     let end = 0;
-    for (const match of text.matchAll(PLACES)) {
-      const part = partOf(match[0], known);
+    for (const { address, index } of addressesIn(text)) {
+      const part = partOf(address, known);
       if (!part) continue;
-      parts.push(text.slice(end, match.index), part);
-      end = match.index + match[0].length;
+      parts.push(text.slice(end, index), part);
+      end = index + address.length;
     }
     parts.push(text.slice(end));
     const photos = parts.flatMap((part) => (
