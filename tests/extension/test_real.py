@@ -16,7 +16,7 @@ from skimage import data as samples
 
 from tests.extension import test_routes as routes
 from tests.extension.conftest import Photo, Site, Surf
-from tests.support.live import Live, running, wait_for
+from tests.support.live import QUICK, Live, running, wait_for
 
 pytestmark = pytest.mark.models
 #: The route that every run takes; the others take minutes.
@@ -77,7 +77,7 @@ class RealSurf(Surf):
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with running(tmp_path_factory.mktemp("real"), real=True, device="cpu") as server:
+    with running(tmp_path_factory.mktemp("real"), command=QUICK) as server:
         yield server
 
 

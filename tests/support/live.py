@@ -8,7 +8,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,8 @@ from server.service.run import Server
 from server.service.work.crew import Worker
 
 SCRIPTED = (sys.executable, str(Path(__file__).with_name("scripted.py")))
+#: The real worker, with fewer steps than it takes elsewhere.
+QUICK = (sys.executable, "-m", "tests.support.quick", "--device", "cpu")
 #: Seconds that a test waits at most: a busy machine takes its time, and a test that passes does not wait.
 PATIENCE = 300.0
 
@@ -108,14 +110,19 @@ def wait_for(what: Callable[[], Any], seconds: float = PATIENCE) -> Any:
 
 @contextmanager
 def running(
-    folder: Path, *arguments: str, workers: int = 1, real: bool = False, **options: Any
+    folder: Path,
+    *arguments: str,
+    workers: int = 1,
+    real: bool = False,
+    command: Sequence[str] = SCRIPTED,
+    **options: Any,
 ) -> Iterator[Live]:
-    """A server with scripted workers, or the real one."""
+    """A server with workers of this command and these arguments, the scripted ones; or with the real one."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     chosen = Options(**({"port": 0, "workers": workers, "folder": folder} | options))
-    scripted = None if real else [Worker((*SCRIPTED, *arguments)) for _ in range(workers)]
+    scripted = None if real else [Worker((*command, *arguments)) for _ in range(workers)]
     try:
         server = asyncio.run_coroutine_threadsafe(Server.start(chosen, scripted), loop).result(30)
         try:

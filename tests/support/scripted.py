@@ -167,7 +167,8 @@ def work(job: str, photo: bytes, unwanted: set[str], tell) -> None:  # noqa: ANN
     if what == "no":
         tell({"event": "failed", "job": job, "code": "no_face", "detail": "no face was found", "where": []})
         return
-    seconds = float(words[1]) if what in ("slow", "deaf") and words[1:] and words[1].isdigit() else 0
+    timed = what in ("slow", "deaf") and words[1:] and words[1].replace(b".", b"", 1).isdigit()
+    seconds = float(words[1]) if timed else 0
     ends = time.monotonic() + seconds
     step, steps = 0, 50
     while time.monotonic() < ends:

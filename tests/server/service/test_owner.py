@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from server.common.enrolled import MOST
-from tests.support.live import Live, running
+from tests.support.live import QUICK, Live, running
 from tests.support.prover import Prover
 
 PNG = {"Content_Type": "image/png"}
@@ -66,7 +66,7 @@ def test_what_is_enrolled_is_private_bounded_and_outlives_the_server(tmp_path: P
 @pytest.mark.models
 def test_the_real_worker_protects_the_owner_alone(tmp_path: Path, two_faces: tuple[bytes, bytes]) -> None:
     me, both = two_faces
-    with running(tmp_path, real=True, device="cpu") as live:
+    with running(tmp_path, command=QUICK) as live:
         assert live.ask("POST", "/v1/owner", me, **PNG).status == 201
         found = live.ask("POST", "/v1/faces", both, **PNG).json["faces"]
         told = {face["mine"]: (face["box"][0] + face["box"][2]) / 2 for face in found}

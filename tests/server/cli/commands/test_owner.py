@@ -19,7 +19,11 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.models
 def test_enrol_protect_mine_list_and_forget(
-    data: Path, tmp_path: Path, two_faces: tuple[bytes, bytes], capsys: pytest.CaptureFixture[str]
+    data: Path,
+    tmp_path: Path,
+    two_faces: tuple[bytes, bytes],
+    quick: None,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     me, both = tmp_path / "me.png", tmp_path / "both.png"
     me.write_bytes(two_faces[0])

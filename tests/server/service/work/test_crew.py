@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -38,6 +39,12 @@ def held(live: Live) -> int:
     return live.server.service.queue._receiving
 
 
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What dies is soon started again."""
+    monkeypatch.setattr(crew, "_PAUSES", (0.1, 0.2))
+
+
 # --- clients
 # -------------------------------------------------------------------------------------------------
 
@@ -52,7 +59,7 @@ def test_a_head_that_never_ends_is_not_waited_for(tmp_path: Path, monkeypatch: p
         for connection in slow:
             assert connection.recv(1) == b""  # closed by the server
             connection.close()
-        assert live.until(live.send(b"slow 3"), "done")  # while what takes long by itself is let finish
+        assert live.until(live.send(b"slow 1.5"), "done")  # while what takes long by itself is let finish
 
 
 def test_a_body_that_never_ends_is_not_waited_for(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +157,7 @@ def test_the_body_is_asked_for_after_the_guard(live: Live) -> None:
 
 @pytest.mark.parametrize("photo", [b"die", b"nonsense", b"stage", b"flood", b"deep", b"overflow"])
 def test_a_worker_that_dies_costs_one_job(live: Live, photo: bytes) -> None:
-    first, dead, last = live.send(b"slow 1"), live.send(photo), live.send(b"echo last")
+    first, dead, last = live.send(b"slow 0.2"), live.send(photo), live.send(b"echo last")
     assert live.until(dead, "failed")["error"]["code"] == "worker_failed"
     assert live.ask("GET", f"/v1/jobs/{dead}/result").status == 502
     assert live.until(first, "done") and live.until(last, "done")
@@ -232,19 +239,19 @@ def test_the_worker_runs_nothing_that_lies_where_the_server_was_started(
 
 
 def test_a_result_that_comes_as_it_is_cancelled_is_not_kept(live: Live) -> None:
-    job = live.send(b"deaf 1")
+    job = live.send(b"deaf 0.5")
     live.until(job, "running")
     live.ask("DELETE", f"/v1/jobs/{job}", X_Clip2Protect="1")
     live.until(job, "done", "cancelled")
     assert live.ask("GET", f"/v1/jobs/{job}/result").status in (409, 410)
-    assert not live.ask("POST", "/v1/jobs", b"deaf 1", **PNG).json["cached"]
+    assert not live.ask("POST", "/v1/jobs", b"deaf 0.5", **PNG).json["cached"]
 
 
 def test_a_connection_in_use_is_left_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "HEAD_SECONDS", 0.6)
     with running(tmp_path) as live:
         connection = http.client.HTTPConnection("127.0.0.1", live.port, timeout=30)
-        for _ in range(60):
+        for _ in range(30):
             connection.request("GET", "/v1/health")
             assert connection.getresponse().read()
             time.sleep(0.05)
@@ -285,7 +292,7 @@ def test_a_worker_that_dies_between_jobs_is_replaced(live: Live) -> None:
 
 def test_one_worker_goes_on_while_the_other_dies(tmp_path: Path) -> None:
     with running(tmp_path, workers=2) as live:
-        long = live.send(b"slow 3")
+        long = live.send(b"slow 1")
         live.until(long, "running")
         for _ in range(3):
             assert live.until(live.send(b"die"), "failed")["error"]["code"] == "worker_failed"
@@ -305,10 +312,7 @@ def test_stopping_amid_a_cancelling_ends(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("argument", "words"), [("--unusable", "no networks"), ("--stillborn", "dies at its start")]
 )
-def test_photos_do_not_wait_for_a_worker_that_never_comes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argument: str, words: str
-) -> None:
-    monkeypatch.setattr(crew, "_PAUSES", (0.1, 0.2))
+def test_photos_do_not_wait_for_a_worker_that_never_comes(tmp_path: Path, argument: str, words: str) -> None:
     with running(tmp_path, argument) as live:
         error = live.until(live.send(b"echo"), "failed")["error"]
         assert error["code"] == "models_missing" and words in error["detail"]
@@ -331,6 +335,10 @@ def test_stopping_ends_and_reports_what_runs(tmp_path: Path) -> None:
 # -----------------------------------------------------------------------------------------
 
 
+#: Moments at which a worker may die: as it loads, with nothing to do, and at work; `search` is the longest.
+OTHERS = ("starting", "ready", "", "invert")
+
+
 @pytest.fixture(scope="module")
 def portrait() -> bytes:
     """A photo with a face, JPEG."""
@@ -344,48 +352,58 @@ def portrait() -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.models
-@pytest.mark.parametrize(
-    "stages",
-    [["search"], pytest.param(["starting", "ready", "", "invert", "search"], marks=pytest.mark.slow)],
-    ids=["search", "every"],
-)
-def test_the_real_worker_killed_in_a_stage(tmp_path: Path, portrait: bytes, stages: list[str]) -> None:
-    def stage(job: str) -> str:
-        status = live.job(job)
-        assert status["state"] in ("queued", "running"), status
-        return status["stage"]
-
-    with running(tmp_path, real=True, cache=False) as live:
-        service = live.server.service
-        for deaths, when in enumerate(stages, 1):
-            job = ""
-            wait_for(lambda when=when: when == "starting" or service.crew.states == ["ready"])
-            if when not in ("starting", "ready"):
-                job = live.send(portrait, "?steps=40")
-                live.until(job, "running")
-                wait_for(lambda job=job, when=when: stage(job) == when)
-            other = live.send(portrait, "?steps=1&prompt=none") if when != "ready" else ""
-            os.kill(wait_for(lambda: service.crew.pids[0]), signal.SIGKILL)
-            other = other or live.send(portrait, "?steps=1&prompt=none")
-            if job:
-                assert live.until(job, "failed")["error"]["code"] == "worker_failed", when
-            assert live.until(other, "done")["report"]["faces"], when
-            assert service.crew.restarts == deaths
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """A server with the real worker, whose networks take seconds to load: for all that follows."""
+    with running(tmp_path_factory.mktemp("real"), real=True, cache=False) as live:
+        yield live
 
 
 @pytest.mark.models
 def test_cancelling_takes_effect_at_the_next_step(
-    tmp_path: Path, portrait: bytes, monkeypatch: pytest.MonkeyPatch
+    real: Live, portrait: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(crew, "GRACE", 120.0)  # on a busy machine a step may take longer than the usual one
-    with running(tmp_path, real=True) as live:
-        job = live.send(portrait, "?steps=200")
-        wait_for(lambda: live.job(job)["stage"] == "search")
-        record = next(j for j in live.server.service.jobs if j.id == job)
-        live.ask("DELETE", f"/v1/jobs/{job}", X_Clip2Protect="1")
-        before = record.number
-        live.until(job, "cancelled")
-        assert record.number - before <= 3  # at most the step under way, the next, and the end
-        assert live.until(live.send(portrait, "?steps=1&prompt=none"), "done")
-        assert live.server.service.crew.restarts == 0
+    restarts = real.server.service.crew.restarts
+    job = real.send(portrait, "?steps=200")
+    wait_for(lambda: real.job(job)["stage"] == "search")
+    record = next(j for j in real.server.service.jobs if j.id == job)
+    real.ask("DELETE", f"/v1/jobs/{job}", X_Clip2Protect="1")
+    before = record.number
+    real.until(job, "cancelled")
+    assert record.number - before <= 3  # at most the step under way, the next, and the end
+    assert real.until(real.send(portrait, "?steps=1&prompt=none"), "done")
+    assert real.server.service.crew.restarts == restarts
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("stage", ["search", *(pytest.param(s, marks=pytest.mark.slow) for s in OTHERS)])
+def test_the_real_worker_killed_in_a_stage(real: Live, portrait: bytes, stage: str) -> None:
+    """What it has fails, and what waits is done by the next worker."""
+    service, job = real.server.service, ""
+    wait_for(lambda: service.crew.states == ["ready"])
+    if stage == "starting":
+        kill(real)
+        wait_for(lambda: service.crew.states == ["starting"])
+    elif stage != "ready":
+        job = real.send(portrait, "?steps=40")
+        real.until(job, "running")
+        wait_for(lambda: stage_of(real, job) == stage)
+    deaths = service.crew.restarts
+    other = real.send(portrait, "?steps=1&prompt=none") if stage != "ready" else ""
+    kill(real)
+    other = other or real.send(portrait, "?steps=1&prompt=none")
+    if job:
+        assert real.until(job, "failed")["error"]["code"] == "worker_failed"
+    assert real.until(other, "done")["report"]["faces"]
+    assert service.crew.restarts == deaths + 1
+
+
+def stage_of(live: Live, job: str) -> str:
+    status = live.job(job)
+    assert status["state"] in ("queued", "running"), status
+    return status["stage"]
+
+
+def kill(live: Live) -> None:
+    os.kill(wait_for(lambda: live.server.service.crew.pids[0]), signal.SIGKILL)

@@ -81,7 +81,7 @@ def test_an_option_that_cannot_be_used_is_named(live: Live, query: str, words: s
 
 def test_clients_take_turns_and_each_has_its_order(live: Live) -> None:
     tokens = [live.token, live.pair(), live.pair()]
-    blocker = live.send(b"slow 2")
+    blocker = live.send(b"slow 1")
     live.until(blocker, "running")
     jobs = [[live.send(b"echo %d %d" % (c, n), token=t) for n in range(4)] for c, t in enumerate(tokens)]
     wait_for(lambda: all(job.over for job in live.server.service.jobs))
@@ -90,7 +90,7 @@ def test_clients_take_turns_and_each_has_its_order(live: Live) -> None:
 
 
 def test_what_takes_a_moment_goes_before_photos_that_wait(live: Live) -> None:
-    blocker = live.send(b"slow 1")
+    blocker = live.send(b"slow 0.7")
     live.until(blocker, "running")
     waiting = live.send(b"slow 2")
     found = live.ask("POST", "/v1/faces", b"faces 2", **PNG).json["faces"]
@@ -124,11 +124,11 @@ def test_a_hundred_jobs_of_ten_clients(tmp_path: Path) -> None:
 
 
 def test_the_same_photo_is_answered_at_once(live: Live) -> None:
-    first = live.until(live.send(b"slow 1"), "done")
-    again = live.ask("POST", "/v1/jobs", b"slow 1", **PNG).json
+    first = live.until(live.send(b"slow 0.2"), "done")
+    again = live.ask("POST", "/v1/jobs", b"slow 0.2", **PNG).json
     assert (again["state"], again["cached"], again["id"] == first["id"]) == ("done", True, False)
-    assert live.ask("GET", f"/v1/jobs/{again['id']}/result").body == b"slow 1"
-    assert not live.ask("POST", "/v1/jobs?seed=1", b"slow 1", **PNG).json["cached"]
+    assert live.ask("GET", f"/v1/jobs/{again['id']}/result").body == b"slow 0.2"
+    assert not live.ask("POST", "/v1/jobs?seed=1", b"slow 0.2", **PNG).json["cached"]
     assert not live.ask("POST", "/v1/jobs", b"slow 2", **PNG).json["cached"]
 
 
@@ -178,7 +178,7 @@ def test_who_is_revoked_leaves_nothing(live: Live) -> None:
 @pytest.mark.parametrize("state", ["queued", "running", "done"])
 def test_delete_ends_a_job_wherever_it_is(live: Live, state: str) -> None:
     if state == "queued":
-        live.until(live.send(b"slow 2"), "running")
+        live.until(live.send(b"slow 1"), "running")
     job = live.send({"queued": b"echo", "running": b"slow 60", "done": b"echo"}[state])
     live.until(job, state)
     assert live.ask("DELETE", f"/v1/jobs/{job}", **OWN).status == 204
@@ -192,7 +192,7 @@ def test_delete_ends_a_job_wherever_it_is(live: Live, state: str) -> None:
 
 
 def test_progress_grows_and_ends_at_one(live: Live) -> None:
-    seen = list(events(live, live.send(b"slow 1")))
+    seen = list(events(live, live.send(b"slow 0.5")))
     assert seen[0]["state"] in ("queued", "running") and seen[-1]["state"] == seen[-1]["event"] == "done"
     parts = [event["progress"] for event in seen]
     assert parts == sorted(parts) and parts[-1] == 1.0 and len(set(parts)) > 5
@@ -203,7 +203,7 @@ def test_progress_grows_and_ends_at_one(live: Live) -> None:
 
 
 def test_a_stream_of_events_is_taken_up_where_it_broke_off(live: Live) -> None:
-    job = live.send(b"slow 2")
+    job = live.send(b"slow 1")
     stream = events(live, job)
     first = [next(stream) for _ in range(5)]
     stream.close()

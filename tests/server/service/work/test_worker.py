@@ -24,7 +24,7 @@ from engines.photo.decode import MAX_PIXELS, decode
 from engines.photo.encode import encode
 from engines.photo.quality import psnr
 from server.common.problems import CODES
-from tests.support.live import Live, running, wait_for
+from tests.support.live import QUICK, Live, running, wait_for
 from tests.support.pictures import (
     ASTRONAUT,
     CANARY,
@@ -61,7 +61,7 @@ SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """One for all: what a picture leaves behind is there for the next."""
-    with running(tmp_path_factory.mktemp("server"), real=True, device="cpu") as live:
+    with running(tmp_path_factory.mktemp("server"), command=QUICK) as live:
         over(live, post(live, b"?", BYTES), seconds=240)  # the worker is up
         yield live
 
