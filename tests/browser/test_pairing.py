@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import expect
 
 from server.common.problems import CODES
-from tests.support.live import Live, wait_for
+from server.service.proofs import ROUNDS
+from tests.support.live import Live, running, wait_for
 
 from .conftest import Tab, Visit, number, on_loop, picture, script, state_is, status_of
 
 
-def test_pairing_by_code(live: Live, visit: Visit) -> None:
-    tab = visit(live).open(code="")
-    code = live.server.code
-    expect(tab.page.get_by_label("Code")).to_be_focused()
-    tab.page.keyboard.type(code.lower())
-    tab.page.keyboard.press("Enter")
-    expect(tab.page.locator("#work")).to_be_visible()
-    expect(tab.page.locator("#pairing")).to_be_hidden()
-    expect(tab.page.get_by_label("Look")).to_be_focused()
-    assert status_of(tab) == 200
-    assert tab.page.url == f"{live.server.url}/"
+def test_pairing_by_code(tmp_path: Path, visit: Visit) -> None:
+    """With as many rounds of PBKDF2 as outside of tests."""
+    with running(tmp_path, rounds=ROUNDS) as live:
+        tab = visit(live).open(code="")
+        code = live.server.code
+        expect(tab.page.get_by_label("Code")).to_be_focused()
+        tab.page.keyboard.type(code.lower())
+        tab.page.keyboard.press("Enter")
+        expect(tab.page.locator("#work")).to_be_visible()
+        expect(tab.page.locator("#pairing")).to_be_hidden()
+        expect(tab.page.get_by_label("Look")).to_be_focused()
+        assert status_of(tab) == 200
+        assert tab.page.url == f"{live.server.url}/"
 
 
 def test_pairing_by_link_leaves_nothing_of_it_in_any_address(live: Live, visit: Visit) -> None:

@@ -49,8 +49,8 @@ def aligned(portrait: np.ndarray, face: Face) -> AlignedFace:
 
 
 @pytest.fixture(scope="session")
-def pivot(generator: Generator, aligned: AlignedFace) -> Tensor:
-    return invert(generator, aligned.crop, encoder=None, steps=6)
+def pivot(stack: Stack, aligned: AlignedFace) -> Tensor:
+    return invert(stack.preview, aligned.crop, encoder=None, steps=6)
 
 
 @pytest.fixture

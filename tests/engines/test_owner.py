@@ -19,7 +19,7 @@ ONE_STEP = Settings(faces="mine", steps=1, prompt="none")
 
 
 def test_one_of_two_faces_is_the_owners_and_that_alone_changes(
-    stack: Stack, two_faces: tuple[bytes, bytes]
+    stack: Stack, two_faces: tuple[bytes, bytes], quick: None
 ) -> None:
     me, both = map(decode, two_faces)
     owner = Owner([enrol(stack, me)])

@@ -14,6 +14,7 @@ from PIL import Image
 from playwright.sync_api import BrowserContext, Page
 from skimage import data as samples
 
+from server.service.proofs import ROUNDS
 from tests.extension import test_routes as routes
 from tests.extension.conftest import Photo, Site, Surf
 from tests.support.live import QUICK, Live, running, wait_for
@@ -77,7 +78,7 @@ class RealSurf(Surf):
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with running(tmp_path_factory.mktemp("real"), command=QUICK) as server:
+    with running(tmp_path_factory.mktemp("real"), command=QUICK, rounds=ROUNDS) as server:
         yield server
 
 

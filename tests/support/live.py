@@ -16,13 +16,17 @@ from typing import Any
 
 import pytest
 
+from server.service import pairing, proofs
 from server.service.options import Options
+from server.service.proofs import ROUNDS
 from server.service.run import Server
 from server.service.work.crew import Worker
 
 SCRIPTED = (sys.executable, str(Path(__file__).with_name("scripted.py")))
 #: The real worker, with fewer steps than it takes elsewhere.
 QUICK = (sys.executable, "-m", "tests.support.quick", "--device", "cpu")
+#: As few as browsers accept: most tests pair, and few are about that.
+FEW_ROUNDS = 100_000
 #: Seconds that a test waits at most: a busy machine takes its time, and a test that passes does not wait.
 PATIENCE = 300.0
 
@@ -115,20 +119,27 @@ def running(
     workers: int = 1,
     real: bool = False,
     command: Sequence[str] = SCRIPTED,
+    rounds: int = FEW_ROUNDS,
     **options: Any,
 ) -> Iterator[Live]:
-    """A server with workers of this command and these arguments, the scripted ones; or with the real one."""
+    """A server with workers of this command and these arguments, the scripted ones; or a `real` one as it is.
+
+    `rounds` of PBKDF2 make a key of the pairing code.
+    """
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     chosen = Options(**({"port": 0, "workers": workers, "folder": folder} | options))
-    scripted = None if real else [Worker((*command, *arguments)) for _ in range(workers)]
+    others = None if real else [Worker((*command, *arguments)) for _ in range(workers)]
     try:
-        server = asyncio.run_coroutine_threadsafe(Server.start(chosen, scripted), loop).result(30)
-        try:
-            yield Live(server, loop)
-        finally:
-            asyncio.run_coroutine_threadsafe(server.stop(), loop).result(30)
+        with pytest.MonkeyPatch.context() as patch:
+            for module in (pairing, proofs):
+                patch.setattr(module, "ROUNDS", ROUNDS if real else rounds)
+            server = asyncio.run_coroutine_threadsafe(Server.start(chosen, others), loop).result(30)
+            try:
+                yield Live(server, loop)
+            finally:
+                asyncio.run_coroutine_threadsafe(server.stop(), loop).result(30)
     finally:  # of a server that cannot start, too: a thread that runs on keeps Python from ending
         loop.call_soon_threadsafe(loop.stop)
         thread.join()

@@ -148,7 +148,7 @@ def test_jobs_come_out_as_in_torch(stack: Stack, fast: Stack) -> None:
     assert np.abs(faces[0] - faces[1]).max() <= 1
 
 
-def test_protection_with_engines_is_that_of_torch(stack: Stack, fast: Stack) -> None:
+def test_protection_with_engines_is_that_of_torch(stack: Stack, fast: Stack, quick: None) -> None:
     settings = Settings(steps=2, prompt="none")
     wanted, got = protect(astronaut(), stack, settings), protect(astronaut(), fast, settings)
     assert wanted.report["backends"] == dict.fromkeys(JOBS, "torch")
@@ -161,7 +161,9 @@ def test_protection_with_engines_is_that_of_torch(stack: Stack, fast: Stack) -> 
         assert result["after"] == pytest.approx(b["recognisers"][name]["after"], abs=0.05)
 
 
-def test_a_tuned_generator_is_rendered_by_torch(fast: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tuned_generator_is_rendered_by_torch(
+    fast: Stack, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def never(*inputs: Tensor) -> Tensor:
         raise AssertionError("an engine knows nothing of the tuning")
 

@@ -59,9 +59,9 @@ def test_faces_are_the_same_again_and_the_steps_teach(monkeypatch: pytest.Monkey
 
 @pytest.mark.models
 def test_the_reader_of_regions_learns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recipe, "_READER", (200, 2e-3, 1e-2, 0.7))
+    monkeypatch.setattr(recipe, "_READER", (80, 4e-3, 1e-2, 0.7))
     model, chance = recipe.fresh_model(torch.device("cpu")), random.Random(0)
-    sentences = recipe.Sentences(model, [caption(chance, parts=1) for _ in range(100)])
+    sentences = recipe.Sentences(model, [caption(chance, parts=1) for _ in range(60)])
     recipe.fit_regions(model, sentences, model.read(small_talk()[:20]))
     spoken = model.regions(model.read(["red lipstick", "happy birthday"])).sigmoid().detach()
     assert spoken[0].argmax() == REGIONS.index("lips")

@@ -30,12 +30,12 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(stack: Stack, tmp_path: Pat
                 calls.append(step)
                 return recipe.distillation(head, *pool.pick(step))
 
-            train(head, loss_of, steps=6, stop=stop, rate=1e-3, checkpoint=checkpoint, say=lambda line: None)
-        assert calls[-1] == 5
+            train(head, loss_of, steps=4, stop=stop, rate=1e-3, checkpoint=checkpoint, say=lambda line: None)
+        assert calls[-1] == 3
         return head
 
-    whole, resumed = trained(tmp_path / "a.pt", 6), trained(tmp_path / "b.pt", 3, 6)
-    assert steps_done(tmp_path / "b.pt") == 6
+    whole, resumed = trained(tmp_path / "a.pt", 4), trained(tmp_path / "b.pt", 2, 4)
+    assert steps_done(tmp_path / "b.pt") == 4
     start = nn.utils.parameters_to_vector(PreviewHead().parameters())
     a, b = (nn.utils.parameters_to_vector(head.parameters()) for head in (whole, resumed))
     assert torch.equal(a, b)

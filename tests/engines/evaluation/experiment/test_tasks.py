@@ -68,7 +68,7 @@ def test_an_inspection_of_a_hidden_face_has_no_embedding(stack: Stack) -> None:
     assert inspection.values["ssim"] < 0.5
 
 
-def test_agreement_is_with_what_the_prompt_asks_for(stack: Stack) -> None:
+def test_agreement_is_with_what_the_prompt_asks_for(stack: Stack, quick: None) -> None:
     from engines.config import Settings
     from engines.pipeline import protect
 
