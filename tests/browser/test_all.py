@@ -53,6 +53,7 @@ def test_all_are_cancelled_and_removed(tab: Tab) -> None:
 def test_the_other_parts_are_reached_from_below_many_photos(live: Live, visit: Visit, width: int) -> None:
     tab = visit(live, viewport={"width": width, "height": 760}).open()
     tab.send(*[picture(color, f"{color}.webp") for color in COLORS])
+    expect(tab.page.locator("#all-count")).to_have_text("3 of 3 photos are finished")  # and grow no more
     tab.page.evaluate("scrollTo(0, document.body.scrollHeight)")
     for link, place in (("Teach it my face", "#owner"), ("Who is paired", "#paired")):
         tab.page.get_by_role("navigation").get_by_role("link", name=link).click()
