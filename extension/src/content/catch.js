@@ -4,7 +4,7 @@
 (() => {
   if (globalThis.clip2protect?.started) return; // put into a page that has our scripts
 
-  const { makeMark, own, settled, hold, mayHoldPhotos, textsHoldPhotos, textsOf } = clip2protect;
+  const { makeMark, own, settled, hold, leave, mayHoldPhotos, textsHoldPhotos, textsOf } = clip2protect;
   const { toInput, toDrop, toPaste, rootIn, notice, words, isAlive } = clip2protect;
   /** The hook in the page's world and this script meet by these events, before the page's scripts run. */
   const HERE = 'clip2protect-here', WHERE = 'clip2protect-where';
@@ -188,6 +188,7 @@
     for (const kind of ['pointerdown', 'keydown', 'click']) view.addEventListener(kind, used, how);
     if (view !== window) return;
     for (const kind of ['DOMContentLoaded', 'load', 'pageshow']) addEventListener(kind, lookThrough, how);
+    addEventListener('pagehide', leave, how);
     addEventListener(NEWER, stepAside, how);
   }
 

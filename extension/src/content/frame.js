@@ -91,6 +91,10 @@
     shown.delete(ticket);
   }
 
+  function hideAll() {
+    for (const ticket of shown.keys()) hide(ticket);
+  }
+
   /** Whether the extension that these scripts belong to is there. */
   function isAlive() {
     try { return Boolean(chrome.runtime.id); } catch { return false; }
@@ -129,5 +133,5 @@
     return undefined;
   });
 
-  globalThis.clip2protect = { ...globalThis.clip2protect, notice, isAlive };
+  globalThis.clip2protect = { ...globalThis.clip2protect, notice, hideAll, isAlive };
 })();

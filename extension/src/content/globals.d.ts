@@ -49,9 +49,13 @@ interface ContentScripts {
   textsOf(transfer: DataTransfer | null): Map<string, string>;
   rootIn(element: Element): ShadowRoot | null;
   notice(text: string): void;
+  /** Remove all dialogs from this page. */
+  hideAll(): void;
   /** Whether the extension that the scripts belong to is there. */
   isAlive(): boolean;
   hold(upload: Upload, byUser: boolean): Promise<boolean>;
+  /** End all uploads that have no answer yet. */
+  leave(): void;
   mayHoldPhotos(file: File): boolean;
   textsHoldPhotos(texts: Map<string, string>): boolean;
   words(key: string, otherwise: string): string;

@@ -5,7 +5,7 @@
   if (globalThis.clip2protect?.started) return; // put into a page that has our scripts
 
   const { kindNow, kindLater, read, fileOf, photosInText, photosInBytes, lettersOf } = clip2protect;
-  const { notice, settled } = clip2protect;
+  const { notice, hideAll, settled } = clip2protect;
   /** Milliseconds that the dialog may take to appear, once it is its turn. */
   const PATIENCE = 20_000;
   /** Milliseconds after which a page that wants the files has looked at them. */
@@ -21,6 +21,8 @@
    * @typedef {{meet: (port: chrome.runtime.Port) => void, begin: () => void}} Waiting */
   /** Ticket -> its upload. @type {Map<string, Waiting>} */
   const waiting = new Map();
+  /** What ends each upload that has no answer yet. @type {Set<() => void>} */
+  const unanswered = new Set();
 
   chrome.runtime.onConnect.addListener((port) => {
     const upload = port.sender?.id === chrome.runtime.id ? waiting.get(port.name) : undefined;
@@ -40,8 +42,10 @@
   async function consult(files, byUser) {
     const parts = [...crypto.getRandomValues(new Uint32Array(4))];
     const ticket = parts.map((part) => part.toString(16).padStart(8, '0')).join('-');
+    let end = () => {};
     try {
       return await new Promise((resolve, reject) => {
+        unanswered.add(end = () => resolve(null));
         /** @type {ReturnType<typeof setTimeout> | undefined} */
         let timer;
         const begin = () => {
@@ -66,9 +70,17 @@
       });
     } finally {
       waiting.delete(ticket);
+      unanswered.delete(end);
       // Whatever happened, nothing of the upload stays: not its cover above the page, not its jobs.
       chrome.runtime.sendMessage({ type: 'over', ticket }).catch(() => {});
     }
+  }
+
+  /** End all uploads of this page, which goes: the browser may keep it, with its dialog, and go back to it.
+   * Meanwhile the dialog would block those of the next page. */
+  function leave() {
+    for (const end of unanswered) end();
+    hideAll();
   }
 
   // --- photos in files and texts -------------------------------------------------------------------------
@@ -186,5 +198,7 @@
     try { return chrome.i18n.getMessage(key) || otherwise; } catch { return otherwise; }
   }
 
-  globalThis.clip2protect = { ...globalThis.clip2protect, hold, mayHoldPhotos, textsHoldPhotos, words };
+  globalThis.clip2protect = {
+    ...globalThis.clip2protect, hold, leave, mayHoldPhotos, textsHoldPhotos, words,
+  };
 })();
