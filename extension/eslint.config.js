@@ -27,7 +27,10 @@ export default [
   // Scripts in pages are no modules; they share one object.
   {
     files: ['src/content/*.js'],
-    languageOptions: { sourceType: 'script', globals: { clip2protect: 'writable' } },
+    languageOptions: {
+      sourceType: 'script',
+      globals: { clip2protect: 'writable', cloneInto: 'readonly', XPCNativeWrapper: 'readonly' },
+    },
   },
   {
     files: ['scripts/*.js', 'unit/*.js', '*.config.js'],

@@ -62,14 +62,40 @@
   const PICTURES =
     'img, picture, source, svg, image, object, embed, iframe, video, audio, link, style, script';
 
-  /** @param {File[]} files
+  /** In Firefox, the page's own objects; a page can read only what one of its functions has put into a
+   * transfer.  Take these functions now, before the page can replace them. @type {any} */
+  const page = 'wrappedJSObject' in window ? window.wrappedJSObject : undefined;
+  const { DataTransfer: Transfer, DataTransferItemList: Items } = page ?? globalThis;
+  const itemsIn = Object.getOwnPropertyDescriptor(Transfer.prototype, 'items')?.get;
+  const { add } = Items.prototype, { setData } = Transfer.prototype;
+
+  /** What the page may read.
+   * @param {File[]} files
    * @param {Map<string, string>} texts
    * @returns {DataTransfer} */
   function transferOf(files, texts) {
-    const transfer = new DataTransfer();
-    for (const file of files) transfer.items.add(file);
-    for (const [kind, text] of texts) transfer.setData(kind, text);
+    const transfer = new Transfer(), items = Reflect.apply(/** @type {any} */ (itemsIn), transfer, []);
+    for (const file of files) Reflect.apply(add, items, [page ? ownFile(file) : file]);
+    for (const text of texts) Reflect.apply(setData, transfer, text);
     return transfer;
+  }
+
+  /** A file of the page's own, in Firefox.
+   * @param {File} file */
+  function ownFile(file) {
+    const copy = cloneInto(file, window);
+    if (settled.has(file)) settled.add(XPCNativeWrapper(copy));
+    return copy;
+  }
+
+  /** @param {DataTransfer} clipboardData
+   * @returns {ClipboardEvent} */
+  function pasteOf(clipboardData) {
+    const how = { bubbles: true, composed: true, cancelable: true };
+    const event = new ClipboardEvent('paste', { ...how, clipboardData });
+    // Firefox makes one that holds nothing.
+    if (page) Object.defineProperty(event.wrappedJSObject, 'clipboardData', { value: clipboardData });
+    return event;
   }
 
   /** The texts of a drop or paste.
@@ -273,11 +299,9 @@
   function toPaste(event, files, photos) {
     const first = /** @type {Element} */ (event.composedPath()[0]);
     const texts = photos ? textsBesidePhotos(event.clipboardData) : textsOf(event.clipboardData);
-    const how = { bubbles: true, composed: true, cancelable: true };
     const paste = async (/** @type {File[]} */ ready, /** @type {Map<string, string>} */ rest) => {
       const target = first.isConnected ? first : document.activeElement ?? document.body;
-      const clipboardData = transferOf(ready, rest);
-      const untouched = send(target, new ClipboardEvent('paste', { ...how, clipboardData }));
+      const untouched = send(target, pasteOf(transferOf(ready, rest)));
       return untouched && insert(target, ready, rest);
     };
     return {

@@ -66,4 +66,8 @@ interface ContentScripts {
 }
 
 declare var clip2protect: ContentScripts;
+/** Firefox gives these to scripts in pages. */
+declare function cloneInto<T>(value: T, scope: Window): T;
+declare function XPCNativeWrapper<T>(value: T): T;
+interface Event { wrappedJSObject?: any }
 interface Element { openOrClosedShadowRoot?(): ShadowRoot | null; getHTML(): string; }
