@@ -36,7 +36,7 @@ interface ContentScripts {
   fileOf(original: { name: string, lastModified: number }, photo: Blob): File;
   photosInText(text: string, known?: Map<string, File>): TextHolder;
   photosInBytes(letters: string, known: Map<string, File>): BytesHolder;
-  lettersOf(bytes: Uint8Array): string;
+  lettersOf(blob: Blob): Promise<string>;
   addressOf(blob: Blob): Promise<string>;
   makeMark(name: string): Mark;
   /** Our own events. */

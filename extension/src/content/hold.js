@@ -128,7 +128,7 @@
       };
     }
     if (kind === 'text') {
-      const { photos, rebuild } = photosInBytes(lettersOf(new Uint8Array(await file.arrayBuffer())), known);
+      const { photos, rebuild } = photosInBytes(await lettersOf(file), known);
       const { name, type, lastModified } = file;
       if (photos.length) {
         return {

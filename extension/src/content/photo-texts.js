@@ -24,9 +24,12 @@
   const NOTHING = 'data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==';
 
   /** Bytes as a text with a character for each, so that no coding of letters is lost.
-   * @param {Uint8Array} bytes
-   * @returns {string} */
-  function lettersOf(bytes) {
+   * @param {Blob} blob
+   * @returns {Promise<string>} */
+  async function lettersOf(blob) {
+    // A copy of our own: in Firefox, the buffer is the page's, and we cannot take parts of it.
+    const bytes = new Uint8Array(blob.size);
+    bytes.set(new Uint8Array(await blob.arrayBuffer()));
     let letters = '';
     for (let i = 0; i < bytes.length; i += PIECE) {
       letters += String.fromCharCode(...bytes.subarray(i, i + PIECE));
@@ -136,7 +139,7 @@
   /** @param {Blob} blob
    * @returns {Promise<string>} */
   async function addressOf(blob) {
-    return `data:${blob.type};base64,${btoa(lettersOf(new Uint8Array(await blob.arrayBuffer())))}`;
+    return `data:${blob.type};base64,${btoa(await lettersOf(blob))}`;
   }
 
   /** The photos in a file that is a text.
