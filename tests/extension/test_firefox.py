@@ -1,13 +1,19 @@
-"""The same extension in Firefox, driven by Marionette: once from the first page to a protected photo."""
+"""The same extension in Firefox, driven by Marionette.
+
+Its first test goes from the first page to a protected photo.  The others try every kind of document and way.
+"""
 
 from __future__ import annotations
 
+import base64
 import json
+import os
 import re
 import shutil
 import socket
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +22,7 @@ import pytest
 from PIL import Image
 
 from tests.extension.conftest import PAGES, Arrived, Site, unpack
+from tests.extension.test_leaks import KINDS
 from tests.support.live import Live, running, wait_for
 from tests.support.scripted import MARK
 
@@ -26,16 +33,36 @@ from marionette_driver.keys import Keys
 from marionette_driver.marionette import Marionette
 
 FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")
+XVFB = shutil.which("Xvfb") or ""
 pytestmark = pytest.mark.skipif(not FIREFOX, reason="no Firefox")
 
 
 @pytest.fixture
-def firefox(tmp_path: Path) -> Iterator[Marionette]:
+def display(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The screen that Firefox is shown on; empty for none."""
+    if not hasattr(request, "param"):
+        yield ""
+        return
+    given, taken = os.pipe()
+    server = subprocess.Popen([XVFB, "-nolisten", "tcp", "-displayfd", str(taken)], pass_fds=[taken])
+    try:
+        os.close(taken)
+        with os.fdopen(given) as number:
+            yield f":{number.readline().strip()}"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@pytest.fixture
+def firefox(tmp_path: Path, display: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Marionette]:
+    if display:
+        monkeypatch.setenv("DISPLAY", display)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     log = str(tmp_path / "firefox.log")
     driver = Marionette(
-        host="127.0.0.1", port=port, bin=FIREFOX, headless=True, gecko_log=log, startup_timeout=120
+        host="127.0.0.1", port=port, bin=FIREFOX, headless=not display, gecko_log=log, startup_timeout=120
     )
     try:
         driver.start_session()
@@ -64,6 +91,8 @@ class Trip:
     site: Site
     live: Live
     photo: Path
+    #: Where the extension's pages are.
+    pages: str
 
     def protected(self) -> list[Any]:
         """Jobs that have protected a photo."""
@@ -75,12 +104,70 @@ class Trip:
         found = re.findall(r'requests_total\{route="/v1/faces",[^}]*\} ([\d.]+)', text)
         return sum(map(float, found))
 
-    def go_on(self) -> None:
-        """Upload what the dialog shows: it lies in a closed shadow tree, so only keys reach it.
+    def open(self, page: str) -> None:
+        """A page of the site in a tab of its own."""
+        first, *others = self.firefox.window_handles
+        for other in others:
+            self.firefox.switch_to_window(other)
+            self.firefox.close()
+        self.firefox.switch_to_window(first)
+        self.firefox.switch_to_window(self.firefox.open(type="tab", focus=True)["handle"])
+        self.firefox.navigate(self.site.url(page, "localhost"))
+        self.site.arrived.clear()
 
-        It begins by itself, and its button has the focus as soon as it can be pressed.
-        """
-        wait_for(lambda: press(self.firefox, Keys.ENTER) or self.site.arrived)
+    def run(self, script: str, *arguments: Any) -> Any:
+        """In the page's own world."""
+        return self.firefox.execute_script(script, arguments, sandbox=None)
+
+    def rule(self, rule: str) -> None:
+        """Turn the site on or off, in another tab."""
+        here = self.firefox.current_window_handle
+        self.firefox.switch_to_window(self.firefox.open(type="tab", focus=True)["handle"])
+        self.firefox.navigate(f"{self.pages}options/options.html")
+        tell = """const [rule, done] = arguments;
+            browser.runtime.sendMessage({ type: 'setSite', host: 'localhost', rule }).then(done);"""
+        assert "ok" in self.firefox.execute_async_script(tell, [rule], sandbox=None)
+        self.firefox.close()
+        self.firefox.switch_to_window(here, focus=True)
+
+    def dialog(self) -> Any:
+        """What our frame or notice says: only a script of the browser itself sees into a closed tree."""
+        return self.firefox.execute_script(f"{INSIDE} return page ? 'dialog' : text;", sandbox="system")
+
+    def go_on(self, until: Callable[[], Any] | None = None) -> None:
+        """Press the dialog's button until the site has the photo."""
+        until = until or (lambda: self.site.arrived)
+        focus = """
+            const buttons = ['start', 'use'].map((id) => page?.getElementById(id));
+            const button = buttons.find((one) => one && !one.hidden && !one.disabled);
+            button?.focus();
+            return Boolean(button);"""
+
+        def tried() -> Any:
+            if self.firefox.execute_script(INSIDE + focus, sandbox="system"):
+                press(self.firefox, Keys.ENTER)
+            return until()
+
+        wait_for(tried)
+
+    def chosen(self) -> Any:
+        """What the site has: each must be the protected photo."""
+        return [(file.name, file.data == self.photo.read_bytes() + MARK) for file in self.site.arrived]
+
+    @property
+    def address(self) -> str:
+        """The photo as an address."""
+        return "data:image/png;base64," + base64.b64encode(self.photo.read_bytes()).decode()
+
+    @property
+    def protected_address(self) -> str:
+        return "data:image/png;base64," + base64.b64encode(self.photo.read_bytes() + MARK).decode()
+
+
+#: Looks into the closed shadow tree that our script put into the page last.
+INSIDE = """
+    const root = [...document.documentElement.children].at(-1).openOrClosedShadowRoot;
+    const page = root?.querySelector('iframe')?.contentDocument, text = root?.textContent ?? '';"""
 
 
 @pytest.fixture
@@ -102,7 +189,7 @@ def trip(firefox: Marionette, tmp_path: Path) -> Iterator[Trip]:
             wait_for(
                 lambda: firefox.find_element(By.ID, "sites-news").text.startswith("localhost was added.")
             )
-            yield Trip(firefox, site, live, photo)
+            yield Trip(firefox, site, live, photo, pages)
     finally:
         site.stop()
 
@@ -118,39 +205,211 @@ def test_from_the_first_page_to_a_protected_photo(trip: Trip) -> None:
     assert firefox.find_element(By.ID, "state").text == "nothing yet input:1 change:1"
 
 
-DROP = """([bytes]) => {
-  const transfer = new DataTransfer(), how = { bubbles: true, composed: true, cancelable: true };
-  transfer.items.add(new File([new Uint8Array(bytes)], 'me.png', { type: 'image/png' }));
-  document.getElementById('field').dispatchEvent(new DragEvent('drop', { dataTransfer: transfer, ...how }));
-}"""
+# --- documents -------------------------------------------------------------------------------------------
+
+MAKE = """const [bytes] = arguments;
+    window.transfer = new DataTransfer();
+    window.transfer.items.add(new File([new Uint8Array(bytes)], 'me.png', { type: 'image/png' }));"""
+#: No driver drags files, so the browser's own script dispatches what it would.
+DROP = """
+    const { transfer } = window.wrappedJSObject, how = { bubbles: true, composed: true, cancelable: true };
+    const drop = new DragEvent('drop', { dataTransfer: transfer, ...how });
+    window.windowUtils.dispatchDOMEventViaPresShellForTesting(document.getElementById('field'), drop);"""
 
 
-def test_documents_that_are_written_anew(trip: Trip) -> None:
-    """Nothing arrives before the user has decided.  In a document written anew, Firefox shows no dialog."""
-    firefox, site = trip.firefox, trip.site
-    text = (PAGES / "taker.html").read_text("utf-8").replace("http://SITE", site.url("", "localhost")[:-1])
-    site.replaced["taker.html"] = text.encode()
-    for kind in ("top", "written top"):
-        for way in ("input", "drop"):
-            firefox.navigate(site.url("taker.html" if kind == "top" else "kinds.html", "localhost"))
-            if kind != "top":
-                firefox.execute_script("window.KINDS[arguments[0]](arguments[1])", [kind, text], sandbox=None)
-            before = trip.looks()
+def drop(trip: Trip) -> None:
+    trip.run(MAKE, list(trip.photo.read_bytes()))
+    trip.firefox.execute_script(DROP, sandbox="system")
+
+
+def show(trip: Trip, kind: str, more: str = "") -> bool:
+    """Go to a document of a kind.
+
+    Returns:
+        Whether it is a frame's.
+    """
+    text = (
+        (PAGES / "taker.html").read_text("utf-8").replace("http://SITE", trip.site.url("", "localhost")[:-1])
+    )
+    trip.site.replaced["taker.html"] = (text + more).encode()
+    trip.open("taker.html" if kind == "top" else "kinds.html")
+    if kind == "top":
+        return False
+    before = set(trip.firefox.window_handles)
+    trip.run("window.KINDS[arguments[0]](arguments[1])", kind, text)
+    if "popup" in kind:
+        [opened] = wait_for(lambda: set(trip.firefox.window_handles) - before)
+        trip.firefox.switch_to_window(opened)
+    framed = not any(word in kind for word in ("top", "popup", "without", "lines"))
+    if framed:
+        trip.firefox.switch_to_frame(trip.firefox.find_element(By.NAME, "inner"))
+    wait_for(lambda: trip.run("return Boolean(window.seen && document.getElementById('field'))"))
+    return framed
+
+
+def test_a_photo_in_a_document(trip: Trip) -> None:
+    for kind in KINDS:
+        for way in ("input", "drop") if kind in ("top", "frame", "written top") else ("input",):
+            framed, before = show(trip, kind), trip.looks()
             if way == "input":
-                firefox.find_element(By.ID, "one").send_keys(str(trip.photo))
+                trip.firefox.find_element(By.ID, "one").send_keys(str(trip.photo))
             else:
-                bytes_ = list(trip.photo.read_bytes())
-                firefox.execute_script(f"({DROP})(arguments)", [bytes_], sandbox=None)
-            if kind == "top":
-                wait_for(lambda before=before: trip.looks() > before)  # the dialog has the photo
-            time.sleep(2)
-            assert site.arrived == [], (kind, way)
-            assert firefox.execute_script("return window.seen", sandbox=None) == []
-            if (kind, way) == ("top", "input"):
-                trip.go_on()
-                data = trip.photo.read_bytes() + MARK
-                assert site.arrived == [Arrived("me.png", "image/png", data)], kind
-                site.arrived.clear()
+                drop(trip)
+            wait_for(lambda before=before: trip.looks() > before)  # the dialog has the photo
+            assert trip.site.arrived == [], (kind, way)
+            assert trip.run("return window.seen") == []
+            if framed:
+                trip.firefox.switch_to_frame()
+            trip.go_on()
+            assert trip.chosen() == [("me.png", True)], (kind, way)
+
+
+def test_a_page_may_put_a_dropped_photo_into_an_input(trip: Trip) -> None:
+    """What was decided about once is not asked about again."""
+    show(
+        trip,
+        "top",
+        """<script>addEventListener('drop', (event) => {
+          const input = document.getElementById('one');
+          input.files = event.dataTransfer.files;
+          input.dispatchEvent(new Event('change', { bubbles: true }));
+        }, true);</script>""",
+    )
+    drop(trip)
+    trip.go_on()
+    wait_for(lambda: len(trip.site.arrived) == 2)
+    assert trip.chosen() == [("me.png", True)] * 2
+    assert trip.dialog() == "" and trip.looks() == 1
+
+
+# --- pages that come back --------------------------------------------------------------------------------
+
+
+def test_a_page_that_is_left_with_its_dialog_open(trip: Trip) -> None:
+    """The browser keeps it as it was.  Neither it nor the next page is blocked."""
+    firefox, choose = trip.firefox, lambda: firefox.find_element(By.ID, "one").send_keys(str(trip.photo))
+    show(trip, "top")
+    trip.run("window.kept = true")
+    for page in ("input.html", ""):
+        choose()
+        wait_for(lambda: trip.dialog() == "dialog")
+        if page:
+            firefox.navigate(trip.site.url(page, "localhost"))
+    firefox.go_back()
+    assert trip.run("return window.kept")
+    assert trip.dialog() == ""
+    choose()
+    trip.go_on()
+    assert trip.chosen() == [("me.png", True)]
+
+
+@pytest.mark.parametrize("how", ["open", "back", "back anew"])
+def test_a_photo_chosen_while_the_site_was_off(trip: Trip, how: str) -> None:
+    """The browser keeps the page, or loads it anew; Firefox then leaves its input empty."""
+    firefox, anew = trip.firefox, how == "back anew"
+    trip.rule("never")
+    if anew:
+        trip.site.headers["form.html"] = {"Cache-Control": "no-store"}
+    trip.open("form.html")
+    trip.run("window.kept = true")
+    firefox.find_element(By.CSS_SELECTOR, "input").send_keys(str(trip.photo))
+    if how != "open":
+        firefox.navigate(trip.site.url("paste.html", "localhost"))
+    trip.rule("ask")
+    if how != "open":
+        firefox.go_back()
+    assert trip.run("return window.kept === true") is not anew
+    if not anew:
+        wait_for(lambda: trip.dialog() == "dialog")
+    assert trip.run("return new FormData(document.forms[0]).get('photo').size") == 0
+    if not anew:
+        trip.go_on(lambda: trip.dialog() == "")
+    firefox.find_element(By.CSS_SELECTOR, "button").click()
+    wait_for(lambda: firefox.get_url().endswith("/upload"))
+    assert trip.chosen() == ([] if anew else [("me.png", True)])
+
+
+# --- the clipboard ---------------------------------------------------------------------------------------
+
+#: A button of the page copies something, and reads it again where `read` says how.
+COPY = """const [kind, address, read] = arguments;
+    const button = document.body.appendChild(document.createElement('button'));
+    button.id = 'copy';
+    button.onclick = async () => {
+      const text = kind === 'text/html' ? `<p>me</p><img src="${address}">` : address;
+      const body = kind === 'image/png' ? await (await fetch(address)).blob() : new Blob([text], { type: kind });
+      await navigator.clipboard.write([new ClipboardItem({ [kind]: body })]);
+      window.copied = true;
+      if (read === 'readText') window.got = await navigator.clipboard.readText();
+      if (read !== 'read') return;
+      const [item] = await navigator.clipboard.read(), blob = await item.getType(kind);
+      const reader = new FileReader();
+      reader.onload = () => { window.got = kind === 'image/png' ? reader.result : atob(reader.result.split(',')[1]); };
+      reader.readAsDataURL(blob);
+    };"""
+
+
+def copy(trip: Trip, kind: str, read: str = "") -> None:
+    trip.open("paste.html")
+    trip.run(COPY, kind, trip.address, read)
+    trip.firefox.find_element(By.ID, "copy").click()
+    wait_for(lambda: trip.run("return window.copied"))
+
+
+def paste(trip: Trip) -> None:
+    """By the keyboard: the browser makes the event."""
+    trip.firefox.find_element(By.ID, "field").click()
+    keys = trip.firefox.actions.sequence("key", "keyboard")
+    keys.key_down(Keys.CONTROL).key_down("v").key_up("v").key_up(Keys.CONTROL).perform()
+
+
+def test_a_photo_in_a_copied_text(trip: Trip) -> None:
+    copy(trip, "text/html")
+    paste(trip)
+    wait_for(lambda: trip.dialog() == "dialog")
+    field = "return document.getElementById('field').innerHTML"
+    assert "img" not in trip.run(field)
+    trip.go_on(lambda: "img" in trip.run(field))
+    assert f'src="{trip.protected_address}"' in trip.run(field)
+    trip.firefox.set_pref("dom.events.testing.asyncClipboard", True)  # its own question stays away
+    for kind, read in (("text/html", "read"), ("text/plain", "readText")):
+        copy(trip, kind, read)
+        wait_for(lambda: trip.dialog() == "dialog")
+        assert trip.run("return window.got") is None
+        trip.go_on(lambda: trip.run("return window.got"))
+        got = trip.run("return window.got")
+        assert trip.protected_address in re.split('["<>]', got), (kind, read)
+
+
+@pytest.mark.parametrize("display", [True], indirect=True)
+@pytest.mark.skipif(not XVFB, reason="without a screen, Firefox copies texts only: `apt-get install xvfb`")
+def test_a_picture_on_the_clipboard(trip: Trip) -> None:
+    copy(trip, "image/png")
+    paste(trip)
+    wait_for(lambda: trip.dialog() == "dialog")
+    assert trip.site.arrived == []
+    trip.go_on()
+    # The browser has made a file of its own from the pixels.
+    [(name, _)] = trip.chosen()
+    assert name == "image.png" and trip.site.arrived[0].data.endswith(MARK)
+    trip.firefox.set_pref("dom.events.testing.asyncClipboard", True)
+    copy(trip, "image/png", "read")
+    wait_for(lambda: trip.dialog() == "dialog")
+    assert trip.run("return window.got") is None
+    trip.go_on(lambda: trip.run("return window.got"))
+    assert base64.b64decode(trip.run("return window.got").partition(",")[2]).endswith(MARK)
+
+
+@pytest.mark.parametrize("name", ["me.svg", "me.html"])
+def test_a_file_that_holds_a_photo(trip: Trip, name: str) -> None:
+    text = {"me.svg": '<svg><image href="{}"/></svg>', "me.html": "<!doctype html><p>\xe9<img src={}>"}[name]
+    file = trip.photo.with_name(name)
+    file.write_text(text.format(trip.address), "utf-8")
+    trip.open("input.html")
+    trip.firefox.find_element(By.ID, "one").send_keys(str(file))
+    trip.go_on()
+    [got] = trip.site.arrived
+    assert (got.name, got.data.decode()) == (name, text.format(trip.protected_address))
 
 
 def type_into(firefox: Marionette, field: str, text: str) -> None:
