@@ -64,13 +64,13 @@ $(VENV)/.made:
 	touch $@
 
 # The page and the extension are tested in real browsers; root on Debian gets them here, anybody else is told how by the
-# tests.  Firefox may be missing: its one test is then skipped.
+# tests.  Firefox may be missing, or Xvfb, without which it copies no pictures: these tests are then skipped.
 $(VENV)/.browser: $(VENV)/.made
-	@need="chromium firefox-esr"; \
-	for b in "$$CHROMIUM" /usr/lib/chromium/chromium chromium chromium-browser google-chrome; do \
-		if [ -n "$$b" ] && command -v "$$b" >/dev/null; then need="$${need#chromium}"; fi; done; \
-	for b in firefox-esr firefox; do if command -v "$$b" >/dev/null; then need="$${need%firefox-esr}"; fi; done; \
-	if [ -n "$${need# }" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -q; \
+	@have() { for b in "$$@"; do if [ -n "$$b" ] && command -v "$$b" >/dev/null; then return; fi; done; false; }; need=; \
+	have "$$CHROMIUM" /usr/lib/chromium/chromium chromium chromium-browser google-chrome || need="chromium"; \
+	have firefox-esr firefox || need="$$need firefox-esr"; \
+	have Xvfb || need="$$need xvfb"; \
+	if [ -n "$$need" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -q; \
 		for package in $$need; do apt-get install -y -q --no-install-recommends $$package || true; done; fi
 	touch $@
 

@@ -228,9 +228,8 @@ def show(trip: Trip, kind: str, more: str = "") -> bool:
     Returns:
         Whether it is a frame's.
     """
-    text = (
-        (PAGES / "taker.html").read_text("utf-8").replace("http://SITE", trip.site.url("", "localhost")[:-1])
-    )
+    text = (PAGES / "taker.html").read_text("utf-8")
+    text = text.replace("http://SITE", trip.site.url("", "localhost").rstrip("/"))
     trip.site.replaced["taker.html"] = (text + more).encode()
     trip.open("taker.html" if kind == "top" else "kinds.html")
     if kind == "top":
@@ -247,8 +246,14 @@ def show(trip: Trip, kind: str, more: str = "") -> bool:
     return framed
 
 
-def test_a_photo_in_a_document(trip: Trip) -> None:
-    for kind in KINDS:
+#: `make test` takes these documents, in which Firefox might do something of its own.
+QUICK = ("top", "frame", "written top", "written without open", "written popup")
+SLOW = tuple(kind for kind in KINDS if kind not in QUICK)
+
+
+@pytest.mark.parametrize("kinds", [QUICK, pytest.param(SLOW, marks=pytest.mark.slow)])
+def test_a_photo_in_a_document(trip: Trip, kinds: tuple[str, ...]) -> None:
+    for kind in kinds:
         for way in ("input", "drop") if kind in ("top", "frame", "written top") else ("input",):
             framed, before = show(trip, kind), trip.looks()
             if way == "input":
@@ -336,16 +341,15 @@ COPY = """const [kind, address, read] = arguments;
     const button = document.body.appendChild(document.createElement('button'));
     button.id = 'copy';
     button.onclick = async () => {
+      const picture = kind === 'image/png' && await (await fetch(address)).blob();
       const text = kind === 'text/html' ? `<p>me</p><img src="${address}">` : address;
-      const body = kind === 'image/png' ? await (await fetch(address)).blob() : new Blob([text], { type: kind });
+      const body = picture || new Blob([text], { type: kind });
       await navigator.clipboard.write([new ClipboardItem({ [kind]: body })]);
       window.copied = true;
       if (read === 'readText') window.got = await navigator.clipboard.readText();
       if (read !== 'read') return;
       const [item] = await navigator.clipboard.read(), blob = await item.getType(kind);
-      const reader = new FileReader();
-      reader.onload = () => { window.got = kind === 'image/png' ? reader.result : atob(reader.result.split(',')[1]); };
-      reader.readAsDataURL(blob);
+      window.got = String.fromCharCode(...new Uint8Array(await blob.arrayBuffer()));
     };"""
 
 
@@ -397,7 +401,7 @@ def test_a_picture_on_the_clipboard(trip: Trip) -> None:
     wait_for(lambda: trip.dialog() == "dialog")
     assert trip.run("return window.got") is None
     trip.go_on(lambda: trip.run("return window.got"))
-    assert base64.b64decode(trip.run("return window.got").partition(",")[2]).endswith(MARK)
+    assert trip.run("return window.got").encode("latin-1").endswith(MARK)
 
 
 @pytest.mark.parametrize("name", ["me.svg", "me.html"])
