@@ -246,14 +246,8 @@ def show(trip: Trip, kind: str, more: str = "") -> bool:
     return framed
 
 
-#: `make test` takes these documents, in which Firefox might do something of its own.
-QUICK = ("top", "frame", "written top", "written without open", "written popup")
-SLOW = tuple(kind for kind in KINDS if kind not in QUICK)
-
-
-@pytest.mark.parametrize("kinds", [QUICK, pytest.param(SLOW, marks=pytest.mark.slow)])
-def test_a_photo_in_a_document(trip: Trip, kinds: tuple[str, ...]) -> None:
-    for kind in kinds:
+def test_a_photo_in_a_document(trip: Trip) -> None:
+    for kind in KINDS:
         for way in ("input", "drop") if kind in ("top", "frame", "written top") else ("input",):
             framed, before = show(trip, kind), trip.looks()
             if way == "input":
