@@ -239,10 +239,13 @@ export class Photo {
     this.step('working', say('working'), [stage, similarity].filter(Boolean).join(' · '));
   }
 
-  /** @param {Blob} result
+  /** @param {Blob} given
    * @param {Job} job */
-  async finish(result, job) {
-    if (!isBlob(result)) throw new Error('no photo');
+  async finish(given, job) {
+    if (!isBlob(given)) throw new Error('no photo');
+    // A copy: the background's lies with the normal windows, and a private page would wait for it for ever.
+    const { attempt } = this, result = new Blob([await given.arrayBuffer()], { type: given.type });
+    if (attempt !== this.attempt) return;
     const report = this.report = /** @type {Report} */ (job.report);
     this.result = result;
     /** Seconds that a face took; 0 where the server had the result already. */
