@@ -339,6 +339,27 @@ def test_a_handle_that_the_page_has_kept(surf: Surf, what: str, record_property:
         surf.gets(page, ("me.png", "image/png", photo.protected))
 
 
+def test_a_photo_that_an_installed_page_opens(surf: Surf, record_property: Record) -> None:
+    """The browser launches the page with the photo, as from a window of files."""
+    page, photo = surf.open("app.html"), surf.photo()
+    session = page.context.new_cdp_session(page)
+    app = {"manifestId": page.url}
+    with noted(record_property, "launched page", "file handler", surf, photo):
+        session.send("PWA.install", app)
+        try:
+            with surf.context.expect_page() as opened:
+                session.send("PWA.launchFilesInApp", {**app, "files": [str(photo.path)]})
+            launched = opened.value
+            surf.pages.append(launched)
+            surf.dialog(launched)
+            assert launched.evaluate("window.launched") == 1
+            surf.gets_nothing(launched)
+            surf.protect(launched)
+            surf.gets(launched, ("me.png", "image/png", photo.protected))
+        finally:
+            session.send("PWA.uninstall", app)
+
+
 # --- pages without room for the dialog ---------------------------------------------------------------------
 
 
