@@ -44,6 +44,22 @@ test('a photo in a drawing in an address is found', async () => {
   }
 });
 
+test('a drawing keeps its letters', async () => {
+  const drawing = `<svg><text>caf\xe9 \u0416 \u{1f600}</text><image href="${URI}"/></svg>`;
+  const few = drawing.replace(/[\0-\x7f]+/g, encodeURIComponent); // only what has to be is encoded
+  const inBytes = (text) => Buffer.from(text).toString('latin1');
+  const inText = (text) => photosInText(text), inFile = (text) => photosInBytes(inBytes(text), new Map());
+  for (const body of [few, encodeURIComponent(drawing)]) {
+    for (const search of [inText, inFile]) {
+      const { photos, rebuild } = search(`<p>\u0416<img src="data:image/svg+xml,${body}">`);
+      const rebuilt = Buffer.from(await rebuild(all(photos, RESULT))).toString();
+      assert.match(rebuilt, /^<p>\u0416<img/);
+      const inner = /base64,([^"]*)/.exec(rebuilt)[1];
+      assert.equal(Buffer.from(inner, 'base64').toString(), drawing.replace(URI, PROTECTED));
+    }
+  }
+});
+
 test('a large photo is found too', async () => {
   const base64 = Buffer.alloc(24 << 20, 7).toString('base64');
   for (const body of [base64, base64.replace(/.{76}/g, '$&\n')]) {

@@ -45,6 +45,10 @@
     return bytes;
   }
 
+  /** @param {string} text
+   * @returns {string} its bytes as a browser sends them, a character each */
+  const utf8 = (text) => String.fromCharCode(...new TextEncoder().encode(text));
+
   /** The addresses of pictures in a text, and where they begin.
    * @param {string} text
    * @returns {Generator<{address: string, index: number}>} */
@@ -63,12 +67,14 @@
   }
 
   /** @param {string} address
-   * @returns {{kind: string, letters: string}} */
-  function decode(address) {
+   * @param {boolean} raw whether its letters are bytes already
+   * @returns {{kind: string, letters: string}} letters that are bytes */
+  function decode(address, raw) {
     const comma = address.indexOf(','), head = address.slice(5, comma), body = address.slice(comma + 1);
     const kind = head.split(';')[0].trim().toLowerCase();
     const base64 = /;\s*base64\s*$/i.test(head);
-    const letters = (base64 ? body.replace(GAPS, '') : body).replace(/%([\da-f]{2})/gi, (_, code) => (
+    const plain = raw ? body : body.replace(/[^\0-\x7f]{1,4096}/gu, utf8);
+    const letters = (base64 ? body.replace(GAPS, '') : plain).replace(/%([\da-f]{2})/gi, (_, code) => (
       String.fromCharCode(parseInt(code, 16))));
     if (!base64) return { kind, letters };
     // Whatever follows the address in the text, its beginning can be read.
@@ -80,13 +86,14 @@
    * @typedef {Map<string, File>} Known */
   /** @param {string} text
    * @param {Known} [known]
+   * @param {boolean} [raw] whether its letters are bytes
    * @returns {TextHolder} */
-  function photosInText(text, known = new Map()) {
+  function photosInText(text, known = new Map(), raw = false) {
     /** @type {(string | File | {inner: TextHolder})[]} */
     const parts = [];
     let end = 0;
     for (const { address, index } of addressesIn(text)) {
-      const part = partOf(address, known);
+      const part = partOf(address, known, raw);
       if (!part) continue;
       parts.push(text.slice(end, index), part);
       end = index + address.length;
@@ -107,13 +114,14 @@
   /** What an address holds.
    * @param {string} address
    * @param {Known} known
+   * @param {boolean} raw
    * @returns {File | {inner: TextHolder} | undefined} undefined: neither a photo nor a drawing with one */
-  function partOf(address, known) {
+  function partOf(address, known, raw) {
     const before = known.get(address);
     if (before) return before;
-    const picture = decode(address);
+    const picture = decode(address, raw);
     if (picture.kind.startsWith('image/svg')) {
-      const inner = photosInText(picture.letters, known);
+      const inner = photosInText(picture.letters, known, true);
       return inner.photos.length ? { inner } : undefined;
     }
     if (picture.letters.length < LEAST) return undefined;
@@ -149,7 +157,7 @@
   function photosInBytes(letters, known) {
     const wide = { '\xff\xfe': [0, 1], '\xfe\xff': [1, 0] }[letters.slice(0, 2)];
     if (!wide) {
-      const { photos, rebuild } = photosInText(letters, known);
+      const { photos, rebuild } = photosInText(letters, known, true);
       return { photos, rebuild: async (results) => bytesOf(await rebuild(results)) };
     }
     // UTF-16: two bytes a letter, in the order that the mark at the beginning says.
