@@ -213,6 +213,42 @@ def test_a_photo_without_a_face_takes_one_press(surf: Surf, do: str) -> None:
     surf.gets(page, ("me.png", "image/png", photo.data))
 
 
+def test_a_photo_of_others_takes_one_press(surf: Surf) -> None:
+    """Only the user's own face was to be protected, and it is not in the photo."""
+    photo = surf.photo(do="strangers")
+    surf.live.ask("POST", "/v1/owner", surf.photo("owner.png").data, Content_Type="image/png")
+    surf.keep(defaults={"prompt": "", "level": "", "faces": "mine"})
+    page, dialog = pick(surf, photo)
+    expect(dialog.locator(".photo.strangers .state")).to_have_text("Your face was not found")
+    expect(dialog.get_by_role("img", name="me.png")).to_be_visible()
+    expect(dialog.locator(".problem")).to_be_hidden()
+    color = "element => getComputedStyle(element).color"
+    state, bad = (dialog.locator(part).first.evaluate(color) for part in (".photo .state", ".bad"))
+    assert state != bad
+    assert dialog.evaluate("document.activeElement.id") == "title", "no key hands it over by chance"
+    surf.gets_nothing(page)
+    dialog.select_option("#faces", "all")  # all faces after all
+    wait_for(lambda: page.evaluate("0") == 0 and len(levels(surf)) == 2)
+    expect(dialog.locator(".photo.strangers")).to_be_visible()
+    assert dialog.text_content("#use") == "Upload unchanged"
+    surf.press(dialog, "#use")
+    surf.gets(page, ("me.png", "image/png", photo.data))
+
+
+def test_where_nothing_is_asked_a_photo_of_others_never_goes_by_itself(serve: Serve) -> None:
+    surf = serve(rule="always")
+    surf.keep(habits={"faceless": True})
+    page, dialog = pick(surf, surf.photo(do="strangers"))
+    dialog.wait_for_selector(".photo.strangers")
+    surf.gets_nothing(page)
+
+
+def test_all_faces_are_counted_before_the_work_begins(surf: Surf) -> None:
+    _, dialog = pick(surf, *(surf.photo(f"{i}.png", do="slow 60") for i in range(3)))
+    expect(dialog.locator(".found")).to_have_text(["1 face found"] * 3)
+    assert dialog.locator(".photo.done").count() == 0
+
+
 def test_the_button_says_how_many_go_unchanged(surf: Surf) -> None:
     face, none = surf.photo("face.png"), surf.photo("none.png", do="no face")
     page, dialog = pick(surf, face, none)

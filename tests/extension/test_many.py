@@ -214,6 +214,19 @@ def test_the_badge_says_how_it_stands(surf: Surf) -> None:
         wait_for(lambda: surf.control.evaluate(badge, page.url) == text)
 
     shows("on")
+    server = surf.stored("local", "server")
+    surf.keep(server=server | {"secret": "", "token": "of an older version"})
+    assert surf.tell({"type": "looks"})["trouble"]["code"] == "pair_anew"
+    shows("?")
+    surf.keep(server=server)
+    assert "ok" in surf.tell({"type": "looks"})
+    shows("on")
+    surf.keep(
+        server=server | {"address": f"http://127.0.0.1:{surf.site.port}"}
+    )  # the site is no server of ours
+    assert surf.tell({"type": "looks"})["trouble"]["code"] == "other"
+    shows("!")
+    surf.keep(server=server)
     surf.tell({"type": "unpair"})
     page.bring_to_front()
     assert surf.tell({"type": "status"})["ok"]["state"] == "unpaired"

@@ -132,7 +132,11 @@ def faces_of(photo: bytes, known: bool) -> list[dict]:
     words = words_of(photo)
     count = int(words[1]) if words[:1] == [b"faces"] else 1
     return [
-        {"box": [10.0 * i, 0.0, 10.0 * i + 8, 8.0], "mine": i == 0 if known else None} for i in range(count)
+        {
+            "box": [10.0 * i, 0.0, 10.0 * i + 8, 8.0],
+            "mine": i == 0 and words[:1] != [b"strangers"] if known else None,
+        }
+        for i in range(count)
     ]
 
 
@@ -164,6 +168,9 @@ def work(job: str, photo: bytes, unwanted: set[str], tell) -> None:  # noqa: ANN
         time.sleep(3600)
     if what == "hang":
         time.sleep(3600)
+    if what == "strangers":
+        tell({"event": "failed", "job": job, "code": "not_mine", "detail": "none is yours", "where": []})
+        return
     if what == "no":
         tell({"event": "failed", "job": job, "code": "no_face", "detail": "no face was found", "where": []})
         return

@@ -27,7 +27,11 @@ const HANDLERS = {
   unpair: async () => { await server.unpair(); await showBadge('unpaired'); },
   setSite: ({ host, rule }) => setSite(String(host), rule),
   last: () => recall('last'),
-  looks: () => server.looks(),
+  looks: async () => {
+    const looks = await server.looks();
+    await showBadge('ready');
+    return looks;
+  },
   claim: ({ ticket }, sender) => claim(String(ticket), sender),
   size: ({ ticket, small }, sender) => resize(String(ticket), small === true, sender),
   settings: () => chrome.runtime.openOptionsPage(),
@@ -44,8 +48,8 @@ const HANDLERS = {
 chrome.runtime.onMessage.addListener((message, sender, answer) => {
   handle(message, sender).then((ok) => answer({ ok }), (error) => {
     const trouble = troubleOf(error);
-    if (trouble.code === 'down') showBadge('down');
-    if (trouble.code === 'unpaired') showBadge('unpaired');
+    const state = server.stateAfter(trouble.code);
+    if (state) showBadge(state);
     answer({ trouble });
   });
   return true; // the answer comes later

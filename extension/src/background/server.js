@@ -125,6 +125,14 @@ async function ask(path, options = {}) {
  * @returns {Promise<any>} */
 const json = async (path, options) => jsonOf(await ask(path, options));
 
+/** What a trouble tells of the server.
+ * @param {string} code
+ * @returns {'unpaired' | 'down' | undefined} undefined: nothing, it is one of a photo */
+export function stateAfter(code) {
+  if (['unpaired', 'pair_anew', 'wrong_origin'].includes(code)) return 'unpaired';
+  return ['down', 'timeout', 'other', 'version', 'bad_address'].includes(code) ? 'down' : undefined;
+}
+
 /** @returns {Promise<ServerState>} */
 export async function status() {
   const server = await stored('server');
@@ -138,8 +146,7 @@ export async function status() {
     return { state: 'ready', code: trouble ? 'ailing' : 'ready', detail: trouble };
   } catch (error) {
     const { code, title } = troubleOf(error);
-    const unpaired = ['unpaired', 'pair_anew', 'wrong_origin'].includes(code);
-    return { state: unpaired ? 'unpaired' : 'down', code, detail: code === 'unpaired' ? '' : title };
+    return { state: stateAfter(code) ?? 'down', code, detail: code === 'unpaired' ? '' : title };
   }
 }
 

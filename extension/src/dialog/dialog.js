@@ -34,6 +34,8 @@ let photos = [];
 /** @type {Photo[]} */
 const line = [];
 let running = 0;
+/** All faces have been counted.  Else each count would wait for the work on the photo before. */
+let counted = Promise.resolve();
 /** What the background knows of this upload.
  * @type {Ticket & {rule: Rule, choice: Choice, rules: PhotoRule[]}} */
 let upload;
@@ -102,7 +104,7 @@ async function prepare() {
     offerChoices(looks, $('look').value ? chosen() : upload.choice); // a choice made here stays
     showTrouble();
     // Where rules need the count, it is asked for again, and a failure is shown.
-    for (const photo of photos) photo.countFaces().catch(() => {});
+    counted = Promise.allSettled(photos.map((photo) => photo.countFaces())).then(() => {});
     return true;
   } catch (error) {
     showTrouble(troubleOf(error));
@@ -135,14 +137,15 @@ function next() {
   while (running < AT_ONCE && line.length) {
     const photo = /** @type {Photo} */ (line.shift());
     running += 1;
-    photo.run(JSON.parse(photo.request), photo.attempt).finally(() => { running -= 1; next(); update(); });
+    const request = JSON.parse(photo.request), { attempt } = photo;
+    counted.then(() => photo.run(request, attempt)).finally(() => { running -= 1; next(); update(); });
   }
 }
 
 /** Photos that are not protected yet, or were with another request. */
 function unprotected() {
   const now = currentRequest();
-  const over = (/** @type {Photo} */ { state }) => ['done', 'failed'].includes(state);
+  const over = (/** @type {Photo} */ { state }) => ['done', 'strangers', 'failed'].includes(state);
   const stale = (/** @type {Photo} */ photo) => over(photo) && photo.request !== now;
   return photos.filter((photo) => photo.decision === '' && (photo.state === 'idle' || stale(photo)));
 }
@@ -251,7 +254,7 @@ function update() {
     state === 'failed' && AWAY.includes(trouble?.code ?? '')));
   if (stuck && $('trouble').hidden) showTrouble(stuck.trouble);
   const ready = $('look').value !== '' && $('trouble').hidden, busy = photos.some((photo) => photo.busy);
-  const again = pending.some(({ state }) => state === 'done');
+  const again = pending.some(({ state }) => ['done', 'strangers'].includes(state));
   $('options').hidden = $('look').value === '';
   for (const control of [...CONTROLS, 'by-rules']) $(control).disabled = busy && !atOnce;
   const now = ready ? JSON.parse(currentRequest()) : undefined;

@@ -15,8 +15,8 @@ import { clock, countMatches, facesInWords, verdictOf } from './verdict.js';
 
 /** What is asked of the server for a photo: a choice, and the rules of the site, which stand above it.
  * @typedef {{choice: Choice, rules: PhotoRule[]}} Request */
-/** `faceless`: it was looked at, and no face was found.
- * @typedef {'idle' | 'waiting' | 'working' | 'done' | 'faceless' | 'failed'} State */
+/** `faceless`: it was looked at, and no face was found; `strangers`: none that was to be protected.
+ * @typedef {'idle' | 'waiting' | 'working' | 'done' | 'faceless' | 'strangers' | 'failed'} State */
 
 /** Milliseconds between two questions after a photo: the first pause, and the longest. */
 const PAUSE = 100, LONGEST_PAUSE = 450;
@@ -109,7 +109,12 @@ export class Photo {
 
   /** Whether there is nothing to wait for any more. */
   get decided() {
-    return this.decision !== '' || this.state === 'done' || this.state === 'faceless';
+    return this.decision !== '' || this.state === 'done' || this.bare;
+  }
+
+  /** Whether there is nothing to protect in it. */
+  get bare() {
+    return this.state === 'faceless' || this.state === 'strangers';
   }
 
   get busy() {
@@ -140,7 +145,7 @@ export class Photo {
 
   /** @returns {Decision} */
   get answer() {
-    const unchanged = this.decision === 'original' || (this.decision === '' && this.state === 'faceless');
+    const unchanged = this.decision === 'original' || (this.decision === '' && this.bare);
     if (unchanged) return { use: 'original' };
     const done = this.decision === '' && this.state === 'done';
     if (done && this.result) return { use: 'protected', photo: this.result };
@@ -185,6 +190,7 @@ export class Photo {
       const problem = error && typeof error === 'object' && 'code' in error; // of the job, by the server
       const trouble = problem ? /** @type {Trouble} */ (error) : troubleOf(error);
       if (problem && trouble.code === 'no_face') this.beFaceless();
+      else if (problem && trouble.code === 'not_mine') this.beBare('strangers');
       else this.fail(trouble);
     }
   }
@@ -262,10 +268,15 @@ export class Photo {
 
   /** No face was found: there is nothing to protect, and the site may get the photo as it is. */
   beFaceless() {
-    this.stop();
     this.faces ??= [];
-    this.$('.words').textContent = say('faceless_about');
-    this.step('faceless', say('faceless'));
+    this.beBare('faceless');
+  }
+
+  /** @param {'faceless' | 'strangers'} state */
+  beBare(state) {
+    this.stop();
+    this.$('.words').textContent = say(`${state}_about`);
+    this.step(state, say(state));
     this.changed();
   }
 
@@ -330,12 +341,12 @@ export class Photo {
     this.$('progress').hidden = !this.busy;
     this.$('.problem').hidden = !open || state !== 'failed';
     this.$('.compare').hidden = !open || state !== 'done';
-    this.$('.words').hidden = !open || !['done', 'faceless'].includes(state);
+    this.$('.words').hidden = !open || !(state === 'done' || this.bare);
     this.$('.again').hidden = !open || state !== 'failed' || this.unread;
     this.$('.skip').hidden = !open;
     this.$('.back').hidden = open;
-    this.$('.original').hidden = decision === 'original' || state === 'faceless';
-    this.showWhole(open && (state === 'faceless' || this.unread));
+    this.$('.original').hidden = decision === 'original' || this.bare;
+    this.showWhole(open && (this.bare || this.unread));
     this.$('.thumb').hidden = open && state === 'done';
     if (!open) this.$('.now').textContent = '';
     this.tick();
