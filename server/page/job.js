@@ -19,6 +19,19 @@ const STAGES = {
   '': 'Starting', invert: 'Reading the face', tune: 'Learning the face', choose: 'Choosing a look',
   search: 'Searching for the change', render: 'Drawing the change',
 };
+/** What is said of photos in which nothing is to be protected: they are no failure. */
+const BARE = {
+  no_face: {
+    state: 'faceless', title: 'No face found',
+    about: 'There is nothing to protect: you can use the photo as it is. A small or covered face can be missed, so'
+      + ' look at it.',
+  },
+  not_mine: {
+    state: 'strangers', title: 'Your face was not found',
+    about: 'None of the faces is yours, so nothing was changed: you can use the photo as it is. If you are in it,'
+      + ' protect all faces, or add more photos of yourself.',
+  },
+};
 /** The faces to protect, as a photo's line names them. */
 const FACES = { all: '', largest: ', the largest face', mine: ', only my face' };
 
@@ -199,6 +212,11 @@ export class Job {
   }
 
   fail(problem) {
+    const bare = BARE[problem?.code];
+    if (bare) {
+      this.$('.verdict').textContent = bare.about;
+      return this.show(bare.state, bare.title);
+    }
     this.$('.problem').textContent = words(problem);
     this.show('failed', 'Not protected');
   }
@@ -243,16 +261,19 @@ export class Job {
     return ['waiting', 'working'].includes(this.state);
   }
 
-  /** `state` is waiting, working, done, failed or cancelled; `text` is for people. */
+  /** `state` is waiting, working, done, faceless, strangers, failed or cancelled; `text` is for people. */
   show(state, text) {
     [this.state, this.text] = [state, text];
     const focused = document.activeElement;
     this.view.className = `card job ${state}`;
     this.$('.working').hidden = this.$('.cancel').hidden = !this.busy;
     this.$('.problem').hidden = state !== 'failed';
-    this.$('.again').hidden = !['failed', 'cancelled'].includes(state);
+    this.$('.again').hidden = !['strangers', 'failed', 'cancelled'].includes(state);
     this.$('.remove').hidden = this.busy;
-    for (const part of ['.verdict', '.pair', '.scores', '.download']) this.$(part).hidden = state !== 'done';
+    const bare = ['faceless', 'strangers'].includes(state);
+    this.$('.verdict').hidden = state !== 'done' && !bare;
+    this.$('.thumb').alt = bare ? this.file.name : '';
+    for (const part of ['.pair', '.scores', '.download']) this.$(part).hidden = state !== 'done';
     this.$('.thumb').hidden = state === 'done' || !this.$('.thumb').naturalWidth;
     if (text !== 'Working') this.$('.now').textContent = '';
     if (this.busy) this.startClock();
@@ -269,7 +290,10 @@ export class Job {
     if (!jobs.has(this)) return;
     const over = [...jobs].filter((job) => !job.busy).length;
     const count = jobs.size > 1 ? ` ${over} of ${jobs.size} photos are finished.` : '';
-    const results = { done: 'is protected', cancelled: 'was cancelled', failed: 'is not protected' };
+    const results = {
+      done: 'is protected', cancelled: 'was cancelled', failed: 'is not protected', faceless: 'shows no face',
+      strangers: 'does not show your face',
+    };
     $('#news').textContent = `${this.file.name} ${results[this.state]}.${count}`;
   }
 

@@ -11,18 +11,14 @@ from playwright.sync_api import expect
 
 from server.common.problems import CODES
 from tests.support.live import running, wait_for
+from tests.support.scripted import DO
 
 from .conftest import Tab, Visit, hanging, number, on_loop, picture, script, state_is
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [("die", CODES["worker_failed"][1]), ("no face", f"{CODES['no_face'][1]}: no face was found")],
-)
-def test_failures_are_told_in_the_servers_words_and_can_be_tried_again(
-    tab: Tab, words: str, said: str
-) -> None:
-    place = tab.send(script(words))
+def test_failures_are_told_in_the_servers_words_and_can_be_tried_again(tab: Tab) -> None:
+    said = CODES["worker_failed"][1]
+    place = tab.send(script("die"))
     expect(place.locator(".problem")).to_have_text(said)
     state_is(place, "Not protected")
     expect(tab.page.locator("#news")).to_have_text("photo.png is not protected.")
@@ -32,6 +28,32 @@ def test_failures_are_told_in_the_servers_words_and_can_be_tried_again(
     wait_for(lambda: [job.state for job in tab.at_server()] == ["failed", "failed"])
     expect(place.locator(".problem")).to_have_text(said)
     assert tab.until(1, "failed").code != "internal"
+
+
+@pytest.mark.parametrize(
+    ("words", "title", "news", "again"),
+    [
+        ("no face", "No face found", "photo.png shows no face.", False),
+        ("strangers", "Your face was not found", "photo.png does not show your face.", True),
+    ],
+)
+def test_a_photo_without_a_face_to_protect_is_no_failure(
+    tmp_path: Path, visit: Visit, words: str, title: str, news: str, again: bool
+) -> None:
+    photo = picture(name="photo.png")
+    photo["buffer"] += DO + words.encode()
+    with running(tmp_path, "--marked") as live:
+        tab = visit(live).open()
+        place = tab.send(photo)
+        state_is(place, title)
+        expect(place.locator(".verdict")).to_contain_text("you can use the photo as it is")
+        expect(place.locator(".problem")).to_be_hidden()
+        expect(tab.page.locator("#news")).to_have_text(news)
+        box = place.get_by_role("img", name="photo.png").bounding_box()
+        assert box and box["width"] == 240, "it shows what was looked at"
+        color = "element => getComputedStyle(element).color"
+        assert place.locator(".state").evaluate(color) == place.locator("h2").evaluate(color)
+        expect(place.get_by_role("button", name="Try again")).to_be_visible(visible=again)
 
 
 def test_a_prompt_without_words_can_be_mended_and_tried_again(tab: Tab) -> None:

@@ -221,9 +221,7 @@ def test_the_badge_says_how_it_stands(surf: Surf) -> None:
     surf.keep(server=server)
     assert "ok" in surf.tell({"type": "looks"})
     shows("on")
-    surf.keep(
-        server=server | {"address": f"http://127.0.0.1:{surf.site.port}"}
-    )  # the site is no server of ours
+    surf.keep(server=server | {"address": f"http://127.0.0.1:{surf.site.port}"})  # no server of ours
     assert surf.tell({"type": "looks"})["trouble"]["code"] == "other"
     shows("!")
     surf.keep(server=server)
