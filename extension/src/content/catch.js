@@ -188,7 +188,7 @@
     for (const kind of ['pointerdown', 'keydown', 'click']) view.addEventListener(kind, used, how);
     if (view !== window) return;
     for (const kind of ['DOMContentLoaded', 'load', 'pageshow']) addEventListener(kind, lookThrough, how);
-    addEventListener('pagehide', leave, how);
+    addEventListener('pagehide', (event) => { if (event.isTrusted) leave(); }, how);
     addEventListener(NEWER, stepAside, how);
   }
 
