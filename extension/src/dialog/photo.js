@@ -190,7 +190,7 @@ export class Photo {
       const problem = error && typeof error === 'object' && 'code' in error; // of the job, by the server
       const trouble = problem ? /** @type {Trouble} */ (error) : troubleOf(error);
       if (problem && trouble.code === 'no_face') this.beFaceless();
-      else if (problem && trouble.code === 'not_mine') this.beBare('strangers');
+      else if (problem && trouble.code === 'not_mine') this.beBare('strangers', say('strangers'), say('strangers_about'));
       else this.fail(trouble);
     }
   }
@@ -269,14 +269,16 @@ export class Photo {
   /** No face was found: there is nothing to protect, and the site may get the photo as it is. */
   beFaceless() {
     this.faces ??= [];
-    this.beBare('faceless');
+    this.beBare('faceless', say('faceless'), say('faceless_about'));
   }
 
-  /** @param {'faceless' | 'strangers'} state */
-  beBare(state) {
+  /** @param {'faceless' | 'strangers'} state
+   * @param {string} title
+   * @param {string} about */
+  beBare(state, title, about) {
     this.stop();
-    this.$('.words').textContent = say(`${state}_about`);
-    this.step(state, say(state));
+    this.$('.words').textContent = about;
+    this.step(state, title);
     this.changed();
   }
 
