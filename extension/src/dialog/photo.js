@@ -189,8 +189,9 @@ export class Photo {
       if (attempt !== this.attempt) return;
       const problem = error && typeof error === 'object' && 'code' in error; // of the job, by the server
       const trouble = problem ? /** @type {Trouble} */ (error) : troubleOf(error);
-      if (problem && trouble.code === 'no_face') this.beFaceless();
-      else if (problem && trouble.code === 'not_mine') this.beBare('strangers', say('strangers'), say('strangers_about'));
+      const code = problem ? trouble.code : '';
+      if (code === 'no_face') this.beFaceless();
+      else if (code === 'not_mine') this.beBare('strangers', say('strangers'), say('strangers_about'));
       else this.fail(trouble);
     }
   }
