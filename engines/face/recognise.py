@@ -92,6 +92,12 @@ class Identity:
         return Identity({name: embedding.cpu() for name, embedding in self.embeddings.items()})
 
 
+def joined(identities: Sequence[Identity]) -> Identity:
+    """Identities by the same recognisers as one, their persons one after the other."""
+    names = identities[0].embeddings
+    return Identity({name: torch.cat([i.embeddings[name] for i in identities]) for name in names})
+
+
 @dataclass(frozen=True)
 class Comparison:
     """One recogniser's verdict on two faces; `similarity` is a cosine or a distance, by `metric`."""

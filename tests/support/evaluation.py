@@ -73,6 +73,7 @@ def sample_report() -> dict[str, Any]:
             "held_out": list(JUDGES),
             "per_person": 1,
             "distractors": 1000,
+            "look_alikes": 50,
             "seed": 0,
         },
         "thresholds": {
@@ -145,6 +146,13 @@ def _row(method: tuple[str, str, str, float, float], mode: str, judge: str) -> d
             "untaught": rate(share, n) if kind == "ours" else None,
             "head": rate(min(1.0, share + 0.3), n) if kind == "ours" else None,
             "detector_auc": {"value": 0.93, "low": 0.85, "high": 0.98} if kind == "ours" else None,
+        },
+        "strangers": {
+            "rank": rate(0.3 + share / 2, 300) if kind in ("ours", "control") else None,
+            "cohort": {"none": rate(share / 2, n), "jpeg-75": rate(share, n)} if kind == "ours" else {},
+            "linked": {key: rate(0.8, n) for key in ("own", "0.01", "rank", "grown")}
+            if kind == "ours"
+            else {},
         },
         "people": {"p01": share},
         "groups": {"skin": {"I-II": rate(share, 20, 4), "V-VI": rate(share, 12, 3), "one photo": rate(None)}},
@@ -265,4 +273,13 @@ def sample_evidence(*, modes: Any = ("dodge",)) -> Evidence:
         strangers,
         targets,
         protected,
+        {
+            p: Result({}, dict.fromkeys((COSINE, EUCLIDEAN), look_alikes_of(axes[p], angles)))
+            for p, angles in (("a", (60, 80)), ("b", (10, 30)))
+        },
     )
+
+
+def look_alikes_of(person: int, angles: tuple[int, int]) -> np.ndarray:
+    """Two look-alikes (2, 24), so many degrees from a person."""
+    return np.stack([towards(person, 20 + i, angle) for i, angle in enumerate(angles)])

@@ -15,6 +15,7 @@ from engines.evaluation.experiment.plan import NO_PAIRS, Case, Condition, Plan, 
 from engines.evaluation.experiment.results import Runner, Store
 from engines.evaluation.experiment.tasks import (
     Inspection,
+    LookAlikes,
     Networks,
     Protection,
     Result,
@@ -41,7 +42,7 @@ class Evidence:
     `clean`: inspections of the photos as they are.  `protected`: by condition, protection and inspection of
     each photo; a failed protection stands for its inspection too.  `compared`: the photos whose protection is
     judged; the others are only enrolled or learnt from.  `strangers`: embeddings (N, D) by recogniser.
-    `targets`: by person.
+    `targets`: by person.  `cohorts`: look-alikes of each person who is compared.
     """
 
     dataset: Dataset
@@ -52,6 +53,7 @@ class Evidence:
     strangers: dict[str, np.ndarray]
     targets: dict[str, Result]
     protected: dict[Condition, dict[str, tuple[Result, Result]]]
+    cohorts: dict[str, Result]
 
     @property
     def left_out(self) -> dict[str, str]:
@@ -101,12 +103,15 @@ def gather(
 
     clean, targets, strangers = _originals(dataset, plan, networks, photos, ask)
     pictures = {p: t.arrays["photo"].tobytes() for p, t in targets.items() if t.failed is None}
-    planned = list(cases(plan, tuple(specs), _usable(dataset, clean, plan), pictures))
+    usable = _usable(dataset, clean, plan)
+    planned = list(cases(plan, tuple(specs), usable, pictures))
     if not planned:
         raise ConfigError(NO_PAIRS)
+    cohorts = _cohorts(usable, plan, networks, photos, ask)
     protected = _protected(planned, plan, networks, photos, ask)
     compared = tuple(dict.fromkeys(case.shot.name for case in planned if case.compared))
-    return Evidence(dataset, plan, specs, clean, compared, _joined(strangers, specs), targets, protected)
+    drawn = _joined(strangers, specs)
+    return Evidence(dataset, plan, specs, clean, compared, drawn, targets, protected, cohorts)
 
 
 Ask = Callable[[str, Sequence[Task]], list[Result]]
@@ -126,6 +131,20 @@ def _originals(
     results = iter(ask("photos and generated people", tasks))
     clean = {shot.name: next(results) for shot in dataset.shots}
     return clean, {person: next(results) for person in people}, list(results)
+
+
+def _cohorts(
+    people: Mapping[str, Sequence[Shot]],
+    plan: Plan,
+    networks: Networks,
+    photos: Mapping[str, bytes],
+    ask: Ask,
+) -> dict[str, Result]:
+    """Look-alikes of each person, from their last photo, which is the last one to be protected and judged."""
+    if not plan.look_alikes or "verification" not in plan.protocols:
+        return {}
+    tasks = [LookAlikes(networks, photos[of[-1].name], plan.seed, plan.look_alikes) for of in people.values()]
+    return dict(zip(people, ask("look-alikes", tasks), strict=True))
 
 
 def _protected(

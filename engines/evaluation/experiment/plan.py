@@ -29,6 +29,7 @@ class Plan:
     `per_person`: how many photos of each person with two or more are protected, and compared with the others.
     `closely`: the methods that protect all photos, for trackers that enrol them or learn from them.
     `held_out`: the recognisers that judge in turn; all if the tuple is empty.
+    `look_alikes`: how many generated people like each person set that person's own threshold.
 
     Raises:
         ConfigError: a name is unknown (the message lists the known ones), or there is nothing to do.
@@ -43,6 +44,7 @@ class Plan:
     impersonating: tuple[str, ...] = ("balanced", "strong", "pgd", "mi-fgsm", "tip-im")
     per_person: int = 1
     distractors: int = 1000
+    look_alikes: int = 50
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -66,6 +68,8 @@ class Plan:
             raise ConfigError(f"{twice[0]!r} is named twice: name each method once")
         if self.per_person < 1 or self.distractors < 0:
             raise ConfigError("photos of a person must be 1 or more, and distractors 0 or more")
+        if self.look_alikes < 0 or self.look_alikes == 1:
+            raise ConfigError("a threshold needs two look-alikes or more; 0 leaves it out")
 
     @property
     def entries(self) -> list[tuple[str, str]]:

@@ -19,6 +19,7 @@ from engines.config import NO_PROMPT, Mode, Settings
 from engines.errors import Clip2ProtectError, NoFaceError
 from engines.evaluation.experiment import perceptual
 from engines.evaluation.experiment.forensics import forensic_features
+from engines.evaluation.experiment.lookalikes import look_alikes
 from engines.evaluation.experiment.methods import METHODS, apply
 from engines.evaluation.experiment.transforms import find_after, region
 from engines.face.crop import AlignedFace
@@ -171,6 +172,25 @@ class Strangers:
         return Result(
             {}, {r: np.stack([person[r] for person in people]) for r in stack.recognisers if people}
         )
+
+
+@dataclass(frozen=True)
+class LookAlikes:
+    """Generated look-alikes of the largest face of a photo: arrays RECOGNISER (count, D)."""
+
+    networks: Networks
+    photo: bytes
+    seed: int
+    count: int
+
+    def do(self, stack: Stack) -> Result:
+        """See the class."""
+        photo = decode(self.photo)
+        faces = detect(stack.detector, photo.pixels)
+        if not faces:
+            raise NoFaceError("no face was found")
+        people = look_alikes(stack, photo.pixels, faces[0], self.count, self.seed)
+        return Result({}, {name: e.cpu().numpy() for name, e in people.embeddings.items()})
 
 
 @dataclass(frozen=True)

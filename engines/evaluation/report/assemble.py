@@ -125,6 +125,7 @@ def _row(outcomes: Sequence[Outcome], trials: Sequence[Trials], held_out: str, a
             "untaught": rates.get(("adaptive", "untaught")),
             "detector_auc": _detector_auc(outcomes),
         },
+        "strangers": {"rank": rates.get(("rank",)), "cohort": branch("cohort"), "linked": branch("linked")},
         "groups": {column: branch("groups", column) for column in columns},
         "people": {
             person: float(np.mean(hits)) for person, hits in together.get(("verification", "own"), {}).items()
@@ -251,6 +252,12 @@ def _notes(evidence: Evidence) -> Iterator[str]:
         " Identification: each person scores by the best of their photos, without the probe's own original,"
         f" among {strangers:,} generated strangers."
     )
+    if evidence.cohorts:
+        yield (
+            f"A person's own threshold lets 1 % of their look-alikes through: {evidence.plan.look_alikes}"
+            " generated people near the pivot of their last photo, whose scores are taken for normal. It"
+            " rests on the generator: people whom it cannot draw well have worse look-alikes."
+        )
     if "mobilefacenet-512" in evidence.specs:
         yield (
             "The encoder that begins an inversion reads features of MobileFaceNet-512, also where that"

@@ -68,6 +68,20 @@ class Adaptive(TypedDict):
     detector_auc: AreaReport | None
 
 
+class StrangersReport(TypedDict):
+    """Whether protected photos look like a stranger's, and another stranger's each time.
+
+    `rank`: clean photos of the owner that are nearer than a stranger is; .5 is a stranger.  `cohort`: pairs
+    that match at the person's own threshold, by transform ("none" is no transform).  `linked`: pairs of two
+    protected photos of one person that match, by threshold; `rank`, those that are nearer than a protected
+    photo of somebody else; `grown`, the photos that a growing tracker takes for their owner.
+    """
+
+    rank: RateReport | None
+    cohort: dict[str, RateReport]
+    linked: dict[str, RateReport]
+
+
 class Failure(TypedDict):
     """A photo without a result."""
 
@@ -100,6 +114,7 @@ class Row(TypedDict):
     any: RateReport | None
     naturalness: Naturalness
     adaptive: Adaptive
+    strangers: StrangersReport
     groups: dict[str, dict[str, RateReport]]
     people: dict[str, float]
     failures: list[Failure]

@@ -34,7 +34,7 @@ def tables(report: EvaluationReport) -> list[Table]:
     for mode in modes(report):
         rows = pooled(report, mode)
         made += _impersonation(report, rows) if mode == "impersonate" else _verification(report, rows)
-    for part in (_identification, _robustness, _naturalness, _adaptive, _by_group):
+    for part in (_strangers, _identification, _robustness, _naturalness, _adaptive, _by_group):
         for mode in modes(report):
             made += part(pooled(report, mode), MODES.get(mode, mode))
     return [table for table in [*made, *_background(report)] if table]
@@ -97,6 +97,39 @@ def _by_judge(
 
 def _judged(rows: Mapping[tuple[str, str], Row], judge: str, part: str, key: str) -> Callable[[Row], str]:
     return lambda row: interval(at(rows.get((row["method"], judge)), part, key))
+
+
+def _strangers(rows: Sequence[Row], mode: str) -> list[Table | None]:
+    note = (
+        "“Rank”: how often a clean photo of the owner is nearer to the protected one than a stranger's photo"
+        " is. 50 % is a stranger; above it the owner is still there, below it the photo shows the owner's"
+        " opposite, and a tracker finds it by that. “Own look-alikes”: pairs that match at a threshold that"
+        " lets 1 % of the owner's look-alikes through."
+    )
+    columns: list[Column] = [
+        ("rank against strangers", _rate("strangers", "rank")),
+        ("match among own look-alikes", _rate("strangers", "cohort", "none")),
+        ("the same after JPEG 75", _rate("strangers", "cohort", "jpeg-75")),
+    ]
+    linked = (
+        "Two protected photos of one person: whoever has one finds the other if they match. “Rank”: how often"
+        " the other one is nearer than a protected photo of somebody else; 50 % is a stranger. “Growing"
+        " tracker”: photos taken for their owner by a tracker that begins with the owner's other clean photos"
+        " and adds every photo that it accepts."
+    )
+    keys = [key for key in _thresholds(rows) if any(at(row, "strangers", "linked", key) for row in rows)]
+    pairs: list[Column] = [(threshold_name(key), _rate("strangers", "linked", key)) for key in keys]
+    pairs += [
+        ("rank", _rate("strangers", "linked", "rank")),
+        ("growing tracker", _rate("strangers", "linked", "grown")),
+    ]
+    closely = [row for row in rows if at(row, "strangers", "linked")]
+    return [
+        _table("Strangers", f"A stranger, or the owner's opposite, {mode}", note, rows, columns),
+        _table(
+            "Strangers", f"Protected photos of one person that are linked, {mode}", linked, closely, pairs
+        ),
+    ]
 
 
 def _identification(rows: Sequence[Row], mode: str) -> list[Table | None]:

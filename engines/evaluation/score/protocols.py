@@ -82,11 +82,89 @@ def matched(compared: Iterable[Pair], threshold: float) -> Hits:
     return hits
 
 
+def matched_by(compared: Iterable[Pair], thresholds: Mapping[str, float]) -> Hits:
+    """Which pairs match at the threshold of the other photo; pairs without one are no trial."""
+    hits: Hits = {}
+    for pair in compared:
+        if pair.other in thresholds:
+            hits.setdefault(pair.person, []).append(pair.similarity > thresholds[pair.other])
+    return hits
+
+
 def protected(compared: Iterable[Pair], threshold: float, usable: Collection[str]) -> Hits:
     """Which pairs do not match while the photo is `usable`, by its name."""
     hits: Hits = {}
     for pair in compared:
         hits.setdefault(pair.person, []).append(pair.similarity <= threshold and pair.photo in usable)
+    return hits
+
+
+def ranked(
+    probes: Iterable[Probe], references: Faces, others: Mapping[str, np.ndarray], metric: Metric
+) -> Hits:
+    """Whether each clean photo of a probe's owner is more like it than each stranger is.
+
+    `others` holds embeddings (K, D) of strangers by owner.  The share is the area under the curve of a
+    tracker that looks for the owner: 1 finds them, .5 cannot tell them from a stranger, and 0 finds them too,
+    as the person who is least like the probe.  A probe in which no face is found is no trial.
+    """
+    hits: Hits = {}
+    for probe in probes:
+        clean = [face for name, face in references.get(probe.person, {}).items() if name != probe.photo]
+        strange = others.get(probe.person, np.empty((0, 0)))
+        if probe.embedding is None or not clean or not len(strange):
+            continue
+        to_clean, to_strange = (
+            similarities(metric, probe.embedding[None], np.asarray(of))[0]
+            for of in (np.stack(clean), strange)
+        )
+        nearer = to_clean[:, None] > to_strange[None]
+        hits.setdefault(probe.person, []).extend(nearer.ravel().tolist())
+    return hits
+
+
+def linked(probes: Iterable[Probe], metric: Metric) -> list[Pair]:
+    """Every pair of two protected photos of one person.  The similarity without a face is -inf."""
+    known: dict[str, list[Probe]] = {}
+    compared = []
+    for probe in probes:
+        for other in known.setdefault(probe.person, []):
+            if probe.embedding is None or other.embedding is None:
+                alike = -np.inf
+            else:
+                alike = float(similarities(metric, probe.embedding[None], other.embedding[None])[0, 0])
+            compared.append(Pair(probe.person, probe.photo, other.photo, alike))
+        known[probe.person].append(probe)
+    return compared
+
+
+def grown(probes: Iterable[Probe], references: Faces, metric: Metric, threshold: float) -> Hits:
+    """Which protected photos a tracker takes for their owner, whose gallery takes in what it accepts.
+
+    It begins with the owner's clean photos but the probe's own original, and looks at the photos again until
+    it accepts no more.  So one protected photo that matches brings in those that are like it.
+    """
+    hits: Hits = {}
+    by_person: dict[str, list[Probe]] = {}
+    for probe in probes:
+        by_person.setdefault(probe.person, []).append(probe)
+    for person, photos in by_person.items():
+        clean = references.get(person, {})
+        if len(clean) < 2:
+            continue
+        accepted: dict[str, np.ndarray] = {}
+        growing = True
+        while growing:
+            growing = False
+            for probe in photos:
+                if probe.embedding is None or probe.photo in accepted:
+                    continue
+                gallery = [face for name, face in clean.items() if name != probe.photo]
+                gallery += accepted.values()
+                if similarities(metric, probe.embedding[None], np.stack(gallery)).max() > threshold:
+                    accepted[probe.photo] = probe.embedding
+                    growing = True
+        hits[person] = [probe.photo in accepted for probe in photos]
     return hits
 
 

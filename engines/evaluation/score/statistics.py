@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import NamedTuple, TypedDict
 
 import numpy as np
@@ -48,6 +49,15 @@ def threshold_at(impostors: np.ndarray, far: float) -> float:
         raise ConfigError("a threshold needs pairs of different people: give photos of two people or more")
     allowed = min(math.floor(far * len(impostors) + 1e-9), len(impostors) - 1)
     return float(np.sort(impostors)[::-1][allowed])
+
+
+def cohort_threshold(scores: np.ndarray, far: float) -> float:
+    """A person's own threshold, from the similarities (K,) of K >= 2 look-alikes to that person.
+
+    It is the value that a share `far` of strangers like them would exceed, if their scores are normal: a
+    score counts by its distance from the scores of people who look alike (adaptive score normalisation).
+    """
+    return float(np.mean(scores) + NormalDist().inv_cdf(1 - far) * np.std(scores, ddof=1))
 
 
 class Calibration(NamedTuple):

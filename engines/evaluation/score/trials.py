@@ -15,12 +15,16 @@ from engines.evaluation.experiment.plan import Condition
 from engines.evaluation.experiment.tasks import Result
 from engines.evaluation.score import adaptive, protocols
 from engines.evaluation.score.protocols import Faces, Gallery, Hits, Pair, Probe
-from engines.evaluation.score.statistics import Calibration, calibrate
+from engines.evaluation.score.statistics import Calibration, calibrate, cohort_threshold, similarities
 from engines.models.registry import Metric, ModelSpec, Threshold
 
 FARS = (0.1, 0.01, 0.001)
 #: A protected photo is usable if its face is found again and the SSIM in the face's box is this high.
 USABLE_SSIM = 0.8
+#: The false accept rate of a person's own threshold, among look-alikes.
+COHORT_FAR = 0.01
+#: With so many people of a person's own groups, their photos are the strangers; with fewer, look-alikes are.
+_ENOUGH_PEOPLE = 5
 #: A face counts as turned above this distance of nose and middle of the eyes, in parts of the eyes' distance.
 TURNED = 0.15
 #: Limits of the groups by face size, in px.
@@ -35,13 +39,19 @@ Trials = dict[tuple[str, ...], Hits]
 
 @dataclass(frozen=True)
 class Judge:
-    """A recogniser as a tracker uses it: clean photos of everyone, generated strangers, thresholds."""
+    """A recogniser as a tracker uses it: clean photos of everyone, generated strangers, thresholds.
+
+    `cohorts` are look-alikes (K, D) of each person who is compared.  `peers` are the strangers (K, D) with
+    whom each of them is ranked: real people of the same groups, or else the look-alikes.
+    """
 
     name: str
     spec: ModelSpec
     references: Faces
     strangers: np.ndarray
     targets: Faces
+    cohorts: Mapping[str, np.ndarray]
+    peers: Mapping[str, np.ndarray]
 
     @property
     def metric(self) -> Metric:
@@ -66,6 +76,16 @@ class Judge:
         about = _threshold(self.spec)
         return (self.own - pair.similarity) / abs(about.same - about.far_1pct)
 
+    @cached_property
+    def own_thresholds(self) -> dict[str, float]:
+        """The threshold of each clean photo whose owner has look-alikes, at `COHORT_FAR` among these."""
+        return {
+            name: cohort_threshold(similarities(self.metric, face[None], self.cohorts[person])[0], COHORT_FAR)
+            for person, of in self.references.items()
+            if len(self.cohorts.get(person, ())) > 1
+            for name, face in of.items()
+        }
+
     @property
     def thresholds(self) -> dict[str, float]:
         """All thresholds, by name."""
@@ -84,9 +104,34 @@ def judge_of(evidence: Evidence, name: str) -> Judge:
         for person, target in evidence.targets.items()
         if name in target.arrays
     }
+    cohorts = {
+        person: cohort.arrays[name] for person, cohort in evidence.cohorts.items() if name in cohort.arrays
+    }
     return Judge(
-        name, evidence.specs[name], references, evidence.strangers.get(name, np.empty((0, 0))), targets
+        name,
+        evidence.specs[name],
+        references,
+        evidence.strangers.get(name, np.empty((0, 0))),
+        targets,
+        cohorts,
+        {person: _peers(evidence, references, cohorts, person) for person in references},
     )
+
+
+def _peers(
+    evidence: Evidence, references: Faces, cohorts: Mapping[str, np.ndarray], person: str
+) -> np.ndarray:
+    """The strangers (K, D) of a person: people with the same labels in every group, or else look-alikes."""
+    groups = evidence.dataset.groups.values()
+    labels = [of[person] for of in groups if person in of]
+    alike = [
+        other
+        for other in references
+        if other != person and [of[other] for of in groups if person in of and other in of] == labels
+    ]
+    if labels and len(alike) >= _ENOUGH_PEOPLE:
+        return np.stack([face for other in alike for face in references[other].values()])
+    return cohorts.get(person, np.empty((0, 0)))
 
 
 @dataclass(frozen=True)
@@ -172,6 +217,7 @@ def trials_of(outcome: Outcome) -> Trials:
     if "verification" in plan.protocols:
         trials |= _verification(outcome)
         trials |= _robustness(outcome)
+        trials |= _strangers(outcome)
         trials |= {("groups", *label): hits for label, hits in _groups(outcome).items()}
         if outcome.method in plan.closely:
             trials["adaptive", "head"], trials["adaptive", "untaught"] = (
@@ -194,6 +240,31 @@ def _verification(outcome: Outcome) -> Trials:
         trials["protected", name] = protocols.protected(beside_owner, threshold, outcome.usable)
         if outcome.mode == "impersonate":
             trials["target", name] = protocols.matched(beside_target, threshold)
+    return trials
+
+
+def _strangers(outcome: Outcome) -> Trials:
+    """Whether a protected photo is its owner's, their opposite's or a stranger's, and linked to others."""
+    judge, probes = outcome.judge, outcome.probes()
+    trials: Trials = {("rank",): protocols.ranked(probes, judge.references, judge.peers, judge.metric)}
+    for name in ("none", *(t for t in outcome.evidence.plan.transforms if t != "none")):
+        trials["cohort", name] = protocols.matched_by(outcome.pairs(name), judge.own_thresholds)
+    if outcome.method not in outcome.evidence.plan.closely or outcome.mode != "dodge":
+        return trials
+    every = outcome.as_probes(outcome.all_inspections)
+    for name, threshold in judge.thresholds.items():
+        trials["linked", name] = protocols.matched(protocols.linked(every, judge.metric), threshold)
+    trials["linked", "grown"] = protocols.grown(every, judge.references, judge.metric, judge.own)
+    hidden: dict[str, dict[str, np.ndarray]] = {}
+    for probe in every:
+        if probe.embedding is not None:
+            hidden.setdefault(probe.person, {})[probe.photo] = probe.embedding
+    others = {
+        person: np.stack([face for other in hidden if other != person for face in hidden[other].values()])
+        for person in hidden
+        if len(hidden) > 1
+    }
+    trials["linked", "rank"] = protocols.ranked(every, hidden, others, judge.metric)
     return trials
 
 

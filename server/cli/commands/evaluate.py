@@ -87,6 +87,13 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
         "--distractors", type=int, default=1000, metavar="N", help="generated people (default: 1000)"
     )
     parser.add_argument(
+        "--look-alikes",
+        type=int,
+        default=50,
+        metavar="N",
+        help="generated people like each person, for a threshold of their own (default: 50; 0 for none)",
+    )
+    parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="same seed, same report (default: 0)"
     )
 
@@ -148,6 +155,7 @@ def _plan(args: argparse.Namespace) -> Plan:
     wanted: dict[str, Any] = {
         "per_person": args.per_person,
         "distractors": args.distractors,
+        "look_alikes": args.look_alikes,
         "seed": args.seed,
     }
     for option, name in (

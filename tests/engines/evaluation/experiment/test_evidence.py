@@ -14,7 +14,15 @@ from engines.evaluation.experiment.dataset import Dataset, Shot
 from engines.evaluation.experiment.evidence import fingerprint, gather, recognisers
 from engines.evaluation.experiment.plan import Condition, Plan
 from engines.evaluation.experiment.results import Store
-from engines.evaluation.experiment.tasks import Inspection, Networks, Protection, Result, Strangers, Task
+from engines.evaluation.experiment.tasks import (
+    Inspection,
+    LookAlikes,
+    Networks,
+    Protection,
+    Result,
+    Strangers,
+    Task,
+)
 
 
 def test_another_photo_or_another_owner_makes_another_evaluation(tmp_path: Path) -> None:
@@ -60,6 +68,8 @@ def answer(task: Task) -> Result:
         if task.photo == b"a2":
             return Result(failed="it broke")
         return Result({}, {"photo": np.frombuffer(b"protected " + task.photo, np.uint8)})
+    if isinstance(task, LookAlikes):
+        return Result({"of": task.photo.decode()})
     if isinstance(task, Strangers):
         return Result({}, {"mobilefacenet-512": np.full((task.count, 2), task.seed)})
     if task.seed % 2:  # type: ignore[attr-defined]
@@ -92,7 +102,10 @@ def test_the_evidence_holds_every_result_by_the_photos_name(dataset: Dataset, tm
     assert evidence.strangers["mobilefacenet-512"].shape == (25, 2)
     assert list(evidence.strangers) == ["mobilefacenet-512"]
     assert [task.transforms for task in asked if isinstance(task, Inspection)][-1] == ("none", "blur")
-    assert {stage for stage, _, _ in stages} == {"photos and generated people", "protecting", "looking"}
+    stages_of = ["photos and generated people", "look-alikes", "protecting", "looking"]
+    assert list(dict.fromkeys(stage for stage, _, _ in stages)) == stages_of
+    assert evidence.cohorts["a"].values == {"of": "a2"}  # the last photo, which is the last to be judged
+    assert list(evidence.cohorts) == ["a"]
 
 
 def test_a_second_gathering_asks_for_nothing(dataset: Dataset, tmp_path: Path) -> None:

@@ -76,6 +76,7 @@ def test_only_the_named_ones_impersonate_and_nobody_without_a_target() -> None:
         ({"transforms": ("magic",)}, "unknown transform"),
         ({"methods": ()}, "at least one"),
         ({"distractors": -1}, "0 or more"),
+        ({"look_alikes": 1}, "two look-alikes or more"),
         ({"methods": ("pgd", "pgd@dlib-resnet29")}, "named twice"),
         ({"methods": ("subtle",), "modes": ("impersonate",)}, "none of the methods impersonates"),
     ],

@@ -22,7 +22,8 @@ from engines.evaluation.experiment.tasks import (
     _turn,
     work,
 )
-from engines.face.detect import Face
+from engines.face.detect import Face, detect
+from engines.face.recognise import identity_of_face
 from engines.photo.decode import decode
 from engines.verify import compare
 from tests.support.pictures import saved
@@ -110,10 +111,6 @@ def test_strangers_are_different_people_and_the_same_every_time(stack: Stack) ->
 
 
 def test_a_target_is_one_person_on_two_pictures(stack: Stack) -> None:
-    from engines.face.detect import detect
-    from engines.face.recognise import identity_of_face
-    from engines.photo.decode import decode
-
     for seed in (1, 2):
         target = TargetPerson(NETWORKS, seed).do(stack)
         first = decode(target.arrays["photo"].tobytes()).pixels

@@ -41,6 +41,17 @@ def test_every_figure_of_the_table_is_that_of_the_report(report: EvaluationRepor
     assert cell(after, "CLIP2Protect, the paper's schedule", "jpeg-75") == "–"
 
 
+def test_strangers_and_links_are_shown(report: EvaluationReport) -> None:
+    shown = table(report, "A stranger, or the owner's opposite, dodging")
+    assert cell(shown, "ours, balanced", "rank against strangers").startswith("33 % (")
+    assert cell(shown, "ours, balanced", "match among own look-alikes").startswith("3 % (")
+    assert cell(shown, "ours, balanced", "the same after JPEG 75").startswith("6 % (")
+    assert cell(shown, "untouched", "rank against strangers").startswith("78 %")
+    links = table(report, "Protected photos of one person that are linked, dodging")
+    assert [row[0] for row in links.rows] == ["ours, subtle", "ours, balanced", "ours, strong"]
+    assert links.head == ("method", "own threshold", "FAR 1 %", "rank", "growing tracker")
+
+
 def test_impersonation_shows_the_owner_beside_the_target(report: EvaluationReport) -> None:
     shown = table(report, "Target matched, and owner still matched beside it")
     assert shown.head[3:5] == ("target, own threshold", "owner, own threshold")

@@ -12,11 +12,15 @@ from engines.evaluation.score.protocols import (
     Gallery,
     Pair,
     Probe,
+    grown,
     identification,
     impostors,
+    linked,
     matched,
+    matched_by,
     pairs,
     protected,
+    ranked,
     strangers,
     strongest,
 )
@@ -40,6 +44,53 @@ def test_a_probe_is_compared_with_the_other_photos_of_its_owner() -> None:
     assert found == [Pair("ann", "ann/1", "ann/2", -0.5), Pair("ann", "ann/1", "ann/3", -2.5)]
     assert matched(found, -1) == {"ann": [True, False]}
     assert matched(found, -0.5) == {"ann": [False, False]}  # a match lies above the threshold
+
+
+def test_every_photo_may_have_a_threshold_of_its_own() -> None:
+    found = pairs([Probe("ann", "ann/1", at(0.5))], FACES, "euclidean")
+    assert matched_by(found, {"ann/2": -1, "ann/3": -1}) == {"ann": [True, False]}
+    assert matched_by(found, {"ann/3": -3}) == {"ann": [True]}  # the other one has none
+
+
+@pytest.mark.parametrize(
+    ("where", "nearer"),
+    [
+        (1.0, [True] * 4),  # the owner
+        (-30.0, [False] * 4),  # their opposite
+        (6.0, [True, False, True, False]),
+    ],
+)
+def test_the_rank_tells_the_owner_from_strangers_and_from_the_opposite(
+    where: float, nearer: list[bool]
+) -> None:
+    others = {"ann": np.stack([at(40), at(8)]) if where > 0 else np.stack([at(-40), at(-8)])}
+    probes = [Probe("ann", "ann/1", at(where)), Probe("ann", "ann/2", None), Probe("bea", "bea/1", at(10))]
+    assert ranked(probes, FACES, others, "euclidean") == {"ann": nearer}  # bea has no strangers
+
+
+def test_protected_photos_of_one_person_are_linked_once_a_pair() -> None:
+    probes = [
+        Probe("ann", "ann/1", at(5)),
+        Probe("ann", "ann/2", at(6)),
+        Probe("ann", "ann/3", None),
+        Probe("bea", "bea/1", at(5)),
+    ]
+    found = linked(probes, "euclidean")
+    assert [(pair.photo, pair.other, pair.similarity) for pair in found] == [
+        ("ann/2", "ann/1", -1),
+        ("ann/3", "ann/1", -np.inf),
+        ("ann/3", "ann/2", -np.inf),
+    ]
+
+
+def test_a_tracker_that_grows_follows_a_chain() -> None:
+    """3.8 is near the clean 3, 4.6 only near 3.8; nothing is near 9, and nobody's own original counts."""
+    photos = (("ann/3", 4.6), ("ann/1", 3.8), ("ann/2", 9.0))
+    probes = [Probe("ann", name, at(x)) for name, x in photos]
+    assert grown(probes, FACES, "euclidean", -1) == {"ann": [True, True, False]}
+    assert grown(probes, FACES, "euclidean", -0.7) == {"ann": [False, False, False]}
+    alone = [Probe("cyd", "cyd/1", at(-20)), Probe("ann", "ann/2", at(1))]
+    assert grown(alone, FACES, "euclidean", -1.5) == {"ann": [True]}  # cyd has no other clean photo
 
 
 def test_a_face_that_is_not_found_matches_nobody() -> None:

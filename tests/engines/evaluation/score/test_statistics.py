@@ -16,6 +16,7 @@ from engines.errors import ConfigError
 from engines.evaluation.score.statistics import (
     Rate,
     calibrate,
+    cohort_threshold,
     frechet_distance,
     kernel_distance,
     median_worst,
@@ -30,6 +31,12 @@ def normal(*shape: int, seed: int = 0) -> np.ndarray:
 
 
 # --- similarities and thresholds ----------------------------------------------------------------------
+@pytest.mark.parametrize("far", [0.1, 0.01])
+def test_a_cohorts_threshold_lets_the_asked_share_of_people_like_it_through(far: float) -> None:
+    cohort, others = 0.4 + 0.1 * normal(400), 0.4 + 0.1 * normal(100_000, seed=1)
+    assert np.mean(others > cohort_threshold(cohort, far)) == pytest.approx(far, rel=0.35)
+
+
 def test_similarities_are_those_of_scipy() -> None:
     a, b = normal(5, 16), normal(7, 16, seed=1).astype(np.float32)
     assert np.allclose(similarities("cosine", a, b), 1 - cdist(a, b, "cosine"))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from engines.evaluation.experiment.dataset import Dataset, Shot
 from engines.evaluation.score.protocols import Pair
 from engines.evaluation.score.trials import judge_of, merged, outcome_of, trials_of
 from tests.support.evaluation import COSINE, EUCLIDEAN, sample_evidence
@@ -34,6 +36,40 @@ def test_an_outcome_tells_failures_from_inspections() -> None:
     assert outcome.failures == {"c/1": "no face was found"}
     assert list(outcome.inspections) == ["a/1", "b/1"]
     assert outcome_of(evidence, judge_of(evidence, COSINE), "strong", "impersonate") is None
+
+
+def test_a_persons_own_threshold_comes_from_their_look_alikes() -> None:
+    judge = judge_of(sample_evidence(), COSINE)
+    assert set(judge.own_thresholds) == {"a/1", "a/2", "a/3", "b/1", "b/2"}  # c and d have none
+    assert judge.own_thresholds["b/1"] > 1 > judge.own_thresholds["a/1"]
+    assert judge.peers["a"].shape == (2, 24) and judge.peers["c"].shape == (0, 0)
+
+
+def test_the_strangers_of_a_person_are_people_of_the_same_groups_if_there_are_enough() -> None:
+    evidence = sample_evidence()
+    names = [*evidence.clean, *(f"{p}/1" for p in "efgh")]
+    shots = tuple(Shot(name[0], name, Path(name)) for name in names)
+    clean = dict(zip(names, [*evidence.clean.values(), *list(evidence.clean.values())[:4]], strict=True))
+    groups = {"hair": dict.fromkeys("abcdefgh", "red") | {"b": "black"}}
+    more = dataclasses.replace(evidence, dataset=Dataset(shots, "folders", groups), clean=clean)
+    judge = judge_of(more, COSINE)
+    assert len(judge.peers["a"]) == 7  # two photos of c, one of d to h: b has other hair
+    assert len(judge.peers["b"]) == 2  # nobody else has black hair: two look-alikes
+
+
+def test_trials_beside_strangers_and_of_links() -> None:
+    evidence = sample_evidence()
+    evidence = dataclasses.replace(evidence, plan=dataclasses.replace(evidence.plan, closely=("balanced",)))
+    trials = trials_of(outcome_of(evidence, judge_of(evidence, COSINE), "balanced", "dodge"))
+    # By hand: a's clean photos are at cosine .09 of the protected one, a's look-alikes at .04 and .02; b's
+    # clean photo is at .81, as far as the nearer one of b's look-alikes.
+    assert trials["rank",] == {"a": [True] * 4, "b": [False, True]}
+    assert trials["cohort", "none"] == {"a": [False, False], "b": [False]}
+    assert trials["cohort", "jpeg-50"] == {"a": [True, True], "b": [False]}
+    assert trials["linked", "own"] == {}  # one protected photo of each
+    assert trials["linked", "grown"] == {"a": [False], "b": [True], "c": [False]}
+    strong = trials_of(outcome_of(evidence, judge_of(evidence, COSINE), "strong", "dodge"))
+    assert not any(path[0] == "linked" for path in strong)
 
 
 def test_a_photo_is_usable_with_a_face_and_a_high_ssim() -> None:

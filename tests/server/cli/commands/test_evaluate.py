@@ -39,6 +39,8 @@ OPTIONS = [
     "jpeg-50,second-detector",
     "--distractors",
     "20",
+    "--look-alikes",
+    "3",
 ]
 PEOPLE = 4
 
