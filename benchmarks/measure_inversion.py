@@ -96,11 +96,11 @@ def scores(stack: Stack, face: AlignedFace, drawn: Tensor) -> list[float]:
     """PSNR in dB, SSIM, and every recogniser's value, of a drawn window against the photo."""
     photo = quarter(face.crop)
     mask = F.avg_pool2d(face_mask(photo.device), 4)
-    known, found = photo[:, :, *_window()], (drawn / 2 + 0.5).clamp(0, 1)
-    error = float((mask * (found - known).square()).sum() / (3 * mask.sum()))
-    lost = float((mask * structural_dissimilarity(known, found)).sum() / (3 * mask.sum()))
+    known, inverted = photo[:, :, *_window()], (drawn / 2 + 0.5).clamp(0, 1)
+    error = float((mask * (inverted - known).square()).sum() / (3 * mask.sum()))
+    lost = float((mask * structural_dissimilarity(known, inverted)).sum() / (3 * mask.sum()))
     pasted = photo.clone()
-    pasted[:, :, *_window()] = found
+    pasted[:, :, *_window()] = inverted
     values = []
     for recogniser in stack.recognisers.values():
         transform = recogniser.crop_transform(face.points * (_SMALL / face.crop.shape[-1]))

@@ -74,7 +74,7 @@ def load(weights: Path | None) -> MakeupClip:
 
 
 @torch.no_grad()
-def seen(model: MakeupClip, faces: list[tuple[Tensor, Tensor]], looks: list[Look]) -> Tensor:
+def painted_embeddings(model: MakeupClip, faces: list[tuple[Tensor, Tensor]], looks: list[Look]) -> Tensor:
     """Embeddings of painted faces, degraded as photos are."""
     views, regions = (torch.stack(parts).float() / 255 for parts in zip(*faces, strict=True))
     painted = paint(views, regions, looks, _FIRST_SEED)
@@ -92,7 +92,7 @@ def retrieval(
     """The part of the faces whose own caption comes first among `AMONG` with different looks."""
     chance = random.Random(7)
     right = [caption(chance, parts=parts, held_out=held_out) for _ in faces]
-    images = seen(model, faces, [c.look for c in right])
+    images = painted_embeddings(model, faces, [c.look for c in right])
     hits = 0
     for image, own in zip(images, right, strict=True):
         others: dict[frozenset[str], Caption] = {own.look.key: own}
@@ -118,7 +118,7 @@ def confusion(model: MakeupClip, faces: list[tuple[Tensor, Tensor]]) -> tuple[Te
     counts = torch.zeros(len(layers), len(layers))
     for i, layer in enumerate(layers):
         some = [faces[(4 * i + k) % len(faces)] for k in range(4)]
-        for taken in (seen(model, some, [Look((layer,))] * 4) @ texts.T).argmax(dim=1).tolist():
+        for taken in (painted_embeddings(model, some, [Look((layer,))] * 4) @ texts.T).argmax(dim=1).tolist():
             counts[i, taken] += 0.25
     return counts, [f"{layer.colour} {layer.effect}" for layer in layers]
 

@@ -16,9 +16,10 @@ from engines.errors import ConfigError
 from engines.files import explained, write_atomic
 from engines.models.fetch import OnFetch, silent
 from engines.stack import Stack
-from export import onnx, precision, tensorrt
+from export import onnx, tensorrt
 from export.catalogue import GROUPS, Exportable, exportables
 from export.limits import SECONDS, Deadline, check_size
+from export.precision import lower_safely
 
 Format = Literal["onnx", "tensorrt", "tensorrt_rtx"]
 Batch = tuple[int, int, int]
@@ -42,7 +43,7 @@ def export(
     groups: Sequence[str] = GROUPS,
     *,
     kind: Format = "onnx",
-    half: Precision = "fp32",
+    precision: Precision = "fp32",
     batch: Batch = (1, 4, 16),
     time_limit: float = SECONDS,
     progress: OnFetch = silent,
@@ -52,7 +53,7 @@ def export(
     Raises ConfigError for an unknown name, EngineError where a package or a GPU is missing or an export
     fails, OutputError where the folder cannot be written.  Networks that were yielded before an error stay.
     """
-    for value, names, option in ((kind, Format, "format"), (half, Precision, "precision")):
+    for value, names, option in ((kind, Format, "format"), (precision, Precision, "precision")):
         if value not in get_args(names):
             raise ConfigError(f"unknown {option} {value!r}: choose from {', '.join(get_args(names))}")
     onnx.packages()
@@ -62,36 +63,36 @@ def export(
         folder.mkdir(parents=True, exist_ok=True)
     for number, entry in enumerate(entries):
         progress(f"{entry.name} ({number + 1} of {len(entries)})", None, None)
-        yield export_one(entry, folder, target, half, batch, Deadline(entry.name, time_limit), progress)
+        yield export_one(entry, folder, target, precision, batch, Deadline(entry.name, time_limit), progress)
 
 
 def export_one(
     entry: Exportable,
     folder: Path,
     target: tensorrt.Target | None,
-    half: Precision,
+    precision: Precision,
     batch: Batch,
     deadline: Deadline,
     progress: OnFetch,
 ) -> ExportedNetwork:
     """Exports one network.  Without a `target` it becomes an ONNX model.  Raises as `export`."""
-    model = onnx.to_onnx(entry, deadline, onnx.OPSET[half])
+    model = onnx.to_onnx(entry, deadline, onnx.OPSET[precision])
     specs = onnx.values(model.graph.input), onnx.values(model.graph.output)
     kept: tuple[str, ...] = ()
-    if half != "fp32":
-        model, kept = precision.lowered(model, entry, half, deadline)
+    if precision != "fp32":
+        model, kept = lower_safely(model, entry, precision, deadline)
     data = _serialised(entry.name, model, folder)
-    name = f"{entry.name}.{half}.onnx"
+    name = f"{entry.name}.{precision}.onnx"
     if target is not None:
         data = tensorrt.build(data, entry, target, batch, folder, deadline, progress)
         check_size(entry.name, len(data), folder)
-        name = target.file_name(entry.name, half)
+        name = target.file_name(entry.name, precision)
     deadline.check()
     write_atomic(folder / name, data)
     exported = ExportedNetwork(
         network=entry.name,
         runtime="onnxruntime" if target is None else target.runtime,
-        precision=half,
+        precision=precision,
         file=name,
         sha256=hashlib.sha256(data).hexdigest(),
         bytes=len(data),

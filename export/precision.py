@@ -42,7 +42,7 @@ _NEVER = frozenset(
 _ROUNDS = 8
 
 
-def lowered(
+def lower_safely(
     model: Any, entry: Exportable, precision: Precision, deadline: Deadline
 ) -> tuple[Any, tuple[str, ...]]:
     """The model in half precision, and the names of the operations that stay in float32 because they would

@@ -17,7 +17,7 @@ from engines.errors import EngineError
 from export import onnx as exporter
 from export.catalogue import Exportable, Input
 from export.limits import Deadline
-from export.precision import lower, lowered, overflowing, sample_feeds
+from export.precision import lower, lower_safely, overflowing, sample_feeds
 
 
 class Exploding(nn.Module):
@@ -72,7 +72,7 @@ def test_what_overflows_is_found(exploding: tuple[Exportable, Any]) -> None:
 
 def test_what_overflows_stays_and_the_rest_is_halved(exploding: tuple[Exportable, Any]) -> None:
     entry, model = exploding
-    made, kept = lowered(model, entry, "fp16", Deadline("exploding"))
+    made, kept = lower_safely(model, entry, "fp16", Deadline("exploding"))
     assert "Sqrt" in operations(model, kept)
     feed = sample_feeds(entry)[0]
     wanted, got = run(model, feed), run(made, feed)
@@ -93,7 +93,7 @@ def test_what_overflows_stays_and_the_rest_is_halved(exploding: tuple[Exportable
 def test_inputs_and_outputs_stay_as_they_were(precision: Any, kind: int) -> None:
     entry = entry_of(Exploding(2.0))
     model = exporter.to_onnx(entry, Deadline("mild"), exporter.OPSET[precision])
-    made, kept = lowered(model, entry, precision, Deadline("mild"))
+    made, kept = lower_safely(model, entry, precision, Deadline("mild"))
     assert kept == ()
     assert exporter.values(made.graph.input) == exporter.values(model.graph.input)
     assert exporter.values(made.graph.output) == exporter.values(model.graph.output)
@@ -110,7 +110,7 @@ def test_weights_that_fp16_cannot_hold_keep_their_layer() -> None:
         network.head.weight.fill_(1e6)
     entry = entry_of(network)
     model = exporter.to_onnx(entry, Deadline("large"))
-    made, kept = lowered(model, entry, "fp16", Deadline("large"))
+    made, kept = lower_safely(model, entry, "fp16", Deadline("large"))
     assert operations(model, kept) & {"Gemm", "MatMul"}
     feed = sample_feeds(entry)[0]
     assert np.linalg.norm(run(made, feed) - run(model, feed)) < 1e-2 * np.linalg.norm(run(model, feed))
@@ -119,4 +119,4 @@ def test_weights_that_fp16_cannot_hold_keep_their_layer() -> None:
 def test_the_search_keeps_its_deadline(exploding: tuple[Exportable, Any]) -> None:
     entry, model = exploding
     with pytest.raises(EngineError, match="raise --time-limit"):
-        lowered(model, entry, "fp16", Deadline("exploding", 0))
+        lower_safely(model, entry, "fp16", Deadline("exploding", 0))

@@ -19,7 +19,7 @@ from export import onnx, parity, tensorrt
 from export.build import export
 from export.catalogue import Axis, Exportable, Input, exportables
 from export.limits import Deadline
-from export.precision import lower, lowered
+from export.precision import lower, lower_safely
 from export.tensorrt import Target, profile_shapes
 
 GPU = "NVIDIA RTX A6000 sm86"
@@ -176,7 +176,7 @@ def test_more_than_the_largest_batch_is_run_in_parts(count: int, calls: list[int
 def test_an_engine_is_built(rtx: Target, entry: Exportable, precision: Any, tmp_path: Path) -> None:
     model = onnx.to_onnx(entry, Deadline("small"), onnx.OPSET[precision])
     if precision != "fp32":
-        model, _ = lowered(model, entry, precision, Deadline("small"))
+        model, _ = lower_safely(model, entry, precision, Deadline("small"))
     told: list[str] = []
     plan = tensorrt.build(
         model.SerializeToString(),
@@ -255,7 +255,7 @@ def test_an_engine_gives_what_torch_gives(
 ) -> None:
     pytest.importorskip(runtime)
     monkeypatch.setattr("export.build.exportables", lambda stack, groups: [entry])
-    (engine,) = export(object(), tmp_path, kind=runtime, half=precision)  # type: ignore[arg-type]
+    (engine,) = export(object(), tmp_path, kind=runtime, precision=precision)  # type: ignore[arg-type]
     device = torch.device("cuda")
     backend = load_exported(tmp_path, engine, device)
     verdict = parity.compare(entry, engine, backend, device, "cuda", seed=3)

@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
             folder,
             groups,
             kind=args.format,
-            half=args.precision,
+            precision=args.precision,
             batch=batch,
             time_limit=args.time_limit,
             progress=bar.fetching,
