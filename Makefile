@@ -22,8 +22,8 @@ help:
 demo: $(VENV)/.installed
 	$(BIN)/clip2protect demo -o demo
 
-# The tests of a file stay in one process.  Each takes up to 3.5 GB: `make test PROCESSES=1` where memory is short.
-PROCESSES ?= 2
+# Two processes compute, up to 2.7 GB each, and one drives browsers: `make test PROCESSES=1` where memory is short.
+PROCESSES ?= 3
 PYTEST := $(BIN)/python -m pytest -n $(PROCESSES)
 
 test test-slow test-all test-leaks: $(VENV)/.installed-dev $(VENV)/.browser $(NODE)/.installed

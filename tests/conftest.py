@@ -29,12 +29,29 @@ SHARED = {
 }
 
 
+#: Tests here wait for browsers more than they compute.
+WAITING = ("tests/browser/", "tests/extension/")
+#: As many processes compute as a laptop has cores; further ones begin with tests that wait.
+COMPUTING = ("gw0", "gw1")
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """The tests of a file stay in one process, and so do those of files that share an expensive fixture."""
+    """The tests of a file stay in one process, and so do those of files that share an expensive fixture.
+
+    Networks are loaded in two processes only, which bounds memory; the third one drives browsers meanwhile.
+    """
     from xdist.scheduler import LoadFileScheduling
+    from xdist.workermanage import WorkerController
 
     class ByFile(LoadFileScheduling):
+        def _assign_work_unit(self, node: WorkerController) -> None:
+            waits = node.gateway.id not in COMPUTING
+            suited = (file for file in self.workqueue if file.startswith(WAITING) == waits)
+            if (file := next(suited, None)) is not None:
+                self.workqueue.move_to_end(file, last=False)
+            super()._assign_work_unit(node)
+
         def _split_scope(self, nodeid: str) -> str:
             file = super()._split_scope(nodeid)
             return SHARED.get(file, file)

@@ -124,7 +124,7 @@ def test_it_fits_a_phone_in_the_light_and_in_the_dark(live: Live, visit: Visit, 
     expect(tab.page.locator("#owner-news")).to_have_text("1 of 2 photos were added.")
     assert fits(tab)
     tab.send(bad)
-    expect(tab.jobs.locator(".problem").filter(visible=True)).to_have_count(1)
+    expect(tab.jobs.filter(has_text="No face found")).to_have_count(1)
     names = {"a-recogniser-with-quite-a-name": RECOGNISERS["beta-2"], **RECOGNISERS}
     finish(tab, [face([10, 10, 90, 100], names)])
     tab.page.set_input_files("#owner-files", [bad])  # the worker is held: it is looked at for good

@@ -50,6 +50,9 @@ class Arrived:
     data: bytes
 
 
+TYPES = {".js": "text/javascript", ".xhtml": "application/xhtml+xml", ".svg": "image/svg+xml"}
+
+
 class Site:
     """A web site that takes photos and notes what it gets."""
 
@@ -65,13 +68,10 @@ class Site:
             def do_GET(self) -> None:
                 site.asked.append(self.path)
                 path = PAGES / self.path.partition("?")[0].lstrip("/")
-                found = path.is_file() and path.parent == PAGES
                 name = path.name
+                found = path.parent == PAGES and (path.is_file() or name in site.replaced)
                 self.send_response(200 if found else 404)
-                self.send_header(
-                    "Content-Type",
-                    {".js": "text/javascript"}.get(path.suffix, "text/html") + "; charset=utf-8",
-                )
+                self.send_header("Content-Type", TYPES.get(path.suffix, "text/html") + "; charset=utf-8")
                 if path.name.startswith("strict"):
                     self.send_header("Content-Security-Policy", STRICT)
                 for header, value in site.headers.get(name, {}).items():

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,15 @@ KINDS = (
     "srcdoc",
     "blob",
     "sandboxed",
+    "data",
+    "script",
+    "nested",
+    "frameset",
+    "xhtml",
+    "drawing",
+    "filled frame",
+    "filled frame later",
+    "filled popup",
     "written frame",
     "written later",
     "written top",
@@ -44,9 +54,34 @@ def taker(surf: Surf) -> str:
     return text.replace("http://SITE", surf.site.url("").rstrip("/"))
 
 
+XHTML = "http://www.w3.org/1999/xhtml"
+#: Pages that are XML, and what stands around the taker in them.
+XML = {
+    "taker.xhtml": (f'<html xmlns="{XHTML}"><head></head><body>', "</body></html>"),
+    "taker.svg": (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="400" height="300"><foreignObject width="400"'
+        f' height="300"><body xmlns="{XHTML}">',
+        "</body></foreignObject></svg>",
+    ),
+}
+
+
+def as_xml(page: str) -> str:
+    """A page's body as XML."""
+    body = page.partition("</title>")[2]
+    body = re.sub(r"(<input [^>]*)>", r"\1/>", body)
+    return body.replace("<script>", "<script><![CDATA[").replace("</script>", "]]></script>")
+
+
+def in_every_form(page: str) -> dict[str, bytes]:
+    """The page as HTML and as XML, by its name on the site."""
+    forms = {name: before + as_xml(page) + after for name, (before, after) in XML.items()}
+    return {name: text.encode() for name, text in {"taker.html": page, **forms}.items()}
+
+
 def show(surf: Surf, kind: str) -> tuple[Page, Frame]:
     """A document of a kind, and the page whose tab it is in."""
-    surf.site.replaced["taker.html"] = taker(surf).encode()
+    surf.site.replaced |= in_every_form(taker(surf))
     if kind == "top":
         page = surf.open("taker.html")
         return page, page.main_frame
@@ -69,10 +104,24 @@ def show(surf: Surf, kind: str) -> tuple[Page, Frame]:
     return page, frame
 
 
+def choose(page: Page, frame: Frame, photo: Photo) -> None:
+    """Choose a photo by an input.  Playwright does not know those of XML pages, so the browser is told."""
+    if frame.evaluate("document.contentType") == "text/html":
+        frame.set_input_files("#one", photo.path)
+        return
+    session = page.context.new_cdp_session(page)
+    nodes = [session.send("DOM.getDocument", {"depth": -1, "pierce": True})["root"]]
+    while "one" not in nodes[0].get("attributes", ()):
+        node = nodes.pop(0)
+        nodes += [*node.get("children", ()), *filter(None, [node.get("contentDocument")])]
+    session.send("DOM.setFileInputFiles", {"files": [str(photo.path)], "nodeId": nodes[0]["nodeId"]})
+    session.detach()
+
+
 def bring(page: Page, frame: Frame, route: str, photo: Photo) -> None:
     """Bring a photo into a document as a person would."""
     if route == "input":
-        frame.set_input_files("#one", photo.path)
+        choose(page, frame, photo)
     elif route == "detached input":
         with file_chooser(page) as chooser:
             frame.click("#detached")
