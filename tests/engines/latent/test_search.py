@@ -83,7 +83,8 @@ def test_search_moves_free_rows_and_maps_only(generator: Generator, scene: Scene
     ("artist", "kind"),
     [
         ("preview", "residual"),
-        ("generator", "generator"),
+        # `protect` with generator rendering is tested in test_pipeline.py.
+        pytest.param("generator", "generator", marks=pytest.mark.slow),
         pytest.param("generator", "residual", marks=pytest.mark.slow),
     ],
 )

@@ -37,7 +37,7 @@ def test_look_alikes_are_other_people_who_are_more_like_the_face_than_strangers(
         assert float(excess(found[name]).mean()) > float(excess(strangers[name]).mean())
 
 
-def test_look_alikes_depend_on_the_seed_alone(stack: Stack) -> None:
+def test_look_alikes_depend_on_the_seed_alone(stack: Stack, quick: None) -> None:
     face = detect(stack.detector, PIXELS)[0]
     first, again, other = (
         look_alikes(stack, PIXELS, face, 2, seed).embeddings["dlib-resnet29"] for seed in (1, 1, 2)
@@ -46,7 +46,9 @@ def test_look_alikes_depend_on_the_seed_alone(stack: Stack) -> None:
     assert not torch.allclose(first, other, atol=0.01)
 
 
-def test_a_face_without_look_alikes_is_told(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_face_without_look_alikes_is_told(
+    stack: Stack, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     face = detect(stack.detector, PIXELS)[0]
     monkeypatch.setattr(lookalikes, "DISTANCE", 30.0)  # no faces are drawn so far out
     with pytest.raises(NoFaceError, match="give a photo that shows it larger"):
