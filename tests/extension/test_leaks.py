@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -170,7 +171,12 @@ def cell(kind: str, route: str) -> object:
     return pytest.param(kind, route, marks=() if quick else pytest.mark.slow)
 
 
-@pytest.mark.parametrize(("kind", "route"), [cell(kind, route) for kind in KINDS for route in ROUTES])
+#: Playwright answers no chooser of an XML page.
+UNTRIED = {("xhtml", "detached input"), ("drawing", "detached input")}
+CELLS = [cell(*way) for way in itertools.product(KINDS, ROUTES) if way not in UNTRIED]
+
+
+@pytest.mark.parametrize(("kind", "route"), CELLS)
 def test_a_photo_in_a_document(surf: Surf, kind: str, route: str, record_property: Record) -> None:
     photo = surf.photo()
     with noted(record_property, kind, route, surf, photo):
