@@ -19,8 +19,8 @@ from engines.networks.generator import W_DIM
 from engines.stack import Stack
 
 #: Distance of a look-alike from the pivot, in parts of the latents' spread, and the part of the offset that
-#: all rows share.  At 1 the recognisers find look-alikes about as like a person as real strangers of the same
-#: group (docs/EXPERIMENTS.md).
+#: all rows share.  At 1 look-alikes are somewhat more like most people than real strangers are, and
+#: nearly all are found as faces (docs/EXPERIMENTS.md).
 DISTANCE, COMMON = 1.0, 0.8
 #: Generated at a time, and how many a face may take at most for each that is asked for: in some of them the
 #: detector finds no face.

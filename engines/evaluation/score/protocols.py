@@ -106,7 +106,8 @@ def ranked(
 
     `others` holds embeddings (K, D) of strangers by owner.  The share is the area under the curve of a
     tracker that looks for the owner: 1 finds them, .5 cannot tell them from a stranger, and 0 finds them too,
-    as the person who is least like the probe.  A probe in which no face is found is no trial.
+    as the person who is least like the probe.  Equals count for the stranger.  A probe in which no face
+    is found is no trial.
     """
     hits: Hits = {}
     for probe in probes:

@@ -252,8 +252,9 @@ def _strangers(outcome: Outcome) -> Trials:
     if outcome.method not in outcome.evidence.plan.closely or outcome.mode != "dodge":
         return trials
     every = outcome.as_probes(outcome.all_inspections)
+    linked = protocols.linked(every, judge.metric)
     for name, threshold in judge.thresholds.items():
-        trials["linked", name] = protocols.matched(protocols.linked(every, judge.metric), threshold)
+        trials["linked", name] = protocols.matched(linked, threshold)
     trials["linked", "grown"] = protocols.grown(every, judge.references, judge.metric, judge.own)
     hidden: dict[str, dict[str, np.ndarray]] = {}
     for probe in every:

@@ -43,7 +43,7 @@ Run = Callable[..., LatentCode]
 
 @pytest.fixture(scope="module")
 def run(stack: Stack, scene: Scene, aligned: AlignedFace) -> Run:
-    """By the preview, as `protect` does it: the whole generator takes ten times as long."""
+    """By the preview, as `protect` does it: the whole generator takes longer."""
     return partial(search, scene_of([aligned], stack.preview, scene.pivot), stack.choose(SURROGATES))
 
 
